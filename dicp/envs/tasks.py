@@ -1,0 +1,41 @@
+"""Which tasks there are, and which of them are held out (paper, section 5.1 and appendix; PPO never shares across them)."""
+
+import itertools
+import random
+from collections.abc import Sequence
+
+from dicp.config import ENVS
+from dicp.errors import one_of
+
+Cell = tuple[int, int]
+Task = Cell | int | tuple[Cell, Cell]
+
+TRAIN_SHARE = {"darkroom": 0.90, "darkroom_permuted": 0.90, "dark_key_to_door": 0.95}
+PERMUTATIONS = tuple(itertools.permutations(range(5)))
+
+
+def all_tasks(env: str, size: int = 9) -> list[Task]:
+    """Every task of `env` in index order: goals row-major, permutations 0..119, (key, door) with keys before doors."""
+    one_of("env", env, ENVS)
+    cells = list(itertools.product(range(size), repeat=2))
+    if env == "darkroom":
+        return cells
+    if env == "darkroom_permuted":
+        return list(range(len(PERMUTATIONS)))
+    return list(itertools.product(cells, repeat=2))
+
+
+def split_tasks(env: str, seed: int, size: int = 9) -> tuple[list[Task], list[Task]]:
+    """(train, test) tasks: the list in index order, shuffled by `random.seed(seed)`, cut at 90:10 (95:5 key-to-door).
+
+    The paper's splits; its own seed is 0 for Darkroom and 4 for the other two.
+    """
+    tasks = all_tasks(env, size)
+    random.Random(seed).shuffle(tasks)
+    n_train = round(len(tasks) * TRAIN_SHARE[env])
+    return tasks[:n_train], tasks[n_train:]
+
+
+def split_validation(train: Sequence[Task], n_validation: int = 8) -> tuple[list[Task], list[Task]]:
+    """(train, validation): the last `n_validation` training tasks, set aside to choose hyperparameters on."""
+    return list(train[:-n_validation]), list(train[-n_validation:])
