@@ -61,3 +61,148 @@ class SourceConfig:
                 f"source.batch_size is {self.batch_size}; allowed: a divisor of "
                 f"n_steps * n_streams = {self.n_steps * self.n_streams}."
             )
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The causal Transformer and what is read off it."""
+
+    world_model: str = "none"      # none: AD | observational: the paper's DICP | interventional: ours
+    context_length: int = 80       # transitions the model sees (paper: 80 in Darkroom)
+    d_model: int = 32              # width (paper: 32)
+    n_layers: int = 4              # (paper: 4)
+    n_heads: int = 2               # (paper: 4; heads narrower than 16 are slow on a CPU)
+    d_ff: int = 64                 # width of the gated feed-forward layer (paper: 128)
+    d_head_hidden: int = 64        # hidden width of the world-model heads
+    dropout: float = 0.0           # (paper: 0.1)
+
+    def __post_init__(self):
+        one_of("world_model", self.world_model, WORLD_MODELS)
+        for name in ("context_length", "d_model", "n_layers", "n_heads", "d_ff", "d_head_hidden"):
+            at_least(f"model.{name}", getattr(self, name), 1)
+        if self.d_model % (2 * self.n_heads):
+            raise ValueError(f"model.d_model is {self.d_model}; allowed: a multiple of 2 * n_heads = {2 * self.n_heads}.")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"model.dropout is {self.dropout!r}; allowed: a number in [0, 1).")
+
+
+@dataclass(frozen=True)
+class PlanConfig:
+    """A beam search through imagined futures; the four planners are four settings of it (`PlanConfig.preset`)."""
+
+    planner: str = "paper"             # the setting's name, for tables and figures
+    beam_width: int = 10               # futures kept after each imagined step (paper: K = 10)
+    depth: int = 8                     # env steps imagined, never past the end of the episode (paper: 8)
+    rank: str = "mode"                 # mode: most likely reward, 0 or 1 (paper) | mean: expected reward
+    ties: str = "order"                # order: the policy's ranking, parent by parent (paper) | logp: log-probability
+    return_to_go: bool = False         # add the predicted return-to-go to the score (paper: Eq. 3; off in the grids)
+    discount: float = 1.0              # of imagined rewards, per env step
+    deduplicate: bool = False          # keep one future for each (cell, rewards so far)
+    start_after: int = 80              # env steps before planning starts (paper: once the context is full)
+    needs_reward: bool = False         # plan only once a reward is in the context
+    replan: bool = True                # plan anew at every env step (paper), or only when reality differs from the plan
+
+    def __post_init__(self):
+        one_of("planner", self.planner, PLANNERS[1:])
+        one_of("plan.rank", self.rank, ("mode", "mean"))
+        one_of("plan.ties", self.ties, ("order", "logp"))
+        at_least("beam_width", self.beam_width, 1)
+        at_least("depth", self.depth, 1)
+        at_least("start_after", self.start_after, 0)
+        if not 0 < self.discount <= 1:
+            raise ValueError(f"plan.discount is {self.discount!r}; allowed: a number in (0, 1].")
+
+    @classmethod
+    def preset(cls, planner: str, **changes) -> "PlanConfig | None":
+        """The named planner's setting; "none" is no planner."""
+        one_of("planner", planner, PLANNERS)
+        if planner == "none":
+            return None
+        settings = {
+            "paper": {},
+            "gated": dict(ties="logp", needs_reward=True, start_after=0),
+            "bayes": dict(beam_width=81, depth=20, rank="mean", discount=0.97, deduplicate=True, start_after=0, replan=False),
+        }[planner]
+        return cls(planner=planner, **{**settings, **changes})
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Optimisation: AdamW with a short warm-up and cosine decay."""
+
+    updates: int = 1200                # gradient steps (paper: 50K)
+    batch_size: int = 64               # windows a batch (paper: 512)
+    learning_rate: float = 6e-3        # (paper: 1e-2)
+    warmup: int = 100                  # updates until the full learning rate (paper: none)
+    weight_decay: float = 0.01         # (paper: 0.01)
+    betas: tuple[float, float] = (0.9, 0.99)
+    max_grad_norm: float = 1.0         # (authors' code: 1)
+    max_stride: int = 16               # episodes of a window lie 1 to this many apart (paper: 1)
+    n_streams: int = 100               # of the source's streams that are used
+    policy_weight: float = 1.0
+    world_model_weight: float = 1.0    # (paper: lambda = 1); 0 trains AD
+    prior_batch_size: int = 32         # windows of pre-update episodes a batch (interventional only)
+    n_first_episodes: int = 1          # of each stream count as "before the first update"
+    seed: int = 0
+
+    def __post_init__(self):
+        for name in ("updates", "batch_size", "max_stride", "n_streams", "prior_batch_size", "n_first_episodes"):
+            at_least(f"train.{name}", getattr(self, name), 1)
+        for name in ("learning_rate", "warmup", "weight_decay", "max_grad_norm", "policy_weight", "world_model_weight", "seed"):
+            at_least(f"train.{name}", getattr(self, name), 0)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides a trained model: the world, the source, the split, the model and its training."""
+
+    env: EnvConfig = field(default_factory=EnvConfig)
+    source: SourceConfig = field(default_factory=SourceConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    split: int = 0               # seed of the split into training and held-out tasks (paper: five splits)
+    source_seed: int = 0         # of the learning histories
+
+    def __post_init__(self):
+        if self.model.context_length % self.env.horizon:
+            raise ValueError(
+                f"model.context_length is {self.model.context_length}; allowed: a multiple of the horizon "
+                f"{self.env.horizon}, so that training windows are whole episodes."
+            )
+        if self.train.n_streams > self.source.n_streams:
+            raise ValueError(f"train.n_streams is {self.train.n_streams}; allowed: 1 to {self.source.n_streams}.")
+
+    @property
+    def method(self) -> str:
+        return "ad" if self.model.world_model == "none" else "dicp_ad"
+
+    @property
+    def key(self) -> str:
+        """Ten letters that change with any field: the name under which weights are kept."""
+        return hashlib.sha1(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:10]
+
+    @classmethod
+    def preset(cls, env: str = "darkroom", profile: str = "fast", world_model: str = "none", seed: int = 0, split: int = 0):
+        """The settings that this project's results use (`fast`), or the paper's own (`paper`: hours on a GPU)."""
+        one_of("env", env, ("darkroom",))
+        one_of("profile", profile, PROFILES)
+        one_of("world_model", world_model, WORLD_MODELS)
+        model, train = ModelConfig(world_model=world_model), TrainConfig(seed=seed)
+        if profile == "paper":
+            model = replace(model, n_heads=4, d_ff=128, dropout=0.1)
+            train = replace(train, updates=50_000, batch_size=512, learning_rate=1e-2, warmup=1, max_stride=1)
+        elif world_model == "interventional":
+            model, train = INTERVENTIONAL_MODEL, replace(INTERVENTIONAL_TRAIN, seed=seed)
+        return cls(model=model, train=train, split=split)
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "Config":
+        """The inverse of `dataclasses.asdict`, as read from JSON."""
+        parts = dict(env=EnvConfig, source=SourceConfig, model=ModelConfig, train=TrainConfig)
+        values = dict(values) | {name: part(**values[name]) for name, part in parts.items()}
+        values["train"] = replace(values["train"], betas=tuple(values["train"].betas))
+        return cls(**values)
+
+
+INTERVENTIONAL_MODEL = ModelConfig(world_model="interventional", context_length=120, n_layers=2)
+INTERVENTIONAL_TRAIN = TrainConfig(policy_weight=0.0, updates=800)

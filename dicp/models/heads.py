@@ -1,0 +1,83 @@
+"""What is read off the Transformer: the policy, and the world model's reward, next observation and return-to-go."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from dicp.config import EnvConfig, ModelConfig
+
+
+class Predictions(NamedTuple):
+    """Logits of the world model for one (history, action); the next cell is factored into x and y."""
+
+    reward: Float[Tensor, "*batch 2"]
+    next_x: Float[Tensor, "*batch size"]
+    next_y: Float[Tensor, "*batch size"]
+    return_to_go: Float[Tensor, "*batch n_returns"]
+
+
+class WorldModelHead(nn.Module):
+    """An MLP on (what the Transformer knows at t, action): reward, next cell and return-to-go (Paper: Eq. 2)."""
+
+    def __init__(self, env: EnvConfig, config: ModelConfig):
+        super().__init__()
+        self.sizes = (2, env.size, env.size, env.horizon + 1)
+        self.from_context = nn.Linear(config.d_model, config.d_head_hidden)
+        self.from_action = nn.Embedding(env.n_actions, config.d_head_hidden)
+        self.out = nn.Linear(config.d_head_hidden, sum(self.sizes))
+
+    def forward(self, h: Float[Tensor, "*batch d_model"], action: Int[Tensor, "*batch"] | None = None) -> Predictions:
+        """Logits for `action`, or for every action (one more axis before the last) when none is given."""
+        hidden = self.from_context(h)
+        hidden = hidden[..., None, :] + self.from_action.weight if action is None else hidden + self.from_action(action)
+        return Predictions(*self.out(F.silu(hidden)).split(self.sizes, dim=-1))
+
+
+class RetrievalRewardHead(nn.Module):
+    """P(reward | history, cell arrived at): look the cell up among the cells of the context, then judge what was found.
+
+    A cell is shown to this head only through a code, its x and y symbol one-hot. In training the symbols are permuted at
+    random in every window, so the head can learn "the same cell pays again" and "a new cell may pay", but not which cells
+    never paid in the training tasks. That any cell may pay is thereby built in.
+    """
+
+    def __init__(self, env: EnvConfig, config: ModelConfig):
+        super().__init__()
+        self.size, d_code, d = env.size, 2 * env.size, config.d_model
+        self.match = nn.Parameter(4.0 * torch.eye(d_code))          # tied; a whole match scores 32, half of one 16
+        self.null_key = nn.Parameter(torch.full((d_code,), 3.0))    # "not there": 24, between half a match and a whole one
+        self.null_value = nn.Parameter(torch.zeros(d))
+        self.query_context, self.value = nn.Linear(d, d_code), nn.Linear(d, d)
+        nn.init.zeros_(self.query_context.weight)
+        self.judge = nn.Sequential(nn.Linear(2 * d, config.d_head_hidden), nn.SiLU(), nn.Linear(config.d_head_hidden, 2))
+
+    def code(self, cell: Int[Tensor, "*batch"], symbols: Tensor | None = None) -> Float[Tensor, "*batch d_code"]:
+        """One-hot x and one-hot y; a row past the last cell (nothing arrived at yet) is all zeros.
+
+        `symbols` [batch 2 size]: this window's permutation of the x symbols and of the y symbols (cell: [batch n]).
+        """
+        x, y = cell.clamp(max=self.size**2 - 1) // self.size, cell % self.size
+        if symbols is not None:
+            x, y = symbols[:, 0].gather(1, x), symbols[:, 1].gather(1, y)
+        code = torch.cat((F.one_hot(x, self.size), F.one_hot(y, self.size)), dim=-1)
+        return (code * (cell < self.size**2)[..., None]).float()
+
+    def memorise(self, h: Tensor, arrived: Int[Tensor, "batch n"], symbols: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(keys [batch n d_code], values [batch n d_model]) of the tokens whose last action arrived at `arrived`."""
+        return self.code(arrived, symbols) @ self.match, self.value(h)
+
+    def query(self, h: Tensor, next_cell: Int[Tensor, "batch n"], symbols: Tensor | None = None) -> Tensor:
+        return self.code(next_cell, symbols) @ self.match + self.query_context(h)
+
+    def read(self, h: Tensor, query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+        """Reward logits [batch n 2]; `mask` [n key]: True where a query may look. The null key is always there."""
+        null = (query @ self.null_key)[..., None]
+        scores = query @ keys.transpose(-1, -2)
+        if mask is not None:
+            scores = scores.masked_fill(~mask, -torch.inf)
+        weights = torch.cat((null, scores), dim=-1).softmax(-1)
+        found = weights[..., 1:] @ values + weights[..., :1] * self.null_value
+        return self.judge(torch.cat((found, h), dim=-1))

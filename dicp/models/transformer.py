@@ -1,0 +1,139 @@
+"""A causal Transformer that reads one token a step, with a key-value cache that beams can share (Paper: section 5.1;
+RMSNorm, rotary positions and SwiGLU as in LLaMA)."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dicp.config import ModelConfig
+
+
+def rotary(position: Tensor, d_head: int) -> Tensor:
+    """The rotations of rotary position embedding (Su et al. 2021) as complex numbers [*position d_head/2].
+
+    Scores then depend on how far apart two tokens are, not on where they are. Because a key is stored already rotated, a
+    cache can forget its oldest entries, in any slot order, and nothing has to be computed again.
+    """
+    half = d_head // 2
+    angle = position[..., None] * 10_000.0 ** (-torch.arange(half, device=position.device) / half)
+    return torch.polar(torch.ones_like(angle), angle)
+
+
+def rotate(x: Float[Tensor, "*batch d_head"], rotation: Tensor) -> Float[Tensor, "*batch d_head"]:
+    """Turn each pair of neighbouring components by its angle."""
+    pairs = torch.view_as_complex(x.unflatten(-1, (-1, 2)))
+    return torch.view_as_real(pairs * rotation).flatten(-2)
+
+
+class Block(nn.Module):
+    """Attention, then a gated feed-forward layer, each added to the residual stream."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        d, self.n_heads, self.dropout = config.d_model, config.n_heads, config.dropout
+        self.norm_attention, self.norm_ff = nn.RMSNorm(d), nn.RMSNorm(d)
+        self.qkv, self.out = nn.Linear(d, 3 * d, bias=False), nn.Linear(d, d, bias=False)
+        self.up, self.down = nn.Linear(d, 2 * config.d_ff, bias=False), nn.Linear(config.d_ff, d, bias=False)
+
+    def project(self, x: Float[Tensor, "batch n d_model"], rotation: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values [batch head n d_head]; `rotation` as `rotary` gives it, for each n or for all."""
+        qkv = rearrange(self.qkv(self.norm_attention(x)), "b n (three h d) -> three b h n d", three=3, h=self.n_heads)
+        q, k = rotate(qkv[:2], rotation)
+        return q, k, qkv[2]
+
+    def finish(self, x: Tensor, attended: Float[Tensor, "batch head n d_head"]) -> Float[Tensor, "batch n d_model"]:
+        """Everything after the attention itself."""
+        x = x + F.dropout(self.out(rearrange(attended, "b h n d -> b n (h d)")), self.dropout, self.training)
+        gate, value = self.up(self.norm_ff(x)).chunk(2, dim=-1)
+        return x + F.dropout(self.down(F.silu(gate) * value), self.dropout, self.training)
+
+
+class Cache:
+    """Keys and values of the last `capacity` tokens of each row, per layer: a ring, the oldest slot is overwritten."""
+
+    def __init__(self, config: ModelConfig, batch: int, capacity: int, device: torch.device | str = "cpu"):
+        self.capacity, self.n_seen = capacity, 0
+        shape = (config.n_layers, 2, batch, config.n_heads, self.capacity, config.d_model // config.n_heads)
+        self.memory = torch.zeros(shape, device=device)                  # layer (key, value) batch head slot d_head
+
+    @property
+    def n_held(self) -> int:
+        return min(self.n_seen, self.capacity)
+
+    def write(self, layer: int, key: Tensor, value: Tensor) -> None:
+        """Store one new token [batch head 1 d_head]; call for every layer, then count it with `n_seen += 1`."""
+        slot = self.n_seen % self.capacity
+        self.memory[layer, 0, :, :, slot], self.memory[layer, 1, :, :, slot] = key[:, :, 0], value[:, :, 0]
+
+    def rows(self, index: Tensor) -> "Cache":
+        """The same cache for some of the rows (a copy)."""
+        part = object.__new__(Cache)
+        part.capacity, part.n_seen, part.memory = self.capacity, self.n_seen, self.memory[:, :, index]
+        return part
+
+    def too_old(self, n_newer: int) -> Tensor:
+        """The slots that a window of `capacity` tokens no longer holds once `n_newer` tokens have followed."""
+        n_drop = max(self.n_held + n_newer - self.capacity, 0)
+        return (torch.arange(self.n_seen - self.n_held, self.n_seen - self.n_held + n_drop)) % self.capacity
+
+
+class Transformer(nn.Module):
+    """Token embeddings in, one vector a token out. Three ways to run the same weights: whole windows (`forward`), one
+    real token at a time (`append`), and one imagined token for each of many beams (`branch`)."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.config, self.d_head = config, config.d_model // config.n_heads
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
+        self.norm = nn.RMSNorm(config.d_model)
+        for block in self.blocks:                           # GPT-2: keep the residual stream's variance at depth
+            for last in (block.out, block.down):
+                nn.init.normal_(last.weight, std=0.02 / math.sqrt(2 * config.n_layers))
+
+    def forward(self, x: Float[Tensor, "batch n d_model"]) -> Float[Tensor, "batch n d_model"]:
+        """Read whole windows at once; position t sees tokens 0..t only."""
+        rotation = rotary(torch.arange(x.shape[1], device=x.device), self.d_head)
+        for block in self.blocks:
+            q, k, v = block.project(x, rotation)
+            x = block.finish(x, F.scaled_dot_product_attention(q, k, v, is_causal=True))
+        return self.norm(x)
+
+    def append(self, x: Float[Tensor, "batch d_model"], cache: Cache) -> Float[Tensor, "batch d_model"]:
+        """Read one new token of each row and remember it."""
+        x, rotation = x[:, None], rotary(torch.tensor(cache.n_seen, device=x.device), self.d_head)
+        n_held = min(cache.n_seen + 1, cache.capacity)
+        for layer, block in enumerate(self.blocks):
+            q, k, v = block.project(x, rotation)
+            cache.write(layer, k, v)
+            keys, values = cache.memory[layer, :, :, :, :n_held]
+            x = block.finish(x, F.scaled_dot_product_attention(q, keys, values))
+        cache.n_seen += 1
+        return self.norm(x)[:, 0]
+
+    def branch(
+        self, x: Float[Tensor, "batch beam d_model"], cache: Cache, imagined: Float[Tensor, "n batch*beam memory"]
+    ) -> Float[Tensor, "batch beam d_model"]:
+        """Read one imagined token a beam. All beams of a row share the row's cache; `imagined` holds each beam's own keys
+        and values of its imagined tokens (memory = layer key/value head d_head), the last of them to be filled in here.
+        """
+        (batch, beams, _), n_held = x.shape, cache.n_held
+        rotation = rotary(torch.tensor(cache.n_seen + len(imagined) - 1, device=x.device), self.d_head)
+        old = cache.too_old(len(imagined)).to(x.device)
+        own = imagined.view(len(imagined), batch, beams, len(self.blocks), 2, self.config.n_heads, -1)
+        for layer, block in enumerate(self.blocks):
+            q, k, v = (part.transpose(1, 2) for part in block.project(x, rotation))      # batch beam head d_head
+            own[-1, :, :, layer, 0], own[-1, :, :, layer, 1] = k, v
+            own_k, own_v = own[:, :, :, layer, 0], own[:, :, :, layer, 1]
+            keys, values = cache.memory[layer, :, :, :, :n_held]
+            q = q / math.sqrt(q.shape[-1])
+            scores = q.transpose(1, 2) @ keys.transpose(-1, -2)                          # batch head beam slot
+            scores[..., old] = -torch.inf
+            own_scores = rearrange((q * own_k).sum(-1), "n b k h -> b h k n")
+            weights = torch.cat((scores, own_scores), dim=-1).softmax(-1)
+            from_own = (rearrange(weights[..., n_held:], "b h k n -> n b k h 1") * own_v).sum(0)
+            x = block.finish(x, weights[..., :n_held] @ values + from_own.transpose(1, 2))
+        return self.norm(x)
