@@ -1,0 +1,105 @@
+"""Planning in imagination: one beam search, written against a small `WorldModel` protocol (Paper: Algorithm 3).
+
+The same search serves a trained Transformer, a perfect simulator and an exact belief over the goal (`dicp.oracles`).
+"""
+
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from dicp.config import PlanConfig
+
+State = Any     # whatever a world model needs to continue an imagined future
+
+
+class Imagined(NamedTuple):
+    """What each action is believed to lead to."""
+
+    reward: Float[Tensor, "batch beam action"]         # expected reward = P(reward = 1)
+    next_cell: Int[Tensor, "batch beam action"]        # the most likely next observation
+    return_to_go: Float[Tensor, "batch beam action"] | None = None     # expected from here to the episode's end
+
+
+class WorldModel(Protocol):
+    """What a planner asks of a model. Beams of a row share the row's context."""
+
+    def propose(self, state: State) -> Float[Tensor, "batch beam action"]: ...
+
+    def imagine(self, state: State, return_to_go: bool = False) -> Imagined: ...
+
+    def advance(self, state: State, action: Tensor, reward: Tensor, next_cell: Tensor) -> State: ...
+
+    def fork(self, state: State, beam: Int[Tensor, "batch new_beam"]) -> State: ...
+
+
+class Plan(NamedTuple):
+    """The best imagined future of each row, and what it is worth."""
+
+    action: Int[Tensor, "batch depth"]
+    next_cell: Int[Tensor, "batch depth"]
+    reward: Int[Tensor, "batch depth"]      # the most likely reward of each step, 0 or 1
+    score: Float[Tensor, "batch"]
+
+
+@torch.no_grad()
+def beam_search(model: WorldModel, root: State, config: PlanConfig, steps_left: int) -> Plan:
+    """Imagine `min(config.depth, steps_left)` steps ahead, keeping the `beam_width` best futures after each.
+
+    `root` has one beam a row. Ranking: the sum of (discounted) imagined rewards, then the policy's preference.
+    """
+    logp = model.propose(root)
+    (batch, _, n_actions), depth = logp.shape, min(config.depth, steps_left)
+    score, preference, state = logp.new_zeros(batch, 1), logp.new_zeros(batch, 1), root
+    paths = torch.zeros(3, batch, 1, 0, dtype=torch.long, device=logp.device)      # (action, cell, reward) of each step
+    for step in range(depth):
+        imagined = model.imagine(state, config.return_to_go)
+        likely = (imagined.reward >= 0.5).long()
+        gain = config.discount**step * (likely if config.rank == "mode" else imagined.reward)
+        so_far = (score[..., None] + gain).flatten(1)                               # batch beam*action
+        worth = so_far + imagined.return_to_go.flatten(1) if config.return_to_go else so_far
+        liking = _liking(config, preference, model.propose(state) if step else logp).flatten(1)
+        rewards = paths[2].sum(-1)[..., None] + likely
+        same = (imagined.next_cell * (depth + 1) + rewards).flatten(1) if config.deduplicate else None
+        keep, worth = best_futures(worth, liking, config.beam_width, same)
+        beam, action = keep // n_actions, keep % n_actions
+        score, preference = so_far.gather(1, keep), liking.gather(1, keep)
+        score = score.masked_fill(worth == -torch.inf, -torch.inf)
+        taken = torch.stack((action, imagined.next_cell.flatten(1).gather(1, keep), likely.flatten(1).gather(1, keep)))
+        past = paths.gather(2, beam[None, :, :, None].expand(3, -1, -1, step))
+        paths = torch.cat((past, taken[..., None]), dim=-1)
+        if step + 1 < depth:
+            state = model.advance(model.fork(state, beam), taken[0], taken[2], taken[1])
+    return Plan(*paths[:, :, 0], worth[:, 0])                                        # futures come out best first
+
+
+def _liking(config: PlanConfig, preference: Tensor, logp: Float[Tensor, "batch beam action"]) -> Tensor:
+    """What decides between futures of equal reward: the paper's order (the first parent's children first, each
+    parent's in the policy's order), or the log-probability of the whole imagined path."""
+    if config.ties == "logp":
+        return preference[..., None] + logp
+    rank = logp.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)
+    return -(rank + logp.shape[-1] * torch.arange(logp.shape[1], device=logp.device)[:, None]).to(logp.dtype)
+
+
+def best_futures(
+    worth: Float[Tensor, "batch n"], liking: Float[Tensor, "batch n"], width: int, same: Int[Tensor, "batch n"] | None = None
+) -> tuple[Int[Tensor, "batch kept"], Float[Tensor, "batch kept"]]:
+    """(indices, worth) of the `width` best of each row, best first; ties go to the larger `liking`, then to the first.
+
+    Of futures with equal `same`, only the best counts: a beam full of ways to the same place cannot look elsewhere.
+    Where a row has fewer different futures than another, the rest are copies worth -inf.
+    """
+    order = liking.argsort(dim=-1, descending=True, stable=True)
+    order = order.gather(1, worth.gather(1, order).argsort(dim=-1, descending=True, stable=True))
+    worth = worth.gather(1, order)
+    if same is not None:
+        same, place = same.gather(1, order), torch.arange(order.shape[1], device=order.device).expand_as(order)
+        first = torch.full((len(same), int(same.max()) + 1), order.shape[1], device=order.device)
+        first.scatter_reduce_(1, same, place, "amin")
+        worth = worth.masked_fill(first.gather(1, same) != place, -torch.inf)
+        width = min(width, int((worth > -torch.inf).sum(-1).max()))
+        again = worth.argsort(dim=-1, descending=True, stable=True)
+        order, worth = order.gather(1, again), worth.gather(1, again)
+    return order[:, :width], worth[:, :width]
