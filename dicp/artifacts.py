@@ -1,0 +1,86 @@
+"""Histories and weights on demand: shipped with the package, else in this machine's cache, else made now."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+import dicp
+from dicp.config import Config
+from dicp.envs import Task, all_tasks, split_tasks
+from dicp.files import load_model, save_model, write_csv
+from dicp.history import LearningHistories, collect
+from dicp.models.ad import InContextModel
+from dicp.source import SourceLog
+from dicp.training import train
+
+SHIPPED = Path(__file__).parent / "data"
+
+
+class Trained(NamedTuple):
+    """A model, where it came from (shipped, cached or trained) and how it got there."""
+
+    model: InContextModel
+    origin: str
+    log: pd.DataFrame       # each loss term at each update
+    cpu_seconds: float      # of training, without collecting the histories
+
+
+def cache_folder() -> Path:
+    """Where what was computed is kept: the environment variable DICP_CACHE, or .cache/dicp in the home folder."""
+    return Path(os.environ.get("DICP_CACHE", Path.home() / ".cache" / "dicp"))
+
+
+def histories_of(config: Config) -> LearningHistories:
+    """The source's learning histories of every task of the world, collected now as far as they are missing (Darkroom:
+    about two CPU-minutes); they serve every split and every model."""
+    name = Config(env=config.env, source=config.source, source_seed=config.source_seed).key
+    path = cache_folder() / "histories" / f"{config.env.name}-{name}.zarr"
+    return collect(path, config.env, config.source, all_tasks(config.env.name, config.env.size), config.source_seed)
+
+
+def load_or_collect(config: Config, tasks: Sequence[Task] | None = None) -> SourceLog:
+    """The histories of `tasks` (default: the training tasks of the config's split), in memory."""
+    train_tasks, _ = split_tasks(config.env.name, config.split, config.env.size)
+    return histories_of(config).load(train_tasks if tasks is None else tasks)
+
+
+def sample_histories(env: str = "darkroom") -> LearningHistories:
+    """The few histories that come with the package, to look at without collecting any."""
+    return LearningHistories.open(SHIPPED / "histories" / f"{env}-sample.zarr.zip")
+
+
+def weights_name(config: Config) -> str:
+    return f"{config.env.name}-{config.method}-{config.model.world_model}-{config.key}.safetensors"
+
+
+def load_or_train(config: Config, retrain: bool = False, device: str = "cpu", progress: bool = True) -> Trained:
+    """The model that `config` describes. `retrain` makes it from nothing, histories included, even where it lies ready."""
+    name, cached = weights_name(config), cache_folder() / "weights"
+    for origin, folder in (("shipped", SHIPPED / "weights"), ("cached", cached)):
+        if (folder / name).exists() and not retrain:
+            return load_trained(folder / name, config, origin)
+    work = cached / "unfinished" / config.key
+    if retrain and (work / "state.pt").exists():
+        (work / "state.pt").unlink()
+    trainer = train(config, load_or_collect(config), work, device, progress=progress)
+    save_trained(trainer, cached / name)
+    (work / "state.pt").unlink()
+    return load_trained(cached / name, config, "trained")
+
+
+def save_trained(trainer, path: Path) -> None:
+    """Weights, config and facts, and the loss curve beside them."""
+    write_csv(trainer.log.round(4), path.with_suffix(".csv"))
+    facts = {"cpu_seconds": round(trainer.cpu_seconds, 1), "dicp": dicp.__version__}
+    save_model(trainer.model, trainer.config, path, **facts)
+
+
+def load_trained(path: Path, config: Config | None = None, origin: str = "file") -> Trained:
+    """What `save_trained` wrote."""
+    model, _ = load_model(path, config)
+    facts = json.loads(path.with_suffix(".json").read_text())
+    return Trained(model, origin, pd.read_csv(path.with_suffix(".csv")), facts["cpu_seconds"])
