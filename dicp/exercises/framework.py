@@ -1,0 +1,95 @@
+"""What all checks share. A check is a function of the reader's function that raises `Hint` where it goes wrong."""
+
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from functools import wraps
+
+import torch
+from torch import Tensor
+
+
+class Hint(Exception):
+    """The answer is wrong; the message says where to look."""
+
+
+class NotAttempted(Exception):
+    """The stub is still there: it returns nothing."""
+
+
+def exercise(grade: Callable[[Callable], None]) -> Callable:
+    """Make a check out of `grade(fn)`, which calls `fn` on cases and raises `Hint` at the first wrong answer."""
+
+    @wraps(grade)
+    def check(fn: Callable, strict: bool = False) -> None:
+        try:
+            grade(_guarded(fn))
+            verdict = "correct"
+        except NotAttempted:
+            verdict = "not attempted"
+        except Hint as hint:
+            verdict = f"close: {hint}"
+        print(verdict)
+        if strict and verdict != "correct":
+            raise AssertionError(f"{grade.__name__}: {verdict}")
+
+    return check
+
+
+def _guarded(fn: Callable) -> Callable:
+    """`fn` on copies of its arguments; its errors become hints, an empty answer means that nobody tried yet."""
+
+    def call(*args):
+        try:
+            answer = fn(*deepcopy(args))
+        except NotImplementedError:
+            raise NotAttempted from None
+        except Exception as error:
+            said = (str(error).splitlines() or [""])[0]
+            raise Hint(f"your function stops with {type(error).__name__}: {said}") from error
+        if answer is None or answer is ...:
+            raise NotAttempted
+        return answer
+
+    return call
+
+
+def as_tensor(answer) -> Tensor:
+    """The reader may return a tensor, an array, a list or a number."""
+    try:
+        return torch.as_tensor(answer).detach()
+    except (TypeError, ValueError, RuntimeError):
+        raise Hint(f"return a tensor, not {type(answer).__name__}") from None
+
+
+def same(answer: Tensor, wanted: Tensor) -> bool:
+    answer, wanted = answer.double(), wanted.double()
+    return answer.shape == wanted.shape and torch.allclose(answer, wanted, rtol=1e-4, atol=1e-6, equal_nan=True)
+
+
+def expect(answer, wanted, mistakes: Mapping[str, object] | None = None, case: str = "") -> None:
+    """Raise `Hint` unless `answer` equals `wanted`. mistakes: {hint: the wrong answer that deserves it}."""
+    answer, wanted = as_tensor(answer), torch.as_tensor(wanted)
+    if same(answer, wanted):
+        return
+    # a wrong answer that is also right in this case says nothing about the mistake
+    for hint, wrong in (mistakes or {}).items():
+        wrong = torch.as_tensor(wrong)
+        if same(answer, wrong) and not same(wrong, wanted):
+            raise Hint(hint)
+    where = f" for {case}" if case else ""
+    if answer.shape != wanted.shape:
+        raise Hint(f"the answer{where} has shape {list(answer.shape)}, it should be {list(wanted.shape)}")
+    raise Hint(f"{where.strip().capitalize() or 'the answer'}: got {_short(answer)}, wanted {_short(wanted)}")
+
+
+def expect_number(answer, wanted: float, mistakes: Mapping[str, float] | None = None, case: str = "") -> None:
+    """The same for a single number; a tensor of one element passes."""
+    answer = as_tensor(answer)
+    if answer.numel() != 1:
+        raise Hint(f"return one number, not {answer.numel()} of them")
+    expect(answer.reshape(()), float(wanted), {h: float(w) for h, w in (mistakes or {}).items()}, case)
+
+
+def _short(values: Tensor) -> str:
+    rounded = [round(v, 4) if isinstance(v, float) else v for v in values.flatten()[:8].tolist()]
+    return str(rounded[0]) if values.dim() == 0 else str(rounded)[:-1] + (", ...]" if values.numel() > 8 else "]")

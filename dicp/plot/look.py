@@ -1,0 +1,130 @@
+"""How things look: colours, line styles and label placement, the same in every figure."""
+
+from typing import NamedTuple
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, to_rgb
+
+from dicp.results import CONTROLS
+
+SIZE = (7, 3.5)      # inches
+GREY, BLACK = "#6e6e6e", "#222222"
+# Okabe and Ito's colour-blind-safe blue and vermillion; the planners share the orange family and differ in dash, too
+COLOURS = {
+    "ad": "#0072B2", "paper": "#E69F00", "gated": "#D9730D", "bayes": "#B23A00",
+    "source": "#8a8a8a", "random": GREY, "exact_belief": BLACK, "simulator": BLACK, "optimum": BLACK,
+}
+HEAT = LinearSegmentedColormap.from_list("belief", ["#ffffff", "#fdebc8", "#f8c471", "#e98a2b", "#b23a00"])
+TIME = LinearSegmentedColormap.from_list("episodes", ["#b9d9ee", "#4b9ccb", "#0072B2", "#00304d"])
+
+
+class Look(NamedTuple):
+    """How one method is drawn."""
+
+    label: str
+    colour: str
+    dashes: str | tuple = "-"
+    width: float = 2.6
+
+
+LOOKS = {
+    "ad": Look("AD", COLOURS["ad"]),
+    "paper": Look("the paper's planner", COLOURS["paper"], (0, (2, 1))),
+    "gated": Look("gated planner", COLOURS["gated"], (0, (6, 1.5, 1.5, 1.5))),
+    "bayes": Look("Bayes planner", COLOURS["bayes"]),
+    "source": Look("source PPO", COLOURS["source"]),
+    "random": Look("random", COLOURS["random"], (0, (4, 3)), 1.2),
+    "exact_belief": Look("exact belief", COLOURS["exact_belief"], (0, (1, 2)), 1.4),
+    "simulator": Look("perfect model", COLOURS["simulator"], (0, (5, 1, 1, 1)), 1.4),
+    "optimum": Look("highest possible", COLOURS["optimum"], (0, (4, 3)), 1.2),
+}
+
+
+def style() -> None:
+    """Set matplotlib up for 7 x 3.5 inch figures that are legible from the back row."""
+    sns.set_theme(context="notebook", style="ticks", rc={
+        "figure.figsize": SIZE, "figure.dpi": 110, "savefig.dpi": 110, "font.size": 12, "axes.titlesize": 14,
+        "axes.titleweight": "bold", "axes.titlelocation": "left", "axes.titlepad": 12, "axes.labelsize": 12.5,
+        "xtick.labelsize": 12, "ytick.labelsize": 12, "legend.fontsize": 11.5, "legend.frameon": False,
+        "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": BLACK, "axes.labelcolor": BLACK,
+        "axes.linewidth": 1, "lines.solid_capstyle": "round", "figure.constrained_layout.use": True,
+    })
+
+
+def axes(ax: Axes | None, title: str, size: tuple[float, float] = SIZE) -> Axes:
+    """`ax`, or a new figure's; with the claim as its title, which may not be empty."""
+    if not isinstance(title, str) or not title.strip():
+        raise ValueError(f"title is {title!r}; allowed: the one claim that the figure makes, in words.")
+    if ax is None:
+        _, ax = plt.subplots(figsize=size, layout="constrained")
+    ax.set_title(title)
+    return ax
+
+
+def look_of(method: str, planner: str = "none") -> Look:
+    """The look of a method: by its planner where it plans, else by its name (DICP without a planner acts as AD)."""
+    if method in CONTROLS or planner == "none" and method in LOOKS:
+        return LOOKS[method]
+    if planner != "none":
+        return LOOKS[planner]
+    return LOOKS["ad"]._replace(label=f"{method.upper().replace('_', '-')}, no planner", dashes=(0, (5, 1)))
+
+
+def darker(colour: str, share: float = 0.22) -> tuple:
+    """The colour for text: light orange letters are hard to read on white."""
+    return tuple(c * (1 - share) for c in to_rgb(colour))
+
+
+def tint(colour: str, share: float) -> tuple:
+    """`colour` mixed with `share` of white."""
+    return tuple(c + (1 - c) * share for c in to_rgb(colour))
+
+
+def spread(at: np.ndarray, gap: float, low: float, high: float) -> np.ndarray:
+    """Positions as near as possible to `at`, in the same order, at least `gap` apart, within [low, high]."""
+    order = np.argsort(at, kind="stable")
+    gap = min(gap, (high - low) / max(len(at) - 1, 1))
+    groups = []                                        # [number of labels, sum of (wanted - offset in the group)]
+
+    def start(group: list) -> float:
+        return float(np.clip(group[1] / group[0], low, high - (group[0] - 1) * gap))
+
+    for i in order:
+        groups.append([1, at[i]])
+        # neighbours that would overlap move as one block, centred on where they all want to be
+        while len(groups) > 1 and start(groups[-2]) + groups[-2][0] * gap > start(groups[-1]):
+            n, total = groups.pop()
+            groups[-1][1] += total - n * groups[-1][0] * gap
+            groups[-1][0] += n
+    placed = np.concatenate([start(g) + gap * np.arange(g[0]) for g in groups])
+    out = np.empty(len(at))
+    out[order] = placed
+    return out
+
+
+def label_ends(ax: Axes, labels: list[tuple[float, str, str]], size: float = 12) -> None:
+    """Write (y, text, colour) to the right of the axes, moved apart where they would overlap."""
+    if not labels:
+        return
+    low, high = ax.get_ylim()
+    inches = ax.get_position().height * ax.figure.get_figheight()
+    gap = (high - low) * (size * 1.18 / 72) / inches
+    at = np.array([y for y, _, _ in labels])
+    for y, placed, (_, text, colour) in zip(at, spread(at, gap, low, high + 0.3 * gap), labels, strict=True):
+        ax.annotate(
+            text, xy=(1, y), xycoords=("axes fraction", "data"), xytext=(1.045, placed),
+            textcoords=("axes fraction", "data"), va="center", ha="left", fontsize=size, color=darker(colour),
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": tint(colour, 0.3), "shrinkA": 1, "shrinkB": 2, "relpos": (0, 0.5)},
+        )
+
+
+def caption(ax: Axes, text: str) -> None:
+    """A small line under the x axis: how many tasks, rollouts and seeds are in the figure."""
+    ax.annotate(
+        text, xy=(0, 0), xycoords="axes fraction", xytext=(0, -42), textcoords="offset points", va="top",
+        fontsize=10, color=GREY, annotation_clip=False,
+    )

@@ -1,0 +1,220 @@
+"""Results as one tidy table: what was run, on which task, and what each episode brought; with honest intervals.
+
+Two forms, told apart by the column `rollout`. The full one has a row per (settings, task, rollout, episode); `compact`
+averages over rollouts (a row per settings, train seed, task, episode) and is what is shipped. Every statistic here
+gives the same number from both.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import dicp
+from dicp.bootstrap import CELL, interval
+from dicp.config import ENVS, METHODS, PLANNERS, WORLD_MODELS, Config, PlanConfig
+from dicp.errors import one_of
+
+CONTROLS = ("source", "random", "exact_belief", "simulator")   # drawn beside the methods; no network acts in them
+REQUIRED = ("env", "split", "method", "world_model", "planner", "train_seed")
+ROW = ("task", "rollout_seed", "rollout", "episode")
+MEASURES = ("env_steps", "episode_return", "max_return", "success", "solved_so_far")
+PROVENANCE = ("code_version", "config_hash")        # kept, but two runs that differ only here are the same run
+COMPACT = ("n_rollouts", "return_after_find")
+SOLVED_AT = {"darkroom": 1, "darkroom_permuted": 1, "dark_key_to_door": 2}    # return from which an episode is solved
+BY = ("env", "method", "world_model", "planner")
+
+
+def plan_settings(plan: PlanConfig | None) -> dict:
+    """A planner's settings as flat columns; without a planner only `planner` = "none"."""
+    return {"planner": "none"} if plan is None else asdict(plan)
+
+
+def build(
+    returns, settings: Mapping, *, tasks: Sequence, max_return: Sequence[float], horizon: int, success=None
+) -> pd.DataFrame:
+    """The full table of one run.
+
+    returns, success: [task, rollout, episode]. max_return: the highest possible return of each task. horizon: env
+    steps an episode. settings: scalars that become columns; they must hold `REQUIRED` (see `plan_settings`). Without
+    `success` an episode counts as solved once it reached the goal (key-to-door: opened the door).
+    """
+    returns = np.asarray(returns)
+    if returns.ndim != 3 or returns.shape[0] != len(tasks) or len(max_return) != len(tasks):
+        raise ValueError(
+            f"returns has shape {returns.shape}, tasks and max_return have lengths {len(tasks)} and {len(max_return)}; "
+            "allowed: returns [task, rollout, episode], one entry a task in the others."
+        )
+    _need(settings, REQUIRED, "settings")
+    one_of("env", settings["env"], ENVS)
+    if success is None:
+        success = returns >= SOLVED_AT[settings["env"]]
+    success = np.asarray(success, dtype=bool)
+    task, rollout, episode = (i.ravel() for i in np.indices(returns.shape))
+    columns = {"rollout_seed": 0, **settings}
+    columns |= {
+        "task": np.array([str(t) for t in tasks])[task], "rollout": rollout, "episode": episode + 1,
+        "env_steps": (episode + 1) * horizon, "episode_return": returns.ravel(),
+        "max_return": np.asarray(max_return)[task], "success": success.ravel().astype(int),
+        "solved_so_far": np.maximum.accumulate(success, axis=-1).ravel().astype(int), "code_version": dicp.__version__,
+    }
+    return validate(pd.DataFrame(columns))
+
+
+def from_life(
+    life, config: Config, tasks: Sequence, plan: PlanConfig | None = None, *, rollout_seed: int = 0, **settings
+) -> pd.DataFrame:
+    """The full table of one `dicp.rollout.Life` of the model that `config` describes.
+
+    settings: further columns, or replacements: `method="random", world_model="none"` for a control.
+    """
+    columns = {
+        "env": config.env.name, "split": config.split, "method": config.method, "world_model": config.model.world_model,
+        **plan_settings(plan), "train_seed": config.train.seed, "rollout_seed": rollout_seed, "config_hash": config.key,
+    }
+    returns = life.episode_return.numpy()
+    return build(
+        returns, columns | settings, tasks=tasks, max_return=life.max_return.tolist(), horizon=life.horizon
+    )
+
+
+def settings_of(table: pd.DataFrame) -> list[str]:
+    """The columns that say what was run, apart from task and seeds."""
+    rest = {"split", "train_seed", *PROVENANCE, *ROW, *MEASURES, *COMPACT}
+    return [c for c in table.columns if c not in rest]
+
+
+def validate(table: pd.DataFrame) -> pd.DataFrame:
+    """Return `table` if it can be trusted; otherwise raise `ValueError` with one sentence that says why not."""
+    full = "rollout" in table
+    extra = ("rollout_seed", "rollout") if full else COMPACT
+    _need(table.columns, (*REQUIRED, "task", "episode", *MEASURES, *extra), "the result table")
+    allowed = {"env": ENVS, "method": (*METHODS, *CONTROLS), "world_model": WORLD_MODELS, "planner": PLANNERS}
+    for column, names in allowed.items():
+        for value in table[column].unique():
+            one_of(column, value, names)
+    empty = [c for c in (*REQUIRED, "task", "episode", *MEASURES) if table[c].isna().any()]
+    if empty:
+        raise ValueError(f"the result table has empty values in {', '.join(empty)}; every row needs them.")
+    key = [*settings_of(table), "split", "train_seed", "task", "episode", *(extra if full else ())]
+    twice = table.duplicated(key)
+    if twice.any():
+        row = table.loc[twice.idxmax(), ["method", "planner", "train_seed", "task", "episode"]].to_dict()
+        raise ValueError(f"the result table has {twice.sum()} duplicate rows, the first is {row}; keep each run once.")
+    return table
+
+
+def _need(have, names: Sequence[str], what: str) -> None:
+    missing = [n for n in names if n not in have]
+    if missing:
+        raise ValueError(f"{what} lacks {', '.join(missing)}; needed: {', '.join(names)}.")
+
+
+def compact(table: pd.DataFrame) -> pd.DataFrame:
+    """Means over rollouts, a row per (settings, train seed, task, episode).
+
+    `success` and `solved_so_far` become shares. `return_after_find` is the mean return of those rollouts that had
+    solved the task in an earlier episode (empty where there are none).
+    """
+    if "rollout" not in validate(table):
+        return table
+    # stable: the earlier episodes of a rollout come first, so the row before is the episode before
+    table = table.sort_values("episode", kind="stable")
+    rollout = [*settings_of(table), "split", "train_seed", "task", "rollout_seed", "rollout"]
+    solved_before = table.groupby(rollout, dropna=False, sort=False)["solved_so_far"].shift(fill_value=0)
+    table = table.assign(return_after_find=table["episode_return"].where(solved_before == 1))
+    provenance = [c for c in PROVENANCE if c in table]
+    key = [*settings_of(table), "split", "train_seed", *provenance, "task", "env_steps", "episode"]
+    means = {c: (c, "mean") for c in ("episode_return", "max_return", "success", "solved_so_far", "return_after_find")}
+    groups = table.groupby(key, dropna=False, sort=False)
+    return validate(groups.agg(n_rollouts=("rollout", "size"), **means).reset_index())
+
+
+def save(table: pd.DataFrame, path: str | Path) -> None:
+    """Write the table as CSV, or gzipped CSV for a name in .gz; the same table always gives the same bytes."""
+    gz = {"method": "gzip", "mtime": 0} if str(path).endswith(".gz") else None
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    validate(table).to_csv(path, index=False, float_format="%.5g", compression=gz, lineterminator="\n")
+
+
+def load(*paths: str | Path) -> pd.DataFrame:
+    """Read one or more tables written by `save`, as one."""
+    # the word "none" is a setting here, only an empty field is a missing value
+    tables = [pd.read_csv(p, keep_default_na=False, na_values=[""], dtype={"task": str}) for p in paths]
+    return validate(pd.concat(tables, ignore_index=True))
+
+
+def normalised(table: pd.DataFrame) -> pd.Series:
+    """Return of each row as a share of the highest possible return of its task."""
+    return table["episode_return"] / table["max_return"]
+
+
+def refuse_pooling(table: pd.DataFrame, by: Sequence[str]) -> None:
+    """Raise `ValueError` if rows with equal `by` differ in any other setting: their mean would mean nothing."""
+    _need(table.columns, by, "the result table")
+    for column in (c for c in settings_of(table) if c not in by):
+        for _, values in table.groupby(list(by), dropna=False)[column] if by else [((), table[column])]:
+            if len(found := values.unique()) > 1:
+                raise ValueError(
+                    f"the table mixes {column} {', '.join(map(repr, found.tolist()))}; select one, or add "
+                    f"{column!r} to `by`."
+                )
+
+
+def curve(table: pd.DataFrame, value: str = "episode_return") -> pd.DataFrame:
+    """Mean over tasks and seeds after each episode with its 95% interval: columns env_steps, mean, low, high.
+
+    `table` holds one setting. value: episode_return | normalised | success | solved_so_far.
+    """
+    one_of("value", value, ("episode_return", "normalised", "success", "solved_so_far"))
+    refuse_pooling(table, ())
+    wide = compact(table).assign(normalised=normalised).pivot(index=CELL, columns="env_steps", values=value)
+    mean, low, high = interval(wide.index.to_frame(index=False), wide.to_numpy())
+    return pd.DataFrame({"env_steps": wide.columns, "mean": mean, "low": low, "high": high})
+
+
+def env_steps_to_solve(table: pd.DataFrame, share: float = 0.5) -> float:
+    """Environment steps after which `share` of the rollouts have solved their task once; infinite if they never do."""
+    mean = curve(table, "solved_so_far")
+    return float(mean.loc[mean["mean"] >= share, "env_steps"].min()) if (mean["mean"] >= share).any() else float("inf")
+
+
+def summary(
+    table: pd.DataFrame, by: Sequence[str] = BY, *, last: int = 10, found_by: int = 5, statistic: str = "mean"
+) -> pd.DataFrame:
+    """Four numbers a method, each with its 95% bootstrap interval: a row per (by, metric). Returns are normalised.
+
+    last_10_episodes, all_episodes: mean return. found_by_5: share of rollouts that solved the task by episode 5.
+    after_find: mean return of all episodes that come after the first solved one (always the mean, never the IQM).
+    """
+    refuse_pooling(table, by)
+    rows = []
+    for names, group in compact(table).groupby(list(by), dropna=False, sort=False):
+        index, metrics = _cell_values(group, last, found_by)
+        setting, runs = dict(zip(by, names, strict=True)), index[["split", "train_seed"]].drop_duplicates()
+        n_rollouts = int(group.loc[group["episode"] == 1, "n_rollouts"].sum())
+        sizes = {"n_tasks": index["task"].nunique(), "n_train_seeds": len(runs), "n_rollouts": n_rollouts}
+        for metric, (value, count) in metrics.items():
+            kind = "mean" if metric == "after_find" else statistic
+            point, low, high = interval(index, value, count, statistic=kind)
+            rows.append(setting | {"metric": metric, "value": point, "low": low, "high": high} | sizes)
+    return pd.DataFrame(rows)
+
+
+def _cell_values(group: pd.DataFrame, last: int, found_by: int) -> tuple[pd.DataFrame, dict]:
+    """The cells of one setting, and for each metric (sum, count) over rollouts and episodes in each cell."""
+    wide = group.assign(share=normalised, after=group["return_after_find"] / group["max_return"]).pivot(
+        index=CELL, columns="episode", values=["share", "after", "solved_so_far", "n_rollouts"]
+    )
+    share, after, solved, n_rollouts = (wide[c].to_numpy() for c in ("share", "after", "solved_so_far", "n_rollouts"))
+    if not 1 <= found_by <= share.shape[1]:
+        raise ValueError(f"found_by is {found_by}; allowed: 1 to {share.shape[1]}, the number of episodes.")
+    had_found = np.pad(solved[:, :-1], ((0, 0), (1, 0))) * n_rollouts      # rollouts, before each episode
+    return wide.index.to_frame(index=False), {
+        f"last_{last}_episodes": (share[:, -last:].mean(1), 1),
+        "all_episodes": (share.mean(1), 1),
+        f"found_by_{found_by}": (solved[:, found_by - 1], 1),
+        "after_find": (np.nansum(after * had_found, 1), had_found.sum(1)),
+    }
