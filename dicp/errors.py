@@ -14,7 +14,13 @@ def one_of(what: str, value: object, allowed: Iterable) -> None:
     raise ValueError(f"{what} is {value!r}; allowed: {', '.join(repr(a) for a in allowed)}.{hint}")
 
 
-def at_least(what: str, value: float, minimum: float) -> None:
+def at_least(what: str, value: object, minimum: float) -> None:
     """Raise `ValueError` unless `value` is a number of at least `minimum`."""
     if isinstance(value, bool) or not isinstance(value, int | float) or value < minimum:
         raise ValueError(f"{what} is {value!r}; allowed: a number of at least {minimum}.")
+
+
+def whole(what: str, value: object, minimum: int) -> None:
+    """Raise `ValueError` unless `value` is a whole number of at least `minimum`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+        raise ValueError(f"{what} is {value!r}; allowed: a whole number of at least {minimum}.")

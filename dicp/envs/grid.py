@@ -4,7 +4,7 @@ A world is a table of moves and a list of goals. A cell is stored as one integer
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -79,6 +79,11 @@ class GridRules:
             return cls(0, permuted, torch.full((len(tasks), 1), corner), True, size)
         goals = [[kx * size + ky, dx * size + dy, -1] for (kx, ky), (dx, dy) in tasks]
         return cls(centre, table, torch.tensor(goals), False, size)
+
+    def of_tasks(self, index: Int[Tensor, "row"]) -> "GridRules":
+        """The same rules with one row for each given task number (a task may come several times)."""
+        variants = self.next_cell if len(self.next_cell) == 1 else self.next_cell[index]
+        return replace(self, next_cell=variants, goals=self.goals[index])
 
     def step(
         self, state: GridState, action: Int[Tensor, "task stream"]

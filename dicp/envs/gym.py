@@ -1,0 +1,208 @@
+"""The grid worlds one agent at a time, as Gymnasium environments: `GridRules` behind the usual reset and step.
+
+`import dicp` registers them: `gymnasium.make("dicp/Darkroom-v0", goal=(7, 2), render_mode="rgb_array")`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+
+from dicp.config import EnvConfig
+from dicp.envs.draw import Mark, draw_grid
+from dicp.envs.grid import GridRules, GridState, cell_to_xy
+from dicp.envs.tasks import PERMUTATIONS, Cell, Task
+from dicp.errors import one_of
+
+Place = Sequence[int] | np.ndarray          # how a user may write a cell
+ACTIONS = ("+x", "-x", "+y", "-y", "stay")
+
+
+def check_whole(what: str, value: Any, low: int, high: int | None = None) -> int:
+    """`value` as a Python integer; raise `ValueError` unless it is a whole number from `low` to `high`."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or value < low or (high is not None and value > high):
+        span = f"of at least {low}" if high is None else f"from {low} to {high}"
+        raise ValueError(f"{what} is {value!r}; allowed: a whole number {span}.")
+    return int(value)
+
+
+def check_cell(what: str, value: Any, size: int) -> Cell:
+    """`value` (tuple, list or array) as a cell (x, y); raise `ValueError` unless it lies on the grid."""
+    try:
+        x, y = value
+        return check_whole(what, x, 0, size - 1), check_whole(what, y, 0, size - 1)
+    except (TypeError, ValueError):
+        given = value.tolist() if isinstance(value, np.ndarray) else value
+        allowed = f"a cell (x, y) with x and y whole numbers from 0 to {size - 1}"
+        raise ValueError(f"{what} is {given!r}; allowed: {allowed}.") from None
+
+
+class GridEnv(gymnasium.Env):
+    """What the three worlds share. The observation is the cell (x, y); the horizon terminates the episode.
+
+    A task that is not given is drawn anew at every reset. Every info holds `success`: the agent has been on the goal in
+    this episode, or has opened the door with the key. Beyond Gymnasium: `task`, `max_return`, `optimal_action()`.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 8}
+    world: str                  # name of the world in `EnvConfig`
+    n_goals = 1                 # reward that makes an episode a success
+
+    def __init__(self, size: int, horizon: int, render_mode: str | None):
+        if render_mode is not None:
+            one_of("render_mode", render_mode, self.metadata["render_modes"])
+        self.render_mode = render_mode
+        self.config = EnvConfig(self.world, check_whole("size", size, 2), check_whole("horizon", horizon, 1))
+        self.observation_space = gymnasium.spaces.Box(0, size - 1, shape=(2,), dtype=np.int32)
+        self.action_space = gymnasium.spaces.Discrete(len(ACTIONS))
+        self.trail: list[Cell] = []         # cells of this episode, from the start on
+        self.episode_return = 0
+        self._now: tuple[Task, GridRules] | None = None
+
+    def draw_task(self) -> Task:
+        """The task that was asked for; what was left open is drawn from `np_random`."""
+        raise NotImplementedError
+
+    def _set_task(self, task: Task) -> None:
+        if self._now is None or task != self._now[0]:
+            self._now = task, GridRules.of(self.config, [task])
+
+    def _known(self) -> tuple[Task, GridRules]:
+        if self._now is None:
+            raise ValueError("The task is None until it is drawn; call reset() first.")
+        return self._now
+
+    @property
+    def task(self) -> Task:
+        """The task of this episode: a goal, a permutation index or (key, door)."""
+        return self._known()[0]
+
+    @property
+    def rules(self) -> GridRules:
+        return self._known()[1]
+
+    @property
+    def max_return(self) -> int:
+        """The highest possible return of an episode of this task."""
+        return int(self.rules.max_return(self.config.horizon))
+
+    def optimal_action(self) -> int:
+        """A first action of a shortest way to the next reward, from the present cell."""
+        self._check_started("optimal_action()")
+        return int(self.rules.optimal_action(self._state))
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
+        super().reset(seed=seed)
+        self._set_task(self.draw_task())
+        self._state = GridState(torch.tensor([[self.rules.start]]), torch.tensor([[0]]))
+        self.episode_return, self.trail = 0, []
+        return self._observe()
+
+    def step(self, action: int | np.integer) -> tuple[np.ndarray, float, bool, bool, dict]:
+        self._check_started("step()")
+        if len(self.trail) > self.config.horizon:
+            raise ValueError(f"The episode is over after {self.config.horizon} steps; call reset() first.")
+        action = check_whole(f"action ({', '.join(ACTIONS)})", action, 0, len(ACTIONS) - 1)
+        self._state, reward = self.rules.step(self._state, torch.tensor([[action]]))
+        self.episode_return += int(reward)
+        obs, info = self._observe()
+        return obs, float(reward), len(self.trail) > self.config.horizon, False, info
+
+    def _observe(self) -> tuple[np.ndarray, dict]:
+        obs = cell_to_xy(self._state.cell, self.config.size)[0, 0].numpy().astype(np.int32)
+        self.trail.append((int(obs[0]), int(obs[1])))
+        return obs, {"success": self.episode_return >= self.n_goals}
+
+    def _check_started(self, what: str) -> None:
+        if not self.trail:
+            raise ValueError(f"{what} was called before the first episode; call reset() first.")
+
+    def render(self) -> np.ndarray | None:
+        """The grid as an image, about 480 pixels wide; None without `render_mode="rgb_array"`."""
+        if self.render_mode is None:
+            return None
+        self._check_started("render()")
+        left = f"step {len(self.trail) - 1} of {self.config.horizon}"
+        right = f"return {self.episode_return} of {self.max_return}"
+        return draw_grid(self.config.size, self.trail, self._marks(), left, right)
+
+    def _marks(self) -> list[Mark]:
+        top = self.config.size - 1
+        return [Mark("goal", (top, top) if self.world == "darkroom_permuted" else self.task, self.episode_return > 0)]
+
+
+class Darkroom(GridEnv):
+    """Find a hidden goal from the centre; every step on it pays 1."""
+
+    world = "darkroom"
+
+    def __init__(self, goal: Place | None = None, size: int = 9, horizon: int = 20, render_mode: str | None = None):
+        super().__init__(size, horizon, render_mode)
+        self.goal = None if goal is None else check_cell("goal", goal, size)
+        if self.goal is not None:
+            self._set_task(self.goal)
+
+    def draw_task(self) -> Task:
+        return self.goal or draw_cell(self)
+
+
+class DarkroomPermuted(GridEnv):
+    """Cross to the opposite corner with shuffled actions: action `a` executes the move `permutation[a]`.
+
+    `permutation` is an index in the order of `itertools.permutations(range(5))`.
+    """
+
+    world = "darkroom_permuted"
+
+    def __init__(
+        self,
+        permutation: int | np.integer | None = None,
+        size: int = 9,
+        horizon: int = 50,
+        render_mode: str | None = None,
+    ):
+        super().__init__(size, horizon, render_mode)
+        last = len(PERMUTATIONS) - 1
+        self.permutation = None if permutation is None else check_whole("permutation", permutation, 0, last)
+        if self.permutation is not None:
+            self._set_task(self.permutation)
+
+    def draw_task(self) -> Task:
+        return int(self.np_random.integers(len(PERMUTATIONS))) if self.permutation is None else self.permutation
+
+
+class DarkKeyToDoor(GridEnv):
+    """Find a hidden key from the centre, then a hidden door; each pays 1, once, the door only with the key."""
+
+    world, n_goals = "dark_key_to_door", 2
+
+    def __init__(
+        self,
+        key: Place | None = None,
+        door: Place | None = None,
+        size: int = 9,
+        horizon: int = 50,
+        render_mode: str | None = None,
+    ):
+        super().__init__(size, horizon, render_mode)
+        self.key = None if key is None else check_cell("key", key, size)
+        self.door = None if door is None else check_cell("door", door, size)
+        if self.key is not None and self.door is not None:
+            self._set_task((self.key, self.door))
+
+    def draw_task(self) -> Task:
+        return self.key or draw_cell(self), self.door or draw_cell(self)
+
+    def _marks(self) -> list[Mark]:
+        key, door = self.task
+        return [Mark("door", door, self.episode_return > 1), Mark("key", key, self.episode_return > 0)]
+
+
+def draw_cell(env: GridEnv) -> Cell:
+    x, y = env.np_random.integers(env.config.size, size=2).tolist()
+    return x, y

@@ -1,0 +1,172 @@
+"""The Transformer and its heads: what the future may not touch, and that every way to run the weights agrees."""
+
+import pytest
+import torch
+
+from dicp.config import EnvConfig, ModelConfig
+from dicp.models.ad import InContextModel
+from dicp.models.heads import RetrievalRewardHead
+from dicp.models.transformer import rotary, rotate
+from dicp.windows import Tokens
+
+ENV = EnvConfig()
+KINDS = ("none", "observational", "interventional")
+
+
+def random_tokens(batch: int, n: int, seed: int = 0) -> Tokens:
+    g = torch.Generator().manual_seed(seed)
+    below = (ENV.n_cells, ENV.n_actions, 2, ENV.n_cells, 2)
+    return Tokens(*(torch.randint(b, (batch, n), generator=g) for b in below))
+
+
+def at(tokens: Tokens, index) -> Tokens:
+    return Tokens(*(field[:, index] for field in tokens))
+
+
+def model_of(kind: str, context_length: int = 20) -> InContextModel:
+    torch.manual_seed(0)
+    config = ModelConfig(world_model=kind, context_length=context_length, n_layers=3)
+    model = InContextModel(ENV, config).eval()
+    with torch.no_grad():                       # as trained: larger than at the start, so that no path is near zero
+        for parameter in model.transformer.parameters():
+            parameter.mul_(2)
+    return model
+
+
+def test_rotation_by_hand():
+    x = torch.tensor([1.0, 0.0])                                               # one pair: turned by `position` radians
+    turned = rotate(x, rotary(torch.tensor(2.0), 2))
+    assert torch.allclose(turned, torch.tensor([2.0]).cos().new_tensor([-0.41614684, 0.90929743]))
+
+
+def test_scores_depend_on_distance_only():
+    q, k = torch.randn(2, 16)
+    score = [rotate(q, rotary(torch.tensor(p + 3), 16)) @ rotate(k, rotary(torch.tensor(p), 16)) for p in (0, 5, 50)]
+    assert torch.allclose(score[0], score[1], atol=1e-4) and torch.allclose(score[0], score[2], atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_future_token_never_changes_an_earlier_prediction(kind):
+    model, tokens = model_of(kind), random_tokens(2, 12)
+    for cut in (1, 6, 11):
+        other = Tokens(*(torch.cat((a[:, :cut], b[:, cut:]), 1) for a, b in zip(tokens, random_tokens(2, 12, 1), strict=True)))
+        h, h_other = model(tokens), model(other)
+        assert torch.equal(h[:, :cut], h_other[:, :cut])
+        assert not torch.equal(h[:, cut:], h_other[:, cut:])
+        if kind == "interventional":
+            cells = torch.randint(ENV.n_cells, (2, 12))
+            rewards, rewards_other = (model.reward_logits(a, b, cells) for a, b in ((h, tokens), (h_other, other)))
+            assert torch.allclose(rewards[:, :cut], rewards_other[:, :cut], atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_cached_inference_equals_the_whole_window(kind):
+    model, tokens = model_of(kind), random_tokens(3, 20)
+    with torch.no_grad():
+        logits, context = model.policy_head(model(tokens)), model.begin(3)
+        for t in range(20):
+            assert torch.allclose(model.observe(context, at(tokens, t)), logits[:, t], atol=1e-4)
+
+
+def test_a_full_cache_forgets_the_oldest_token():
+    """One layer: its keys do not depend on what came before, so the ring must equal the window of the last tokens."""
+    torch.manual_seed(0)
+    model = InContextModel(ENV, ModelConfig(context_length=5, n_layers=1)).eval()
+    tokens, context = random_tokens(2, 13), model.begin(2)
+    for t in range(13):
+        logits = model.observe(context, at(tokens, t))
+    with torch.no_grad():
+        window = model.policy_head(model(at(tokens, slice(8, 13))))[:, -1]
+    assert torch.allclose(logits, window, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS[1:])
+def test_imagined_futures_equal_the_same_tokens_read_as_one_window(kind):
+    """Beams share the context, fork, and carry their own suffix; a plain window per beam must give the same."""
+    model, n = model_of(kind), 10
+    past, context = random_tokens(2, n), model.begin(2)
+    for t in range(n):
+        model.observe(context, at(past, t))
+    state, windows = model.root(context), [[past], [past]]                       # per row: one window a beam
+    windows = [[Tokens(*(f[r : r + 1] for f in past))] for r in range(2)]
+    g = torch.Generator().manual_seed(3)
+    for _ in range(4):
+        beam = torch.randint(len(windows[0]), (2, 3), generator=g)
+        cell, action, reward = (torch.randint(b, (2, 3), generator=g) for b in (ENV.n_cells, ENV.n_actions, 2))
+        state = model.advance(model.fork(state, beam), action, reward, cell)
+        new = [[Tokens(*(f[r, k].view(1, 1) for f in (cell, action, reward, cell, torch.zeros_like(cell)))) for k in range(3)]
+               for r in range(2)]
+        windows = [[Tokens(*(torch.cat(pair, 1) for pair in zip(windows[r][beam[r, k]], new[r][k], strict=True)))
+                    for k in range(3)] for r in range(2)]
+    imagined, policy = model.imagine(state, return_to_go=True), model.propose(state)
+    for r in range(2):
+        for k in range(3):
+            with torch.no_grad():
+                h = model(windows[r][k])
+                p = model.world_model_head(h[:, -1])
+                assert torch.allclose(policy[r, k], model.policy_head(h[0, -1]).log_softmax(-1), atol=1e-4)
+                cell = p.next_x.argmax(-1) * 9 + p.next_y.argmax(-1)
+                assert torch.equal(imagined.next_cell[r, k], cell[0])
+                for action in range(5):
+                    reward = p.reward[0, action]
+                    if kind == "interventional":
+                        asked = torch.cat((windows[r][k].arrived[:, 1:], cell[:, action : action + 1]), 1)
+                        reward = model.reward_logits(h, windows[r][k], asked)[0, -1]
+                    assert torch.allclose(imagined.reward[r, k, action], reward.softmax(-1)[1], atol=1e-4)
+                expected = (p.return_to_go.softmax(-1) * torch.arange(21)).sum(-1)[0]
+                assert torch.allclose(imagined.return_to_go[r, k], expected, atol=1e-3)
+
+
+def test_imagination_slides_the_window_too():
+    """With a full context, an imagined token pushes out the oldest real one (one layer: exact)."""
+    torch.manual_seed(0)
+    model = InContextModel(ENV, ModelConfig(world_model="observational", context_length=4, n_layers=1)).eval()
+    tokens, context = random_tokens(1, 9), model.begin(1)
+    for t in range(7):
+        model.observe(context, at(tokens, t))
+    state = model.root(context)
+    for t in (7, 8):
+        step = Tokens(tokens.cell[:, t : t + 1], tokens.last_action[:, t : t + 1], tokens.last_reward[:, t : t + 1],
+                      tokens.cell[:, t : t + 1], torch.zeros(1, 1, dtype=torch.long))
+        tokens = Tokens(*(torch.cat((f[:, :t], s, f[:, t + 1 :]), 1) for f, s in zip(tokens, step, strict=True)))
+        state = model.advance(state, step.last_action, step.last_reward, step.cell)
+    with torch.no_grad():
+        assert torch.allclose(state.h[:, 0], model(at(tokens, slice(5, 9)))[:, -1], atol=1e-5)
+
+
+def test_the_reward_head_knows_cells_by_their_code_alone():
+    """Renaming x and y symbols everywhere (context and question alike) changes no answer that is not learned from h."""
+    torch.manual_seed(0)
+    head = RetrievalRewardHead(ENV, ModelConfig(world_model="interventional"))
+    h, arrived, asked = torch.randn(2, 6, 32), torch.randint(81, (2, 6)), torch.randint(81, (2, 6))
+    symbols = torch.rand(2, 2, 9).argsort(-1)
+    mask = torch.ones(6, 6, dtype=torch.bool).tril()
+    plain, renamed = (
+        head.read(h, head.query(asked, s), *head.memorise(h, arrived, s), mask) for s in (None, symbols)
+    )
+    assert torch.allclose(plain, renamed, atol=1e-5)
+
+
+def test_the_reward_head_starts_by_looking_up_the_very_cell():
+    head = RetrievalRewardHead(ENV, ModelConfig(world_model="interventional"))
+    h, arrived = torch.zeros(1, 4, 32), torch.tensor([[40, 41, 50, 81]])          # (4,4), (4,5), (5,5), nothing yet
+    keys, _ = head.memorise(h, arrived)
+    for asked, found in ((41, 1), (50, 2), (49, None)):                            # (5,4) shares x with one, y with one
+        query = head.query(torch.tensor([[asked]]))
+        weights = torch.cat((query @ keys.mT, (query @ head.null_key)[..., None]), -1).softmax(-1)[0, 0]
+        assert weights[found if found is not None else -1] > 0.99
+
+
+def test_a_context_longer_than_trained_is_refused():
+    with pytest.raises(ValueError, match="context_length is 21; allowed: 1 to 20"):
+        model_of("none").begin(1, 21)
+
+
+@pytest.mark.parametrize(
+    "field, value, sentence",
+    [("d_model", 0, "model.d_model is 0; allowed"), ("n_heads", 3, "d_model is 32; allowed: a multiple of 2 \\* n_heads = 6"),
+     ("dropout", 1.0, "model.dropout is 1.0; allowed"), ("world_model", "obs", "world_model is 'obs'; allowed: 'none', 'obser")],
+)
+def test_impossible_architectures_are_refused(field, value, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        ModelConfig(**{field: value})
