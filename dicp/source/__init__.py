@@ -1,0 +1,6 @@
+"""The source algorithm whose learning histories are distilled: PPO in batches of tasks, or via stable-baselines3."""
+
+from dicp.source.ppo import TASKS_PER_BLOCK, SourceLog, train_ppo
+from dicp.source.sb3 import train_sb3
+
+__all__ = ["TASKS_PER_BLOCK", "SourceLog", "train_ppo", "train_sb3"]

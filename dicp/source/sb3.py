@@ -1,0 +1,112 @@
+"""The source algorithm through stable-baselines3: reference for `train_ppo`, and where another algorithm plugs in."""
+
+from collections.abc import Callable
+
+import gymnasium
+import numpy as np
+import torch
+from stable_baselines3 import PPO
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.vec_env import VecEnv
+
+from dicp.config import EnvConfig, SourceConfig
+from dicp.envs import GridWorld, Task, cell_to_xy
+from dicp.source.ppo import SourceLog
+
+Algorithm = type[BaseAlgorithm] | Callable[[VecEnv, SourceConfig, int], BaseAlgorithm]
+
+
+class GridVecEnv(VecEnv):
+    """The streams of one task as the vectorised environment of stable-baselines3; remembers every transition.
+
+    Observations are the raw coordinates, 0 to size - 1, as floats. The horizon is a termination: no
+    `TimeLimit.truncated`.
+    """
+
+    def __init__(self, env: EnvConfig, task: Task, n_streams: int):
+        self.world = GridWorld(env, [task], n_streams)
+        self.cells, self.actions, self.rewards, self.terminal_cells = [], [], [], []
+        box = gymnasium.spaces.Box(0.0, env.size - 1.0, (2,), np.float32)
+        super().__init__(n_streams, box, gymnasium.spaces.Discrete(env.n_actions))
+
+    def observe(self, cell: torch.Tensor) -> np.ndarray:
+        return cell_to_xy(cell[0], self.world.config.size).numpy().astype(np.float32)
+
+    def reset(self) -> np.ndarray:
+        return self.observe(self.world.reset())
+
+    def step_async(self, actions: np.ndarray) -> None:
+        self.chosen = torch.as_tensor(actions)[None]
+
+    def step_wait(self):
+        self.cells.append(self.world.state.cell)
+        step = self.world.step(self.chosen)
+        self.actions.append(self.chosen)
+        self.rewards.append(step.reward)
+        infos = [{} for _ in range(self.num_envs)]
+        if step.done:
+            self.terminal_cells.append(step.next_cell)
+            for info, last in zip(infos, self.observe(step.next_cell), strict=True):
+                info["terminal_observation"] = last
+        reward = step.reward[0].numpy().astype(np.float32)
+        return self.observe(step.cell), reward, np.full(self.num_envs, step.done), infos
+
+    def log(self, env_steps: int) -> SourceLog:
+        """The first `env_steps` steps of every stream."""
+        if len(self.cells) < env_steps:
+            raise ValueError(f"The algorithm took {len(self.cells)} env steps a stream; allowed: at least {env_steps}.")
+        n_episodes = env_steps // self.world.config.horizon
+        lists = (self.cells[:env_steps], self.actions[:env_steps], self.rewards[:env_steps])
+        *steps, ends = (torch.stack(part, -1).byte() if part else torch.empty(1, self.num_envs, 0, dtype=torch.uint8)
+                        for part in (*lists, self.terminal_cells[:n_episodes]))
+        return SourceLog(*steps, ends)
+
+    def close(self) -> None:
+        pass
+
+    def get_attr(self, attr_name, indices=None) -> list:
+        return [getattr(self, attr_name, None) for _ in self._get_indices(indices)]
+
+    def set_attr(self, attr_name, value, indices=None) -> None:
+        raise NotImplementedError("The streams of a grid world share their attributes.")
+
+    def env_method(self, method_name, *args, indices=None, **kwargs) -> list:
+        raise NotImplementedError("The streams of a grid world have no methods of their own.")
+
+    def env_is_wrapped(self, wrapper_class, indices=None) -> list[bool]:
+        return [False for _ in self._get_indices(indices)]
+
+
+def make_ppo(vec_env: VecEnv, source: SourceConfig, seed: int) -> PPO:
+    """stable-baselines3's PPO with the settings of `SourceConfig`; what is not named here is its default."""
+    return PPO(
+        "MlpPolicy", vec_env, seed=seed, device="cpu", learning_rate=source.learning_rate, n_steps=source.n_steps,
+        batch_size=source.batch_size, n_epochs=source.n_epochs, gamma=source.gamma, gae_lambda=source.gae_lambda,
+        clip_range=source.clip_range, vf_coef=source.value_coef, max_grad_norm=source.max_grad_norm,
+        policy_kwargs=dict(net_arch=[source.width] * 2, optimizer_kwargs=dict(eps=source.adam_eps)),
+    )
+
+
+def train_sb3(
+    env: EnvConfig, task: Task, source: SourceConfig, seed: int, algorithm: Algorithm | None = None
+) -> SourceLog:
+    """Train one agent on one task with stable-baselines3; the log has task dimension 1.
+
+    `algorithm` is a class (used with its own defaults), or a function that makes the model; the default is PPO as in
+    the paper. Any algorithm for discrete actions will do. For example, A2C with updates as long as an episode:
+
+        def make_a2c(vec_env, source, seed):
+            return A2C("MlpPolicy", vec_env, n_steps=source.n_steps, gamma=source.gamma, seed=seed, device="cpu")
+
+        log = train_sb3(EnvConfig(), (0, 3), SourceConfig(), seed=0, algorithm=make_a2c)
+
+    stable-baselines3 seeds the global generators of `random` and NumPy; that of torch is put back.
+    """
+    vec_env = GridVecEnv(env, task, source.n_streams)
+    with torch.random.fork_rng(devices=[]):
+        if isinstance(algorithm, type):
+            model = algorithm("MlpPolicy", vec_env, seed=seed, device="cpu")
+        else:
+            model = (algorithm or make_ppo)(vec_env, source, seed)
+        model.learn(source.env_steps * source.n_streams)
+    return vec_env.log(source.env_steps)

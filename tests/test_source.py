@@ -1,0 +1,370 @@
+"""The source algorithm: gradients by hand against autograd, updates and learning curves against SB3's.
+
+`python tests/test_source.py > tests/data/sb3_curves.csv` records the full-size curves of stable-baselines3 again.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from dicp.config import EnvConfig, SourceConfig
+from dicp.envs import GridRules, all_tasks, cell_to_xy
+from dicp.envs.grid import GridState
+from dicp.source import SourceLog, train_ppo, train_sb3
+from dicp.source.ppo import Minibatch, Nets, advantages, learn, minibatches, ppo_gradient
+from dicp.source.sb3 import GridVecEnv, make_ppo
+
+CURVES = Path(__file__).parent / "data" / "sb3_curves.csv"
+FULL_GOALS, FULL_SEEDS = [(3, 6), (8, 1)], [0, 1, 2]
+SMALL = SourceConfig(n_streams=40, env_steps=500, batch_size=200, n_epochs=10, learning_rate=1e-3)
+BAND = 0.05     # of the highest return
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+# --- one update -------------------------------------------------------------------------------------------------------
+
+
+def random_problem(clip_range: float = 0.2, n: int = 3, transitions: int = 80):
+    """Networks with random weights, and random data of few different cells, far from the old policy."""
+    source = SourceConfig(width=16, batch_size=transitions // 2, clip_range=clip_range)
+    generator = torch.Generator().manual_seed(1)
+    nets = Nets(EnvConfig(), n, source, generator)
+    nets.weights += 0.2 * torch.randn(nets.weights.shape, generator=generator) * (nets.weights != 0)
+    shape = (n, transitions)
+    cell, action = torch.randint(12, shape, generator=generator), torch.randint(5, shape, generator=generator)
+    old_logp = -1.6 + 0.5 * torch.randn(shape, generator=generator)
+    return nets, [cell, action, old_logp, *(3 * torch.randn((2, *shape), generator=generator))]
+
+
+def plain_loss(nets: Nets, weights: torch.Tensor, data: list[torch.Tensor]) -> torch.Tensor:
+    """The PPO loss as the textbook writes it, one row a transition, nothing merged; summed over tasks."""
+    (w1, w2, w3, b), n, source = nets.split(weights), nets.n_tasks, nets.source
+    cell, action, old_logp, advantage, target = data
+    x = torch.cat([cell_to_xy(cell).float(), torch.ones(*cell.shape, 1)], -1).repeat(2, 1, 1)
+    hidden = torch.tanh(torch.tanh(x @ w1) @ w2 + b[:, None, : source.width])
+    out = hidden @ w3.mT + b[:, None, source.width :]
+    advantage = (advantage - advantage.mean(1, keepdim=True)) / (advantage.std(1, keepdim=True) + 1e-8)
+    ratio = (out[:n].log_softmax(-1).gather(2, action[..., None])[..., 0] - old_logp).exp()
+    clipped = ratio.clamp(1 - source.clip_range, 1 + source.clip_range)
+    gain = torch.min(ratio * advantage, clipped * advantage).mean(1)
+    return (-gain + source.value_coef * (out[n:, :, 0] - target).square().mean(1)).sum()
+
+
+@pytest.mark.parametrize("clip_range, share_clipped", [(0.2, (0.2, 0.8)), (1e-3, (0.4, 0.6)), (1e3, (0.0, 0.0))])
+def test_gradient_is_autograds(clip_range, share_clipped):
+    nets, data = random_problem(clip_range)
+    half = nets.source.batch_size
+    batch = next(minibatches(nets, data, torch.arange(2 * half)))
+    ppo_gradient(nets, batch)
+    weights = nets.weights.clone().requires_grad_()
+    plain_loss(nets, weights, [d[:, :half] for d in data]).backward()
+    torch.testing.assert_close(nets.grad, weights.grad, atol=1e-5, rtol=1e-4)
+    ratio = nets.tables()[0].flatten(1).gather(1, data[0] * 5 + data[1]).sub(data[2]).exp()[:, :half]
+    clipped = (ratio * batch.loss < batch.floor).float().mean()
+    assert share_clipped[0] <= clipped <= share_clipped[1]
+
+
+def test_adam_step_is_torchs():
+    """Gradient clipping per task and Adam, three steps, against torch's own on each task alone."""
+    nets, data = random_problem()
+    nets.source = replace(nets.source, learning_rate=0.01)
+    order = torch.arange(80)
+    before, size = nets.weights.clone(), nets.source.batch_size
+    steps = [torch.arange(size), torch.arange(size, 80)]
+    for _, batch in zip(steps, minibatches(nets, data, order), strict=True):
+        ppo_gradient(nets, batch)
+        nets.adam_step()
+    for task in range(3):
+        weights = before.clone().requires_grad_()
+        adam = torch.optim.Adam([weights], lr=0.01, eps=nets.source.adam_eps)
+        for chosen in steps:
+            adam.zero_grad()
+            plain_loss(nets, weights, [d[:, chosen] for d in data]).backward()
+            for part in nets.split(weights.grad):     # leave this task's gradient only, so that its norm is the task's
+                others = [i for i in range(6) if i % 3 != task]
+                part[others] = 0
+            norm = torch.nn.utils.clip_grad_norm_([weights], nets.source.max_grad_norm)
+            assert norm > nets.source.max_grad_norm
+            adam.step()
+        for ours, theirs in zip(nets.layers, nets.split(weights.detach()), strict=True):
+            torch.testing.assert_close(ours[[task, task + 3]], theirs[[task, task + 3]], atol=1e-5, rtol=0)
+
+
+def sb3_weights(policy, nets: Nets):
+    """(ours, theirs) for every weight of one task."""
+    width, body = nets.source.width, policy.mlp_extractor
+    pairs = (body.policy_net, policy.action_net), (body.value_net, policy.value_net)
+    (w1, w2, w3, b), n_out = nets.layers, (5, 1)
+    for i, (net, head) in enumerate(pairs):
+        yield from ((w1[i, :2], net[0].weight.T), (w1[i, 2], net[0].bias), (w2[i], net[2].weight.T))
+        yield from ((b[i, :width], net[2].bias), (w3[i, : n_out[i]], head.weight))
+        yield b[i, width : width + n_out[i]], head.bias
+
+
+@pytest.mark.parametrize("horizon", [20, 8])     # 8: episodes end inside a rollout, and a rollout inside an episode
+def test_three_updates_equal_stable_baselines3(horizon):
+    """From the same weights and the same experience, 12 gradient steps later: the same weights.
+
+    A minibatch holds a whole rollout, so that the order of the shuffle does not matter.
+    """
+    env = EnvConfig(horizon=horizon)
+    source = SourceConfig(n_streams=30, env_steps=60, batch_size=600, n_epochs=4, learning_rate=3e-3)
+    vec_env = GridVecEnv(env, (4, 5), source.n_streams)
+    model = make_ppo(vec_env, source, seed=0)
+    nets = Nets(env, 1, source, torch.Generator())
+    for ours, theirs in sb3_weights(model.policy, nets):
+        ours.copy_(theirs.detach())
+    before = nets.weights.clone()
+    model.learn(source.env_steps * source.n_streams)
+    log = vec_env.log(source.env_steps)
+    for stop in (20, 40, 60):
+        last = log.cell[..., stop].long() if stop < 60 else vec_env.world.state.cell
+        learn(nets, log, stop - 20, last, torch.Generator())
+    assert (nets.weights - before).abs().max() > 0.02
+    for ours, theirs in sb3_weights(model.policy, nets):
+        torch.testing.assert_close(ours, theirs.detach(), atol=1e-5, rtol=0)
+
+
+def test_starts_as_stable_baselines3():
+    source = SourceConfig()
+    nets = Nets(EnvConfig(), 2, source, torch.Generator().manual_seed(0))
+    w1, w2, w3, b = nets.layers
+    eye = torch.eye(64)
+    for i in range(4):
+        torch.testing.assert_close(w1[i, :2] @ w1[i, :2].T, 2 * torch.eye(2), atol=1e-5, rtol=0)
+        torch.testing.assert_close(w2[i] @ w2[i].T, 2 * eye, atol=1e-5, rtol=0)
+    torch.testing.assert_close(w3[:2] @ w3[:2].mT, 1e-4 * torch.eye(5).expand(2, -1, -1), atol=1e-8, rtol=0)
+    assert w3[2:, 0].norm(dim=1) == pytest.approx([1, 1], abs=1e-5) and not w3[2:, 1:].any()
+    assert not b.any() and not w1[:, 2].any()
+
+
+def test_advantages_by_hand():
+    source = SourceConfig(gamma=0.5, gae_lambda=0.5)
+    reward, value, last = torch.tensor([[[0.0, 1.0, 2.0]]]), torch.tensor([[[1.0, 2.0, 4.0]]]), torch.tensor([[8.0]])
+    # delta: 0 + 0.5 * 2 - 1 = 0; 1 + 0.5 * 4 - 2 = 1; 2 + 0.5 * 8 - 4 = 2; each adds a quarter of what follows
+    assert advantages(reward, value, last, [False] * 3, source).flatten().tolist() == [0.375, 1.5, 2.0]
+    # the episode ends at the second step: 1 - 2 = -1 and nothing follows; 0 - 0.25 = -0.25
+    assert advantages(reward, value, last, [False, True, False], source).flatten().tolist() == [-0.25, -1.0, 2.0]
+    # it ends at the last step: 2 - 4 = -2; 1 - 0.5 = 0.5; 0.125
+    assert advantages(reward, value, last, [False, False, True], source).flatten().tolist() == [0.125, 0.5, -2.0]
+
+
+def test_minibatches_keep_every_transition():
+    nets, data = random_problem()
+    order = torch.randperm(80, generator=torch.Generator().manual_seed(3))
+    batches: list[Minibatch] = list(minibatches(nets, data, order))
+    assert len(batches) == 2
+    for i, batch in enumerate(batches):
+        chosen = order[i * 40 : (i + 1) * 40]
+        cell = batch.input[:3].gather(1, (batch.choice // 5)[..., None].expand(-1, -1, 3))
+        assert torch.equal(cell[..., :2].long(), cell_to_xy(data[0][:, chosen]))
+        assert torch.equal(batch.choice % 5, data[1][:, chosen])
+        assert torch.equal(batch.old_logp, data[2][:, chosen])
+        torch.testing.assert_close(batch.count.sum(1), torch.ones(3))
+        torch.testing.assert_close(batch.value_target.sum(1), data[4][:, chosen].mean(1))
+
+
+# --- learning curves --------------------------------------------------------------------------------------------------
+
+
+def curves(log: SourceLog, horizon: int = 20) -> np.ndarray:
+    """Mean return over streams, [task, episode]."""
+    return log.reward.unflatten(-1, (-1, horizon)).float().sum(-1).mean(1).numpy()
+
+
+def phases(curve: np.ndarray, goal) -> np.ndarray:
+    """Mean of the whole curve and of its thirds, as shares of the highest return."""
+    best = GridRules.of(EnvConfig(), [goal]).max_return(20).item()
+    thirds = [third.mean(-1) for third in np.array_split(curve, 3, axis=-1)]
+    return np.stack([curve.mean(-1), *thirds], -1) / best
+
+
+def difference(ours: list[np.ndarray], theirs: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """99.5% interval (Welch, seeds within goals) of the mean difference over goals, for each phase."""
+    parts = []
+    for a, b in zip(ours, theirs, strict=True):
+        parts.append((a.mean(0) - b.mean(0), a.var(0, ddof=1) / len(a) + b.var(0, ddof=1) / len(b)))
+    means, variances = np.array(parts).swapaxes(0, 1)
+    half = 3.43 * np.sqrt(variances.sum(0)) / len(parts)     # t, 99.75%, 12 degrees of freedom: 3 goals x 5 seeds
+    return means.mean(0) - half, means.mean(0) + half
+
+
+@pytest.fixture(scope="module")
+def small_curves():
+    """Three goals of differing distance: stable-baselines3 with 5 seeds, ours with 20; and two that must differ."""
+    torch.set_num_threads(1)
+    goals = [(4, 5), (3, 5), (6, 3)]
+    sb3 = []
+    for goal in goals:
+        runs = [curves(train_sb3(EnvConfig(), goal, SMALL, seed)) for seed in range(5)]
+        sb3.append(phases(np.concatenate(runs), goal))
+
+    def ours(source):
+        log = train_ppo(EnvConfig(), [g for g in goals for _ in range(20)], source, seed=7)
+        return [phases(c, g) for c, g in zip(np.split(curves(log), len(goals)), goals, strict=True)]
+
+    return sb3, ours
+
+
+def test_learns_as_stable_baselines3(small_curves):
+    sb3, ours = small_curves
+    low, high = difference(ours(SMALL), sb3)
+    assert (low < 0).all() and (high > 0).all()
+    assert -BAND < low[0] and high[0] < BAND                       # the whole curve
+    assert (low > -2 * BAND).all() and (high < 2 * BAND).all()     # each third of it
+
+
+@pytest.mark.parametrize("change", [dict(learning_rate=1e-3 / 3), dict(n_epochs=5), dict(clip_range=0.1)])
+def test_the_comparison_can_fail(small_curves, change):
+    sb3, ours = small_curves
+    _, high = difference(ours(replace(SMALL, **change)), sb3)
+    assert high[0] < -BAND
+
+
+def test_full_size_curves_are_those_of_stable_baselines3():
+    """The paper's settings against recorded runs. Medians of the seeds: a run in 20 finds the far goal late."""
+    recorded = pd.read_csv(CURVES, comment="#")
+    log = train_ppo(EnvConfig(), [g for g in FULL_GOALS for _ in range(7)], SourceConfig(), seed=3)
+    control = replace(SourceConfig(), learning_rate=1e-4, env_steps=400)
+    slow = train_ppo(EnvConfig(), [g for g in FULL_GOALS for _ in range(3)], control, seed=3)
+    for i, goal in enumerate(FULL_GOALS):
+        one = recorded[(recorded.goal_x == goal[0]) & (recorded.goal_y == goal[1])]
+        sb3 = one.pivot(index="seed", columns="episode", values="mean_return").to_numpy()
+        assert sb3.shape == (len(FULL_SEEDS), 50)
+        ours = curves(log)[7 * i : 7 * i + 7]
+        gap = np.median(phases(ours, goal), axis=0) - np.median(phases(sb3, goal), axis=0)
+        assert (np.abs(gap) < BAND).all()
+        slower = np.median(phases(curves(slow)[3 * i : 3 * i + 3], goal), axis=0)
+        assert slower[0] < np.median(phases(sb3[:, :20], goal), axis=0)[0] - BAND
+
+
+# --- the log ----------------------------------------------------------------------------------------------------------
+
+TINY = SourceConfig(n_streams=25, env_steps=200, n_steps=20, batch_size=50, n_epochs=2)
+WORLDS = [
+    (EnvConfig(), [(4, 5), (0, 8)]),
+    (EnvConfig(horizon=15), [(4, 4), (0, 8)]),                       # episodes and updates out of step
+    (EnvConfig("darkroom_permuted", horizon=50), [0, 77]),
+    (EnvConfig("dark_key_to_door", horizon=50), [((4, 5), (4, 4)), ((1, 1), (8, 8))]),
+]
+
+
+@pytest.mark.parametrize("train", ["ppo", "sb3"])
+@pytest.mark.parametrize("env, tasks", WORLDS, ids=["darkroom", "horizon15", "permuted", "key_to_door"])
+def test_log_follows_the_rules(env, tasks, train):
+    if train == "ppo":
+        log = train_ppo(env, tasks, TINY, seed=0)
+    else:
+        tasks = tasks[:1]
+        log = train_sb3(env, tasks[0], TINY, seed=0)
+    n_episodes = TINY.env_steps // env.horizon
+    assert log.cell.shape == log.action.shape == log.reward.shape == (len(tasks), 25, 200)
+    assert log.terminal_cell.shape == (len(tasks), 25, n_episodes)
+    assert {part.dtype for part in log} == {torch.uint8}
+    rules = GridRules.of(env, tasks)
+    start = GridState(torch.full((len(tasks), 25), rules.start), torch.zeros(len(tasks), 25, dtype=torch.long))
+    state = start
+    for t in range(TINY.env_steps):
+        assert torch.equal(log.cell[..., t].long(), state.cell)
+        state, reward = rules.step(state, log.action[..., t].long())
+        assert torch.equal(log.reward[..., t].long(), reward)
+        if (t + 1) % env.horizon == 0:
+            assert torch.equal(log.terminal_cell[..., t // env.horizon].long(), state.cell)
+            state = start
+    assert log.reward[0].any() and (log.terminal_cell != rules.start).any()
+
+
+def test_terminal_observation_is_the_last_one():
+    vec_env = GridVecEnv(EnvConfig(horizon=2), (0, 0), 3)
+    assert vec_env.reset().tolist() == [[4, 4]] * 3
+    vec_env.step(np.array([0, 2, 4]))
+    obs, _, done, infos = vec_env.step(np.array([0, 2, 4]))
+    assert obs.tolist() == [[4, 4]] * 3 and done.all()
+    assert [info["terminal_observation"].tolist() for info in infos] == [[6, 4], [4, 6], [4, 4]]
+    assert not any("TimeLimit.truncated" in info for info in infos)
+
+
+def test_seeds():
+    source, tasks = replace(TINY, env_steps=60), all_tasks("darkroom")[:3]
+    first, again = (train_ppo(EnvConfig(), tasks, source, seed=5) for _ in range(2))
+    other = train_ppo(EnvConfig(), tasks, source, seed=6)
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not torch.equal(first.action, other.action)
+    before = torch.get_rng_state()
+    first, again = (train_sb3(EnvConfig(), (0, 0), source, seed=5) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_first_episode_is_nearly_random():
+    """Before the first update nobody knows the goal: every action of every task has a chance of about 1 in 5."""
+    source = replace(TINY, n_streams=100, env_steps=20)
+    log = train_ppo(EnvConfig(), all_tasks("darkroom")[::9], source, seed=0)
+    share = torch.stack([(log.action == a).float().mean((1, 2)) for a in range(5)])
+    assert (share - 0.2).abs().max() < 0.04                 # 2,000 draws: 4 standard errors are 0.036
+    spread = share.mean(1) - 0.2
+    assert spread.abs().max() < 0.012
+    assert len(log.action[:, :, 0].unique()) == 5 and log.reward.float().mean() < 0.1
+
+
+def test_on_update_counts_updates():
+    seen = []
+    train_ppo(EnvConfig(), [(0, 0)], replace(TINY, env_steps=60), seed=0, on_update=seen.append)
+    assert seen == [0, 1, 2]
+
+
+def test_another_algorithm_plugs_in():
+    from stable_baselines3 import A2C
+
+    def make_a2c(vec_env, source, seed):
+        return A2C("MlpPolicy", vec_env, n_steps=source.n_steps, seed=seed, device="cpu")
+
+    for algorithm in (A2C, make_a2c):
+        log = train_sb3(EnvConfig(), (4, 5), TINY, seed=0, algorithm=algorithm)
+        assert log.cell.shape == (1, 25, 200) and log.terminal_cell.shape == (1, 25, 10)
+
+
+def test_bad_input_raises_one_sentence():
+    class Lazy:
+        def learn(self, env_steps):
+            pass
+
+    bad = {
+        "darkroom task is (9, 0); allowed:": lambda: train_ppo(EnvConfig(), [(0, 0), (9, 0)], TINY, 0),
+        "number of tasks is 0; allowed:": lambda: train_ppo(EnvConfig(), [], TINY, 0),
+        "size is 17; allowed: at most 16": lambda: train_ppo(EnvConfig(size=17), [(0, 0)], TINY, 0),
+        "allowed: a divisor of": lambda: train_ppo(EnvConfig(), [(0, 0)], replace(TINY, batch_size=30), 0),
+        "The algorithm took 0 env steps": lambda: train_sb3(EnvConfig(), (0, 0), TINY, 0, lambda *_: Lazy()),
+    }
+    for sentence, call in bad.items():
+        with pytest.raises(ValueError) as error:
+            call()
+        assert sentence in str(error.value) and "\n" not in str(error.value)
+
+
+def record() -> None:
+    """Print the full-size curves of stable-baselines3."""
+    print("# stable-baselines3 PPO in Darkroom with SourceConfig(): mean return of 100 streams in each episode.")
+    print("# Made by: python tests/test_source.py > tests/data/sb3_curves.csv    (6 runs, 300 CPU-s)")
+    print("goal_x,goal_y,seed,episode,mean_return")
+    for seed in FULL_SEEDS:
+        for goal in FULL_GOALS:
+            curve = curves(train_sb3(EnvConfig(), goal, SourceConfig(), seed))[0]
+            for episode, value in enumerate(curve, 1):
+                print(*goal, seed, episode, f"{value:.2f}", sep=",", flush=True)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    record()
