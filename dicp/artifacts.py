@@ -15,7 +15,7 @@ from dicp.files import load_model, save_model, write_csv
 from dicp.history import LearningHistories, collect
 from dicp.models.ad import InContextModel
 from dicp.source import SourceLog
-from dicp.training import train
+from dicp.training import Trainer, train
 
 SHIPPED = Path(__file__).parent / "data"
 
@@ -67,16 +67,15 @@ def load_or_train(config: Config, retrain: bool = False, device: str = "cpu", pr
     if retrain and (work / "state.pt").exists():
         (work / "state.pt").unlink()
     trainer = train(config, load_or_collect(config), work, device, progress=progress)
-    save_trained(trainer, cached / name)
+    save_trained(trainer, config, cached / name)
     (work / "state.pt").unlink()
     return load_trained(cached / name, config, "trained")
 
 
-def save_trained(trainer, path: Path) -> None:
+def save_trained(trained: "Trained | Trainer", config: Config, path: Path) -> None:
     """Weights, config and facts, and the loss curve beside them."""
-    write_csv(trainer.log.round(4), path.with_suffix(".csv"))
-    facts = {"cpu_seconds": round(trainer.cpu_seconds, 1), "dicp": dicp.__version__}
-    save_model(trainer.model, trainer.config, path, **facts)
+    write_csv(trained.log.round(4), path.with_suffix(".csv"))
+    save_model(trained.model, config, path, cpu_seconds=round(trained.cpu_seconds, 1), dicp=dicp.__version__)
 
 
 def load_trained(path: Path, config: Config | None = None, origin: str = "file") -> Trained:

@@ -72,7 +72,7 @@ class ModelConfig:
     d_model: int = 32              # width (paper: 32)
     n_layers: int = 4              # (paper: 4)
     n_heads: int = 2               # (paper: 4; heads narrower than 16 are slow on a CPU)
-    d_ff: int = 64                 # width of the gated feed-forward layer (paper: 128)
+    d_ff: int = 128                # width of the gated feed-forward layer (paper: 128)
     d_head_hidden: int = 64        # hidden width of the world-model heads
     dropout: float = 0.0           # (paper: 0.1)
 
@@ -130,9 +130,9 @@ class PlanConfig:
 class TrainConfig:
     """Optimisation: AdamW with a short warm-up and cosine decay."""
 
-    updates: int = 1200                # gradient steps (paper: 50K)
+    updates: int = 2500                # gradient steps (paper: 50K)
     batch_size: int = 64               # windows a batch (paper: 512)
-    learning_rate: float = 6e-3        # (paper: 1e-2)
+    learning_rate: float = 1e-2        # (paper: 1e-2)
     warmup: int = 100                  # updates until the full learning rate (paper: none)
     weight_decay: float = 0.01         # (paper: 0.01)
     betas: tuple[float, float] = (0.9, 0.99)
@@ -189,8 +189,8 @@ class Config:
         one_of("world_model", world_model, WORLD_MODELS)
         model, train = ModelConfig(world_model=world_model), TrainConfig(seed=seed)
         if profile == "paper":
-            model = replace(model, n_heads=4, d_ff=128, dropout=0.1)
-            train = replace(train, updates=50_000, batch_size=512, learning_rate=1e-2, warmup=1, max_stride=1)
+            model = replace(model, n_heads=4, dropout=0.1)
+            train = replace(train, updates=50_000, batch_size=512, warmup=1, max_stride=1)
         elif world_model == "interventional":
             model, train = INTERVENTIONAL_MODEL, replace(INTERVENTIONAL_TRAIN, seed=seed)
         return cls(model=model, train=train, split=split)
@@ -199,10 +199,9 @@ class Config:
     def from_dict(cls, values: dict) -> "Config":
         """The inverse of `dataclasses.asdict`, as read from JSON."""
         parts = dict(env=EnvConfig, source=SourceConfig, model=ModelConfig, train=TrainConfig)
-        values = dict(values) | {name: part(**values[name]) for name, part in parts.items()}
-        values["train"] = replace(values["train"], betas=tuple(values["train"].betas))
-        return cls(**values)
+        values = values | {"train": values["train"] | {"betas": tuple(values["train"]["betas"])}}      # JSON has no tuples
+        return cls(**values | {name: part(**values[name]) for name, part in parts.items()})
 
 
 INTERVENTIONAL_MODEL = ModelConfig(world_model="interventional", context_length=120, n_layers=2)
-INTERVENTIONAL_TRAIN = TrainConfig(policy_weight=0.0, updates=800)
+INTERVENTIONAL_TRAIN = TrainConfig(policy_weight=0.0, updates=1000, learning_rate=6e-3)

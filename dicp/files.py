@@ -1,9 +1,12 @@
 """Write files whole or not at all, and say in one sentence why one cannot be written or used."""
 
 import errno
+import io
 import json
 import os
+import pickle
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -27,14 +30,26 @@ def atomically(path: Path, write: Callable[[Path], None]) -> None:
         write(part)
         os.replace(part, path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         why = "the disk is full: make room and call again" if full else str(error.strerror or error)
         raise CheckpointError(f"{path} cannot be written, {why}; what was there before is kept.") from error
 
 
 def save_state(state: dict, path: Path) -> None:
-    atomically(path, lambda part: torch.save(state, part))
+    buffer = io.BytesIO()                 # on a full disk, torch and safetensors raise errors of their own, Python an OSError
+    torch.save(state, buffer)
+    atomically(path, lambda part: part.write_bytes(buffer.getvalue()))
+
+
+def load_state(path: Path) -> dict:
+    """What `save_state` wrote, on the CPU; `CheckpointError` if it is damaged."""
+    try:
+        return torch.load(path, weights_only=True, map_location="cpu")
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"{path} is not a whole training state ({reason}); delete it to train anew.") from error
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
@@ -46,7 +61,7 @@ def save_model(model: InContextModel, config: Config, path: Path, **facts) -> No
     weights = {name: value.contiguous().cpu() for name, value in model.state_dict().items()}
     text = json.dumps({"config": asdict(config), **facts}, indent=1)
     atomically(path.with_suffix(".json"), lambda part: part.write_text(text + "\n"))
-    atomically(path, lambda part: safetensors.torch.save_file(weights, part))
+    atomically(path, lambda part: part.write_bytes(safetensors.torch.save(weights)))
 
 
 def load_model(path: Path, expected: Config | None = None) -> tuple[InContextModel, Config]:

@@ -29,6 +29,9 @@ class RandomPolicy:
     def observe(self, context: None, tokens: Tokens) -> Float[Tensor, "batch n_actions"]:
         return torch.zeros(len(tokens.cell), self.env.n_actions)
 
+    def root(self, context: None) -> None:
+        raise ValueError("The random policy has no world model; allowed: no plan.")
+
 
 class Simulated(NamedTuple):
     """Imagined futures in the true rules; rows are agents, `task` says which task each is in."""

@@ -3,7 +3,7 @@
 The same search serves a trained Transformer, a perfect simulator and an exact belief over the goal (`dicp.oracles`).
 """
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -22,6 +22,7 @@ class Imagined(NamedTuple):
     return_to_go: Float[Tensor, "batch beam action"] | None = None     # expected from here to the episode's end
 
 
+@runtime_checkable
 class WorldModel(Protocol):
     """What a planner asks of a model. Beams of a row share the row's context."""
 

@@ -15,7 +15,12 @@ import pandas as pd
 import dicp
 from dicp.bootstrap import CELL, interval
 from dicp.config import ENVS, METHODS, PLANNERS, WORLD_MODELS, Config, PlanConfig
+from dicp.envs import GridRules
 from dicp.errors import one_of
+from dicp.history import episode_returns
+from dicp.source import SourceLog
+
+RECORDED = Path(__file__).parent.parent / "figures" / "data"
 
 CONTROLS = ("source", "random", "exact_belief", "simulator")   # drawn beside the methods; no network acts in them
 REQUIRED = ("env", "split", "method", "world_model", "planner", "train_seed")
@@ -78,6 +83,25 @@ def from_life(
     return build(
         returns, columns | settings, tasks=tasks, max_return=life.max_return.tolist(), horizon=life.horizon
     )
+
+
+def from_source(log: SourceLog, config: Config, tasks: Sequence, **settings) -> pd.DataFrame:
+    """The full table of the source algorithm on `tasks`, its streams as rollouts: the same env steps, weight updates."""
+    columns = {
+        "env": config.env.name, "split": config.split, "method": "source", "world_model": "none", "planner": "none",
+        "train_seed": config.train.seed, "rollout_seed": config.source_seed,
+    }
+    max_return = GridRules.of(config.env, tasks).max_return(config.env.horizon).tolist()
+    returns = episode_returns(log).numpy()
+    return build(returns, columns | settings, tasks=tasks, max_return=max_return, horizon=config.env.horizon)
+
+
+def recorded(env: str) -> pd.DataFrame:
+    """The full runs that `python -m dicp.reproduce` recorded in figures/data, compact."""
+    path = RECORDED / f"{env}.csv"
+    if not path.exists():
+        raise ValueError(f"There are no recorded results of {env!r} at {path}; run python -m dicp.reproduce.")
+    return load(path)
 
 
 def settings_of(table: pd.DataFrame) -> list[str]:

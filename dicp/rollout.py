@@ -1,7 +1,7 @@
 """Act in context: an agent lives many episodes of a task that it never saw, and its weights never change."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -14,6 +14,7 @@ from dicp.planning import Plan, beam_search
 from dicp.windows import Tokens
 
 
+@runtime_checkable
 class Learner(Protocol):
     """What a rollout asks of an agent; to plan it must be a `WorldModel`, too, starting from `root(context)`."""
 
@@ -63,7 +64,7 @@ class Planner:
         """(action, whether it comes from a plan) of each agent at this env step."""
         wanted = torch.full_like(self.age, env_step >= self.config.start_after, dtype=torch.bool)
         if self.config.needs_reward:
-            wanted &= env_step - self.last_reward < context.cache.capacity
+            wanted &= env_step - self.last_reward <= context.cache.capacity
         length = 0 if self.plan is None else self.plan.action.shape[1]
         due = wanted if self.config.replan else wanted & (self.age >= length)
         if due.any():

@@ -13,7 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from dicp.config import Config, TrainConfig
-from dicp.files import check_same, save_state, write_csv
+from dicp.files import check_same, load_state, save_state, write_csv
 from dicp.models.ad import InContextModel
 from dicp.source import SourceLog
 from dicp.windows import Windows, WindowSampler
@@ -30,8 +30,10 @@ def world_model_loss(model: InContextModel, h: Tensor, windows: Windows, symbols
     interventional = model.config.world_model == "interventional"
     reward = model.reward_logits(h, windows.tokens, windows.next_cell, symbols) if interventional else p.reward
     next_obs = cross_entropy(p.next_x, windows.next_cell // size) + cross_entropy(p.next_y, windows.next_cell % size)
+    # What aimless actions will earn says little: the interventional Transformer is not bent towards it, only read.
+    returns = model.world_model_head(h.detach(), windows.action).return_to_go if interventional else p.return_to_go
     terms = {"reward": cross_entropy(reward, windows.reward), "next_obs": next_obs}
-    return terms | {"return_to_go": cross_entropy(p.return_to_go, windows.return_to_go)}
+    return terms | {"return_to_go": cross_entropy(returns, windows.return_to_go)}
 
 
 def losses(model: InContextModel, sampler: WindowSampler, config: TrainConfig, generator: torch.Generator) -> dict[str, Tensor]:
@@ -39,7 +41,7 @@ def losses(model: InContextModel, sampler: WindowSampler, config: TrainConfig, g
     The `interventional` one learns from episodes before the source's first update alone."""
     env, kind = model.env, model.config.world_model
     n_episodes, terms = model.config.context_length // env.horizon, {}
-    if config.policy_weight:
+    if config.policy_weight or kind == "observational":
         windows = sampler.history(config.batch_size, n_episodes, config.max_stride, generator).to(model.device)
         h = model(windows.tokens)
         terms["policy"] = config.policy_weight * cross_entropy(model.policy_head(h), windows.action)
@@ -49,7 +51,8 @@ def losses(model: InContextModel, sampler: WindowSampler, config: TrainConfig, g
         symbols = torch.rand(config.prior_batch_size, 2, env.size, generator=generator).argsort(-1).to(model.device)
         h = model(windows.tokens)
     if config.world_model_weight and kind != "none":
-        terms |= world_model_loss(model, h, windows, symbols if kind == "interventional" else None)
+        parts = world_model_loss(model, h, windows, symbols if kind == "interventional" else None)
+        terms |= {name: config.world_model_weight * term for name, term in parts.items()}
     return terms
 
 
@@ -118,7 +121,7 @@ def train(
     trainer = Trainer(config, histories, device)
     state = folder and Path(folder) / "state.pt"
     if state and state.exists():
-        trainer.load_state_dict(torch.load(state, weights_only=True, map_location=device), str(state))
+        trainer.load_state_dict(load_state(state), str(state))
     bar = tqdm(desc=f"{config.method} {config.model.world_model}", total=config.train.updates, initial=trainer.update,
                file=sys.stdout, mininterval=5, disable=not progress)
     with bar:

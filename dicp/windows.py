@@ -7,6 +7,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from dicp.config import EnvConfig
+from dicp.errors import at_least
 from dicp.history import next_cell
 from dicp.source import SourceLog
 
@@ -50,7 +51,8 @@ class WindowSampler:
 
     def history(self, batch: int, n_episodes: int, max_stride: int, generator: torch.Generator) -> Windows:
         """Episodes of one stream in order, `stride` apart (drawn for each window from 1 to `max_stride`): the larger the
-        stride, the steeper the improvement inside a window (DESIGN: area under the test curve 0.63 -> 0.75)."""
+        stride, the steeper the improvement inside a window."""
+        at_least("the number of episodes of a history", self.n_episodes, n_episodes)
         most = min(max_stride, (self.n_episodes - 1) // max(n_episodes - 1, 1))
         stride = self._draw(batch, generator, torch.full((batch,), most)) + 1
         start = self._draw(batch, generator, self.n_episodes - stride * (n_episodes - 1))
@@ -61,6 +63,8 @@ class WindowSampler:
     def before_first_update(self, batch: int, n_episodes: int, n_first: int, generator: torch.Generator) -> Windows:
         """The first episodes of different streams of one task, in any order: actions chosen when nobody could know the
         goal. `n_first`: how many of each stream's episodes count as first (1: literally before the first update)."""
+        at_least("the number of streams", self.n_streams, n_episodes)
+        at_least("the number of episodes of a history", self.n_episodes, n_first)
         task = torch.randint(self.n_tasks, (batch, 1), generator=generator)
         stream = torch.rand(batch, self.n_streams, generator=generator).argsort(-1)[:, :n_episodes]
         episode = torch.randint(n_first, stream.shape, generator=generator)

@@ -50,8 +50,7 @@ class RetrievalRewardHead(nn.Module):
         self.match = nn.Parameter(4.0 * torch.eye(d_code))          # tied; a whole match scores 32, half of one 16
         self.null_key = nn.Parameter(torch.full((d_code,), 3.0))    # "not there": 24, between half a match and a whole one
         self.null_value = nn.Parameter(torch.zeros(d))
-        self.query_context, self.value = nn.Linear(d, d_code), nn.Linear(d, d)
-        nn.init.zeros_(self.query_context.weight)
+        self.value = nn.Linear(d, d)
         self.judge = nn.Sequential(nn.Linear(2 * d, config.d_head_hidden), nn.SiLU(), nn.Linear(config.d_head_hidden, 2))
 
     def code(self, cell: Int[Tensor, "*batch"], symbols: Tensor | None = None) -> Float[Tensor, "*batch d_code"]:
@@ -65,14 +64,15 @@ class RetrievalRewardHead(nn.Module):
         code = torch.cat((F.one_hot(x, self.size), F.one_hot(y, self.size)), dim=-1)
         return (code * (cell < self.size**2)[..., None]).float()
 
-    def memorise(self, h: Tensor, arrived: Int[Tensor, "batch n"], symbols: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(keys [batch n d_code], values [batch n d_model]) of the tokens whose last action arrived at `arrived`."""
+    def memorise(self, h: Tensor, arrived: Int[Tensor, "batch *n"], symbols: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(keys [batch *n d_code], values [batch *n d_model]) of the tokens whose last action arrived at `arrived`."""
         return self.code(arrived, symbols) @ self.match, self.value(h)
 
-    def query(self, h: Tensor, next_cell: Int[Tensor, "batch n"], symbols: Tensor | None = None) -> Tensor:
-        return self.code(next_cell, symbols) @ self.match + self.query_context(h)
+    def query(self, next_cell: Int[Tensor, "batch *n"], symbols: Tensor | None = None) -> Float[Tensor, "batch *n d_code"]:
+        """What to look for in the context before judging an arrival at `next_cell`."""
+        return self.code(next_cell, symbols) @ self.match
 
-    def read(self, h: Tensor, query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+    def read(self, h: Tensor, query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
         """Reward logits [batch n 2]; `mask` [n key]: True where a query may look. The null key is always there."""
         null = (query @ self.null_key)[..., None]
         scores = query @ keys.transpose(-1, -2)
@@ -81,3 +81,31 @@ class RetrievalRewardHead(nn.Module):
         weights = torch.cat((null, scores), dim=-1).softmax(-1)
         found = weights[..., 1:] @ values + weights[..., :1] * self.null_value
         return self.judge(torch.cat((found, h), dim=-1))
+
+    def tabulate(self, arrived: Int[Tensor, "batch n"], values: Float[Tensor, "batch n d_model"]) -> "LookUp":
+        """What `read` finds in the context, for every cell at once. Scores depend on cells alone, so a planner that asks
+        about hundreds of imagined arrivals adds only what was imagined (a third of the time of `read` for each)."""
+        cells = torch.arange(self.size**2 + 1, device=arrived.device)
+        query, keys = self.query(cells[:-1]), self.code(cells) @ self.match
+        scores, null = query @ keys.T, query @ self.null_key
+        top = torch.maximum(scores.amax(1), null)[:, None]                    # softmax's usual shift, a constant a cell
+        likeness, null = (scores - top).exp(), (null[:, None] - top).exp()
+        weights = likeness[:, arrived].transpose(0, 1)                        # batch cell n
+        return LookUp(likeness, weights @ values + null * self.null_value, weights.sum(-1, keepdim=True) + null)
+
+
+class LookUp(NamedTuple):
+    """A context as the reward head sees it: for each cell asked about, the weighted sum of what was found, the sum of the
+    weights, and how much an arrival at another cell would add to them."""
+
+    likeness: Float[Tensor, "cell arrived"]
+    found: Float[Tensor, "batch cell d_model"]
+    weight: Float[Tensor, "batch cell 1"]
+
+    def __call__(
+        self, cell: Int[Tensor, "batch beam action"], been: Int[Tensor, "batch beam n"], values: Tensor
+    ) -> Float[Tensor, "batch beam action d_model"]:
+        """What is found about `cell` by a beam that has, in imagination, `been` at some cells (and found `values`)."""
+        row = torch.arange(len(cell), device=cell.device)[:, None, None]
+        more = self.likeness[cell[..., None], been[:, :, None]]               # batch beam action n
+        return (self.found[row, cell] + more @ values) / (self.weight[row, cell] + more.sum(-1, keepdim=True))

@@ -90,9 +90,6 @@ class Transformer(nn.Module):
         self.config, self.d_head = config, config.d_model // config.n_heads
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
         self.norm = nn.RMSNorm(config.d_model)
-        for block in self.blocks:                           # GPT-2: keep the residual stream's variance at depth
-            for last in (block.out, block.down):
-                nn.init.normal_(last.weight, std=0.02 / math.sqrt(2 * config.n_layers))
 
     def forward(self, x: Float[Tensor, "batch n d_model"]) -> Float[Tensor, "batch n d_model"]:
         """Read whole windows at once; position t sees tokens 0..t only."""
