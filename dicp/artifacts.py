@@ -58,7 +58,8 @@ def weights_name(config: Config) -> str:
 
 
 def load_or_train(config: Config, retrain: bool = False, device: str = "cpu", progress: bool = True) -> Trained:
-    """The model that `config` describes. `retrain` makes it from nothing, histories included, even where it lies ready."""
+    """The model that `config` describes. `retrain` trains it here even where it lies ready; the learning histories are
+    collected first where this machine has none."""
     name, cached = weights_name(config), cache_folder() / "weights"
     for origin, folder in (("shipped", SHIPPED / "weights"), ("cached", cached)):
         if (folder / name).exists() and not retrain:

@@ -27,7 +27,7 @@ def bootstrap_weights(cells: pd.DataFrame, n_samples: int = 2000, seed: int = 0)
     return weights
 
 
-def iqm(values: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+def iqm(values: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray | np.float64:
     """Interquartile mean: the mean of the middle half of `values` [cell], for each row of `weights` [..., cell]."""
     order = np.argsort(values)
     weights = np.ones(len(values)) if weights is None else weights

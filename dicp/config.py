@@ -94,7 +94,8 @@ class PlanConfig:
     beam_width: int = 10               # futures kept after each imagined step (paper: K = 10)
     depth: int = 8                     # env steps imagined, never past the end of the episode (paper: 8)
     rank: str = "mode"                 # mode: most likely reward, 0 or 1 (paper) | mean: expected reward
-    ties: str = "order"                # order: the policy's ranking, parent by parent (paper) | logp: log-probability
+    ties: str = "order"                # order: the policy's, parent by parent (paper) | logp: log-probability | random
+    resolution: float = 0.0            # imagined rewards are rounded to multiples of it, so that equal ones do tie
     return_to_go: bool = False         # add the predicted return-to-go to the score (paper: Eq. 3; off in the grids)
     discount: float = 1.0              # of imagined rewards, per env step
     deduplicate: bool = False          # keep one future for each (cell, rewards so far)
@@ -105,7 +106,8 @@ class PlanConfig:
     def __post_init__(self):
         one_of("planner", self.planner, PLANNERS[1:])
         one_of("plan.rank", self.rank, ("mode", "mean"))
-        one_of("plan.ties", self.ties, ("order", "logp"))
+        one_of("plan.ties", self.ties, ("order", "logp", "random"))
+        at_least("plan.resolution", self.resolution, 0)
         at_least("beam_width", self.beam_width, 1)
         at_least("depth", self.depth, 1)
         at_least("start_after", self.start_after, 0)
@@ -121,7 +123,8 @@ class PlanConfig:
         settings = {
             "paper": {},
             "gated": dict(ties="logp", needs_reward=True, start_after=0),
-            "bayes": dict(beam_width=81, depth=20, rank="mean", discount=0.97, deduplicate=True, start_after=0, replan=False),
+            "bayes": dict(beam_width=81, depth=20, rank="mean", ties="random", resolution=1e-3, discount=0.97,
+                          deduplicate=True, start_after=0, replan=False),
         }[planner]
         return cls(planner=planner, **{**settings, **changes})
 
@@ -169,6 +172,8 @@ class Config:
                 f"model.context_length is {self.model.context_length}; allowed: a multiple of the horizon "
                 f"{self.env.horizon}, so that training windows are whole episodes."
             )
+        if not self.train.policy_weight and (self.model.world_model == "none" or not self.train.world_model_weight):
+            raise ValueError("train.policy_weight is 0 and there is no world model to train; allowed: one of the two.")
         if self.train.n_streams > self.source.n_streams:
             raise ValueError(f"train.n_streams is {self.train.n_streams}; allowed: 1 to {self.source.n_streams}.")
 

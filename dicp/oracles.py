@@ -3,6 +3,7 @@
 All of them act and plan through the same interface as a trained model (`dicp.rollout.Learner`, `dicp.planning.WorldModel`).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -19,6 +20,8 @@ from dicp.windows import Tokens
 
 class RandomPolicy:
     """Every action is as likely as any other, always."""
+
+    can_plan = False
 
     def __init__(self, env: EnvConfig):
         self.env = env
@@ -46,6 +49,7 @@ class Simulator:
 
     env: EnvConfig
     tasks: Sequence[Task]
+    can_plan = True
 
     def __post_init__(self):
         self.rules = GridRules.of(self.env, self.tasks)
@@ -88,6 +92,7 @@ class Life:
 
     task: Int[Tensor, "batch"]
     state: GridState
+    context_length = math.inf
 
     def rows(self, index: Tensor) -> "Life":
         return Life(self.task[index], GridState(*(x[index] for x in self.state)))
@@ -99,6 +104,7 @@ class Belief:
 
     cell: Int[Tensor, "batch *beam"]
     possible: Bool[Tensor, "batch *beam cell"]
+    context_length = math.inf
 
     def rows(self, index: Tensor) -> "Belief":
         return Belief(self.cell[index], self.possible[index])
@@ -110,8 +116,9 @@ class BayesExplorer:
     With the `bayes` planner it is the ceiling for anybody who starts without the goal.
     """
 
-    def __init__(self, env: EnvConfig, seed: int = 0):
-        self.generator = torch.Generator().manual_seed(seed)
+    can_plan = True
+
+    def __init__(self, env: EnvConfig):
         if env.name != "darkroom":
             raise ValueError(f"BayesExplorer's env is {env.name!r}; allowed: 'darkroom', where the goal alone is hidden.")
         self.env, self.rules = env, GridRules.of(env, [(0, 0)])
@@ -136,8 +143,7 @@ class BayesExplorer:
         return Belief(context.cell[:, None], context.possible[:, None])
 
     def propose(self, state: Belief) -> Float[Tensor, "batch beam action"]:
-        """No preference: futures of equal worth are ordered at random."""
-        return torch.rand(*state.cell.shape, self.env.n_actions, generator=self.generator)
+        return torch.zeros(*state.cell.shape, self.env.n_actions)
 
     def imagine(self, state: Belief, return_to_go: bool = False) -> Imagined:
         next_cell = self.rules.next_cell[0, state.cell]                                   # batch beam action

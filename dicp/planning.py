@@ -45,10 +45,13 @@ class Plan(NamedTuple):
 
 
 @torch.no_grad()
-def beam_search(model: WorldModel, root: State, config: PlanConfig, steps_left: int) -> Plan:
+def beam_search(
+    model: WorldModel, root: State, config: PlanConfig, steps_left: int, generator: torch.Generator | None = None
+) -> Plan:
     """Imagine `min(config.depth, steps_left)` steps ahead, keeping the `beam_width` best futures after each.
 
-    `root` has one beam a row. Ranking: the sum of (discounted) imagined rewards, then the policy's preference.
+    `root` has one beam a row. Ranking: the sum of (discounted) imagined rewards, then the policy's preference, or chance
+    (`generator`), as `config.ties` says.
     """
     logp = model.propose(root)
     (batch, _, n_actions), depth = logp.shape, min(config.depth, steps_left)
@@ -57,10 +60,13 @@ def beam_search(model: WorldModel, root: State, config: PlanConfig, steps_left: 
     for step in range(depth):
         imagined = model.imagine(state, config.return_to_go)
         likely = (imagined.reward >= 0.5).long()
-        gain = config.discount**step * (likely if config.rank == "mode" else imagined.reward)
+        gain = likely if config.rank == "mode" else imagined.reward
+        if config.resolution:
+            gain = (gain / config.resolution).round() * config.resolution
+        gain = config.discount**step * gain
         so_far = (score[..., None] + gain).flatten(1)                               # batch beam*action
         worth = so_far + imagined.return_to_go.flatten(1) if config.return_to_go else so_far
-        liking = _liking(config, preference, model.propose(state) if step else logp).flatten(1)
+        liking = _liking(config, preference, model.propose(state) if step else logp, generator).flatten(1)
         rewards = paths[2].sum(-1)[..., None] + likely
         same = (imagined.next_cell * (depth + 1) + rewards).flatten(1) if config.deduplicate else None
         keep, worth = best_futures(worth, liking, config.beam_width, same)
@@ -75,9 +81,14 @@ def beam_search(model: WorldModel, root: State, config: PlanConfig, steps_left: 
     return Plan(*paths[:, :, 0], worth[:, 0])                                        # futures come out best first
 
 
-def _liking(config: PlanConfig, preference: Tensor, logp: Float[Tensor, "batch beam action"]) -> Tensor:
+def _liking(
+    config: PlanConfig, preference: Tensor, logp: Float[Tensor, "batch beam action"],
+    generator: torch.Generator | None = None,
+) -> Tensor:
     """What decides between futures of equal reward: the paper's order (the first parent's children first, each
-    parent's in the policy's order), or the log-probability of the whole imagined path."""
+    parent's in the policy's order), the log-probability of the whole imagined path, or chance."""
+    if config.ties == "random":
+        return torch.rand(logp.shape, generator=generator).to(logp)
     if config.ties == "logp":
         return preference[..., None] + logp
     rank = logp.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)

@@ -61,7 +61,7 @@ def measure(run: Run, env: str, seed: int, split: int, n_rollouts: int, n_episod
         log = histories_of(config).load(tasks)
         table = results.from_source(log, config, tasks, **settings)
     else:
-        control = {"random": RandomPolicy, "exact_belief": lambda e: BayesExplorer(e, seed)}
+        control = {"random": RandomPolicy, "exact_belief": BayesExplorer}
         model = trained.model if trained else control[run.name](config.env)
         settings["context_length"] = run.context_length or config.model.context_length
         life = rollout(model, config.env, tasks, n_rollouts, n_episodes, plan, seed, run.greedy, run.context_length)
@@ -99,6 +99,7 @@ def ship(env: str, split: int) -> None:
         trained = load_or_train(config)
         save_trained(trained, config, SHIPPED / "weights" / weights_name(config))
     train, test = split_tasks(env, split)
+    (SHIPPED / "histories").mkdir(exist_ok=True)
     histories_of(config).save_sample(SHIPPED / "histories" / f"{env}-sample.zarr.zip", [*test, *train[:8]], 10)
 
 

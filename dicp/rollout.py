@@ -16,7 +16,11 @@ from dicp.windows import Tokens
 
 @runtime_checkable
 class Learner(Protocol):
-    """What a rollout asks of an agent; to plan it must be a `WorldModel`, too, starting from `root(context)`."""
+    """What a rollout asks of an agent. One that `can_plan` is a `WorldModel`, too, starting from `root(context)`; its
+    context says how many transitions it holds (`context_length`)."""
+
+    @property
+    def can_plan(self) -> bool: ...
 
     def begin(self, batch: int, context_length: int | None = None) -> Any: ...
 
@@ -44,8 +48,8 @@ class Life(NamedTuple):
 class Planner:
     """Carries each agent's plan from step to step, and makes new ones when they are due."""
 
-    def __init__(self, model: Learner, config: PlanConfig, batch: int):
-        self.model, self.config = model, config
+    def __init__(self, model: Learner, config: PlanConfig, batch: int, generator: torch.Generator | None = None):
+        self.model, self.config, self.generator = model, config, generator
         self.plan: Plan | None = None
         self.age = torch.full((batch,), config.depth)          # steps of the plan already taken; >= its length: none left
         self.last_reward = torch.full((batch,), -10**9)        # env step of the latest reward
@@ -64,13 +68,13 @@ class Planner:
         """(action, whether it comes from a plan) of each agent at this env step."""
         wanted = torch.full_like(self.age, env_step >= self.config.start_after, dtype=torch.bool)
         if self.config.needs_reward:
-            wanted &= env_step - self.last_reward <= context.cache.capacity
+            wanted &= env_step - self.last_reward <= context.context_length
         length = 0 if self.plan is None else self.plan.action.shape[1]
         due = wanted if self.config.replan else wanted & (self.age >= length)
         if due.any():
             rows = due.nonzero()[:, 0]
             state = self.model.root(context if len(rows) == len(due) else context.rows(rows))
-            new = beam_search(self.model, state, self.config, steps_left)
+            new = beam_search(self.model, state, self.config, steps_left, self.generator)
             self._store(rows, new)
         if self.plan is None:
             return torch.zeros_like(self.age), wanted
@@ -108,10 +112,12 @@ def rollout(
     """
     for name, value in (("n_rollouts", n_rollouts), ("n_episodes", n_episodes)):
         at_least(name, value, 1)
+    if plan and not model.can_plan:
+        raise ValueError(f"planner is {plan.planner!r}, but this agent has no world model; allowed: no plan.")
     world, generator = GridWorld(env, tasks, n_rollouts), torch.Generator().manual_seed(seed)
     shape, batch = (len(world.tasks), n_rollouts), len(world.tasks) * n_rollouts
     context = model.begin(batch, context_length)
-    planner = plan and Planner(model, plan, batch)
+    planner = plan and Planner(model, plan, batch, generator)
     cell = world.reset().flatten()
     tokens = Tokens(cell, *(torch.full_like(cell, x) for x in (env.n_actions, 0, env.n_cells, 1)))
     steps = []

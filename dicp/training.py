@@ -28,7 +28,7 @@ def world_model_loss(model: InContextModel, h: Tensor, windows: Windows, symbols
     """- log g(reward, next observation, return-to-go | history, action taken), term by term (Paper: Eq. 2)."""
     size, p = model.env.size, model.world_model_head(h, windows.action)
     interventional = model.config.world_model == "interventional"
-    reward = model.reward_logits(h, windows.tokens, windows.next_cell, symbols) if interventional else p.reward
+    reward = model.reward_logits(windows.tokens, windows.next_cell, symbols) if interventional else p.reward
     next_obs = cross_entropy(p.next_x, windows.next_cell // size) + cross_entropy(p.next_y, windows.next_cell % size)
     # What aimless actions will earn says little: the interventional Transformer is not bent towards it, only read.
     returns = model.world_model_head(h.detach(), windows.action).return_to_go if interventional else p.return_to_go
@@ -71,6 +71,7 @@ class Trainer:
         self.sampler = WindowSampler(config.env, histories, train.n_streams)
         torch.manual_seed(train.seed)
         self.model = InContextModel(config.env, config.model).to(device)
+        torch.manual_seed(train.seed)                # dropout's numbers do not depend on which heads there are
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=train.learning_rate, betas=train.betas, weight_decay=train.weight_decay, fused=True
         )
@@ -101,6 +102,7 @@ class Trainer:
             "config": asdict(self.config), "update": self.update, "cpu_seconds": self.cpu_seconds, "rows": self.rows,
             "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
             "windows_rng": self.generator.get_state(), "torch_rng": torch.get_rng_state(),
+            "cuda_rng": torch.cuda.get_rng_state_all(),
         }
 
     def load_state_dict(self, state: dict, where: str) -> None:
@@ -109,6 +111,7 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["windows_rng"])
         torch.set_rng_state(state["torch_rng"])
+        torch.cuda.set_rng_state_all(state["cuda_rng"])
         self.update, self.cpu_seconds, self.rows = state["update"], state["cpu_seconds"], state["rows"]
 
 

@@ -24,6 +24,7 @@ class Context:
 
     def __init__(self, cache: Cache, arrived: Tensor, values: Tensor, h: Tensor | None = None):
         self.cache, self.arrived, self.values, self.h = cache, arrived, values, h
+        self.context_length = cache.capacity
 
     def rows(self, index: Tensor) -> "Context":
         """The same for some of the agents."""
@@ -64,6 +65,10 @@ class InContextModel(nn.Module):
             self.reward_head = RetrievalRewardHead(env, config)
 
     @property
+    def can_plan(self) -> bool:
+        return self.config.world_model != "none"
+
+    @property
     def device(self) -> torch.device:
         return self.offsets.device
 
@@ -81,13 +86,13 @@ class InContextModel(nn.Module):
         return self.transformer(self.embed_tokens(tokens))
 
     def reward_logits(
-        self, h: Tensor, tokens: Tokens, next_cell: Int[Tensor, "batch n"], symbols: Tensor | None = None
+        self, tokens: Tokens, next_cell: Int[Tensor, "batch n"], symbols: Tensor | None = None
     ) -> Float[Tensor, "batch n 2"]:
         """The retrieval reward head on whole windows: position t looks up `next_cell` among the cells up to t."""
-        head, n = self.reward_head, h.shape[1]
-        keys, values = head.memorise(h, tokens.arrived, symbols)
-        mask = torch.ones(n, n, dtype=torch.bool, device=h.device).tril()
-        return head.read(h, head.query(next_cell, symbols), keys, values, mask)
+        head, n = self.reward_head, next_cell.shape[1]
+        keys, values = head.memorise(self.embed_tokens(tokens), tokens.arrived, symbols)
+        mask = torch.ones(n, n, dtype=torch.bool, device=next_cell.device).tril()
+        return head.read(head.query(next_cell, symbols), keys, values, mask)
 
     # ---- acting: one real token at a time --------------------------------------------------------------------------
 
@@ -106,9 +111,10 @@ class InContextModel(nn.Module):
     def observe(self, context: Context, tokens: Tokens) -> Float[Tensor, "batch n_actions"]:
         """Append one real token of each agent (fields [batch]) to its context; returns the policy's logits."""
         slot = context.cache.n_seen % context.cache.capacity
-        context.h = self.transformer.append(self.embed_tokens(tokens), context.cache)
+        x = self.embed_tokens(tokens)
+        context.h = self.transformer.append(x, context.cache)
         if self.config.world_model == "interventional":
-            context.arrived[:, slot], context.values[:, slot] = tokens.arrived, self.reward_head.value(context.h)
+            context.arrived[:, slot], context.values[:, slot] = tokens.arrived, self.reward_head.value(x)
         return self.policy_head(context.h)
 
     # ---- planning: the WorldModel protocol of dicp.planning --------------------------------------------------------
@@ -138,18 +144,18 @@ class InContextModel(nn.Module):
 
     def _look_up(self, state: BeamState, next_cell: Int[Tensor, "batch beam action"]) -> Tensor:
         been, values = (rearrange(x, "n (b k) ... -> b k n ...", b=len(next_cell)) for x in (state.been, state.found))
-        found = state.look_up(next_cell, been, values)
-        return self.reward_head.judge(torch.cat((found, state.h[:, :, None].expand_as(found)), dim=-1))
+        return self.reward_head.judge(state.look_up(next_cell, been, values))
 
     def advance(self, state: BeamState, action: Tensor, reward: Tensor, next_cell: Tensor) -> BeamState:
         """Append one imagined transition to each beam (all arguments [batch beam])."""
         tokens = Tokens(next_cell, action, reward, next_cell, torch.zeros_like(action))
         imagined = torch.cat((state.imagined, state.imagined.new_empty(1, *state.imagined.shape[1:])))
-        h = self.transformer.branch(self.embed_tokens(tokens), state.context.cache, imagined)
+        x = self.embed_tokens(tokens)
+        h = self.transformer.branch(x, state.context.cache, imagined)
         state = state._replace(h=h, imagined=imagined)
         if self.config.world_model == "interventional":
             been = torch.cat((state.been, next_cell.view(1, -1)))
-            found = torch.cat((state.found, self.reward_head.value(h).view(1, -1, h.shape[-1])))
+            found = torch.cat((state.found, self.reward_head.value(x).view(1, -1, x.shape[-1])))
             state = state._replace(been=been, found=found)
         return state
 

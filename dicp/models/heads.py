@@ -39,6 +39,8 @@ class WorldModelHead(nn.Module):
 class RetrievalRewardHead(nn.Module):
     """P(reward | history, cell arrived at): look the cell up among the cells of the context, then judge what was found.
 
+    Nothing else is judged, neither the place nor the rest of the history: a head that also saw the Transformer's summary of
+    the context lost a known goal once more rewards lay behind it than any training window held (P from 1 to 0.4).
     A cell is shown to this head only through a code, its x and y symbol one-hot. In training the symbols are permuted at
     random in every window, so the head can learn "the same cell pays again" and "a new cell may pay", but not which cells
     never paid in the training tasks. That any cell may pay is thereby built in.
@@ -51,7 +53,7 @@ class RetrievalRewardHead(nn.Module):
         self.null_key = nn.Parameter(torch.full((d_code,), 3.0))    # "not there": 24, between half a match and a whole one
         self.null_value = nn.Parameter(torch.zeros(d))
         self.value = nn.Linear(d, d)
-        self.judge = nn.Sequential(nn.Linear(2 * d, config.d_head_hidden), nn.SiLU(), nn.Linear(config.d_head_hidden, 2))
+        self.judge = nn.Sequential(nn.Linear(d, config.d_head_hidden), nn.SiLU(), nn.Linear(config.d_head_hidden, 2))
 
     def code(self, cell: Int[Tensor, "*batch"], symbols: Tensor | None = None) -> Float[Tensor, "*batch d_code"]:
         """One-hot x and one-hot y; a row past the last cell (nothing arrived at yet) is all zeros.
@@ -64,15 +66,15 @@ class RetrievalRewardHead(nn.Module):
         code = torch.cat((F.one_hot(x, self.size), F.one_hot(y, self.size)), dim=-1)
         return (code * (cell < self.size**2)[..., None]).float()
 
-    def memorise(self, h: Tensor, arrived: Int[Tensor, "batch *n"], symbols: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(keys [batch *n d_code], values [batch *n d_model]) of the tokens whose last action arrived at `arrived`."""
-        return self.code(arrived, symbols) @ self.match, self.value(h)
+    def memorise(self, x: Tensor, arrived: Int[Tensor, "batch *n"], symbols: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(keys [batch *n d_code], values [batch *n d_model]) of the embedded tokens whose last action led to `arrived`."""
+        return self.code(arrived, symbols) @ self.match, self.value(x)
 
     def query(self, next_cell: Int[Tensor, "batch *n"], symbols: Tensor | None = None) -> Float[Tensor, "batch *n d_code"]:
         """What to look for in the context before judging an arrival at `next_cell`."""
         return self.code(next_cell, symbols) @ self.match
 
-    def read(self, h: Tensor, query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
+    def read(self, query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
         """Reward logits [batch n 2]; `mask` [n key]: True where a query may look. The null key is always there."""
         null = (query @ self.null_key)[..., None]
         scores = query @ keys.transpose(-1, -2)
@@ -80,7 +82,7 @@ class RetrievalRewardHead(nn.Module):
             scores = scores.masked_fill(~mask, -torch.inf)
         weights = torch.cat((null, scores), dim=-1).softmax(-1)
         found = weights[..., 1:] @ values + weights[..., :1] * self.null_value
-        return self.judge(torch.cat((found, h), dim=-1))
+        return self.judge(found)
 
     def tabulate(self, arrived: Int[Tensor, "batch n"], values: Float[Tensor, "batch n d_model"]) -> "LookUp":
         """What `read` finds in the context, for every cell at once. Scores depend on cells alone, so a planner that asks

@@ -1,0 +1,117 @@
+"""What the library does, the plain way: no cache, and a token for the action. `speed.py` compares the two."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from dicp.config import Config, EnvConfig, ModelConfig
+from dicp.models.ad import InContextModel
+from dicp.planning import Imagined
+from dicp.source import SourceLog
+from dicp.training import Trainer, cross_entropy, world_model_loss
+from dicp.windows import Tokens, Windows
+
+
+@dataclass
+class Memory:
+    """What an agent remembers without a cache: its latest tokens [batch n], and the model's reading of the last one."""
+
+    window: Tokens | None = None
+    h: Tensor | None = None
+
+
+class Futures(NamedTuple):
+    """A window for each imagined future [batch beam n], and the model's reading of its last token."""
+
+    window: Tokens
+    h: Tensor
+
+
+class WholeWindows:
+    """The same weights without a cache: at each step, real or imagined, the whole window is read again (once a future;
+    all five actions are judged from that one reading). Observational world models only."""
+
+    def __init__(self, model: InContextModel):
+        self.model, self.config, self.length = model, model.config, model.config.context_length
+
+    def append(self, window: Tokens, new: Tokens) -> Tokens:
+        """One more token at the end; the window keeps its latest `length`."""
+        return Tokens(*(torch.cat((old, x[..., None]), -1)[..., -self.length :] for old, x in zip(window, new, strict=True)))
+
+    @torch.no_grad()
+    def read(self, window: Tokens) -> Tensor:
+        """The model's vector at the last token of each window [*batch n]."""
+        flat = Tokens(*(x.flatten(0, -2) for x in window))
+        return self.model(flat)[:, -1].view(*window.cell.shape[:-1], -1)
+
+    @property
+    def can_plan(self) -> bool:
+        return self.model.can_plan
+
+    def begin(self, batch: int, context_length: int | None = None) -> Memory:
+        return Memory()
+
+    def observe(self, context: Memory, tokens: Tokens) -> Tensor:
+        one = Tokens(*(x[:, None] for x in tokens))
+        context.window = one if context.window is None else self.append(context.window, tokens)
+        context.h = self.read(context.window)
+        return self.model.policy_head(context.h)
+
+    def root(self, context: Memory) -> Futures:
+        return Futures(Tokens(*(x[:, None] for x in context.window)), context.h[:, None])
+
+    def propose(self, state: Futures) -> Tensor:
+        return self.model.policy_head(state.h).log_softmax(-1)
+
+    def imagine(self, state: Futures, return_to_go: bool = False) -> Imagined:
+        predicted = self.model.world_model_head(state.h)
+        next_cell = predicted.next_x.argmax(-1) * self.model.env.size + predicted.next_y.argmax(-1)
+        return Imagined(predicted.reward.softmax(-1)[..., 1], next_cell)
+
+    def advance(self, state: Futures, action: Tensor, reward: Tensor, next_cell: Tensor) -> Futures:
+        window = self.append(state.window, Tokens(next_cell, action, reward, next_cell, torch.zeros_like(action)))
+        return Futures(window, self.read(window))
+
+    def fork(self, state: Futures, beam: Tensor) -> Futures:
+        row = torch.arange(len(beam))[:, None]
+        return Futures(Tokens(*(x[row, beam] for x in state.window)), state.h[row, beam])
+
+
+class TwoTokenModel(InContextModel):
+    """The usual layout: a token for what is observed, then one for the action. The policy is read off the first, the world
+    model off the second. The Transformer and the heads are ours; the sequence is twice as long."""
+
+    def __init__(self, env: EnvConfig, config: ModelConfig):
+        super().__init__(env, config)
+        self.embed_action = nn.Embedding(env.n_actions, config.d_model)
+
+    def read(self, windows: Windows) -> tuple[Tensor, Tensor]:
+        """The Transformer's vectors at the observations and at the actions, each [batch n d_model]."""
+        observed = windows.tokens._replace(last_action=torch.full_like(windows.action, self.env.n_actions))
+        both = torch.stack((self.embed_tokens(observed), self.embed_action(windows.action)), dim=2)
+        h = self.transformer(both.flatten(1, 2))
+        return h[:, 0::2], h[:, 1::2]
+
+
+class TwoTokenTrainer(Trainer):
+    """Training of the two-token model: the same windows, the same losses at every step, the same optimiser."""
+
+    def __init__(self, config: Config, histories: SourceLog):
+        super().__init__(config, histories)
+        self.model = TwoTokenModel(config.env, config.model)
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=config.train.learning_rate, fused=True)
+
+    def step(self) -> None:
+        train, n_episodes = self.config.train, self.config.model.context_length // self.config.env.horizon
+        windows = self.sampler.history(train.batch_size, n_episodes, train.max_stride, self.generator)
+        h_obs, h_action = self.model.read(windows)
+        terms = {"policy": cross_entropy(self.model.policy_head(h_obs), windows.action)}
+        terms |= world_model_loss(self.model, h_action, windows)
+        self.optimizer.zero_grad()
+        sum(terms.values()).backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), train.max_grad_norm)
+        self.optimizer.step()
+        self.update += 1
+        self.rows.append({"update": self.update, **{name: term.item() for name, term in terms.items()}})

@@ -1,0 +1,138 @@
+"""Beliefs about every cell: by hand for the exact belief, against the planner's own questions for a trained model."""
+
+import pytest
+import torch
+
+from dicp.beliefs import (
+    believed_rewards,
+    first_arrivals,
+    last_episodes,
+    log_of,
+    p_reward,
+    remember,
+    tokens_of,
+    windows_of,
+)
+from dicp.config import Config, EnvConfig
+from dicp.envs import GridRules
+from dicp.models.ad import InContextModel
+from dicp.oracles import BayesExplorer, RandomPolicy, Simulator
+from dicp.rollout import rollout
+from dicp.windows import Tokens, Windows, WindowSampler
+
+ENV, GOALS, START = EnvConfig(), [(0, 0), (8, 1)], 40
+
+
+@pytest.fixture(scope="module")
+def life():
+    return rollout(RandomPolicy(ENV), ENV, GOALS, n_rollouts=3, n_episodes=4, seed=0)
+
+
+def model_of(kind):
+    torch.manual_seed(0)
+    model = InContextModel(ENV, Config.preset(world_model=kind).model)
+    with torch.no_grad():
+        model.embed.weight *= 10                     # fresh weights hardly look at the tokens
+    return model
+
+
+def up_to(tokens, n):
+    return Tokens(*(field[:, :n] for field in tokens))
+
+
+class Recorder(RandomPolicy):
+    """A random agent that keeps what it reads."""
+
+    def begin(self, batch, context_length=None):
+        self.read = []
+
+    def observe(self, context, tokens):
+        self.read.append(torch.stack(tokens, dim=-1))
+        return super().observe(context, tokens)
+
+
+def test_tokens_are_what_the_agents_read():
+    agent = Recorder(ENV)
+    life = rollout(agent, ENV, GOALS, n_rollouts=3, n_episodes=3, seed=1)
+    assert torch.equal(torch.stack(tokens_of(life, ENV), dim=-1)[:, :-1], torch.stack(agent.read, dim=1))
+
+
+def test_a_whole_life_ends_in_the_present(life):
+    tokens = tokens_of(life, ENV)
+    assert tokens.cell.shape == (6, 81) and (tokens.cell[:, -1] == START).all() and (tokens.first[:, -1] == 1).all()
+    assert torch.equal(tokens.arrived[:, -1], life.next_cell.flatten(0, 1)[:, -1])
+
+
+def test_windows_are_those_of_the_sampler(life):
+    mine, sampler = windows_of(life, ENV), WindowSampler(ENV, log_of(life))
+    theirs = sampler.history(64, 4, 1, torch.Generator().manual_seed(0))
+    rows = [(mine.action == action).all(1).nonzero()[0, 0] for action in theirs.action]
+    for a, b in zip((*mine.tokens, *mine[1:]), (*theirs.tokens, *theirs[1:]), strict=True):
+        assert torch.equal(a[torch.stack(rows)], b)
+
+
+def test_exact_belief_by_hand():
+    """Nothing known: after d - 1 imagined steps without a reward, 1 / (81 - cells walked over)."""
+    context = BayesExplorer(ENV).begin(1)
+    belief = believed_rewards(BayesExplorer(ENV), context, ENV, torch.tensor([START]))[0]
+    for cell, n_before in ((START, 0), (START + 1, 0), (START + 9, 0), (START + 2, 1), (0, 7), (80, 7)):
+        assert belief[cell] == pytest.approx(1 / (81 - n_before))
+
+
+def test_visited_cells_are_ruled_out(life):
+    nothing = life.reward.sum(-1).flatten() == 0
+    assert nothing.any()
+    tokens = tokens_of(life, ENV)
+    belief = believed_rewards(BayesExplorer(ENV), remember(BayesExplorer(ENV), tokens), ENV, tokens.cell[:, -1])
+    visited = torch.zeros(6, 82, dtype=torch.bool).scatter_(1, tokens.arrived, True)[:, :81]
+    assert (belief[nothing][visited[nothing]] == 0).all() and (belief[nothing][~visited[nothing]] > 1 / 81).all()
+
+
+def test_a_simulator_believes_in_its_goals():
+    model = Simulator(ENV, GOALS)
+    belief = believed_rewards(model, model.begin(2), ENV, torch.tensor([START, START]))
+    assert belief.nonzero().tolist() == [[0, 0], [1, 73]] and belief.max() == 1
+
+
+@pytest.mark.parametrize("kind", ["observational", "interventional"])
+def test_one_step_beliefs_are_what_the_planner_imagines(kind, life):
+    model, tokens = model_of(kind), up_to(tokens_of(life, ENV), 31)
+    context, cell = remember(model, tokens), tokens.cell[:, -1]
+    belief = believed_rewards(model, context, ENV, cell)
+    reached = GridRules.of(ENV, [(0, 0)]).next_cell[0, cell]                  # agent action
+    inner = reached.sort().values.diff().ne(0).all(1)                          # no wall: five different cells
+    imagined = model.imagine(model.root(context)).reward[:, 0]
+    if kind == "observational":
+        torch.testing.assert_close(belief.gather(1, reached)[inner], imagined[inner])
+    assert inner.any() and belief.shape == (6, 81) and ((belief > 0) & (belief < 1)).all()
+
+
+def test_the_context_of_remember_is_the_window(life):
+    model, tokens = model_of("observational"), up_to(tokens_of(life, ENV), 80)
+    torch.testing.assert_close(remember(model, tokens).h, model(tokens)[:, -1], atol=1e-4, rtol=1e-4)
+
+
+def test_last_episodes_begin_a_life(life):
+    windows = windows_of(life, ENV)
+    short = last_episodes(windows, 40, ENV)
+    born = WindowSampler(ENV, log_of(life)).history(64, 2, 1, torch.Generator().manual_seed(0))
+    first = torch.stack([field[:, 0] for field in born.tokens], dim=-1)
+    assert (torch.stack([field[:, 0] for field in short.tokens], dim=-1) == first[0]).all()
+    assert torch.equal(short.tokens.arrived[:, 1:], windows.tokens.arrived[:, 41:])
+    assert torch.equal(short.reward, windows.reward[:, 40:]) and (windows.tokens.last_action[:, 40] < 5).all()
+
+
+def test_first_arrivals_step_by_step(life):
+    windows = windows_of(life, ENV)
+    new, n_visited = first_arrivals(windows, ENV)
+    for row, (cells, rewards) in enumerate(zip(windows.next_cell.tolist(), windows.reward.tolist(), strict=True)):
+        for t, cell in enumerate(cells):
+            assert bool(new[row, t]) == (cell not in cells[:t] and not any(rewards[:t]))
+            assert n_visited[row, t] == len(set(cells[:t]))
+
+
+@pytest.mark.parametrize("kind", ["observational", "interventional"])
+def test_p_reward_ignores_what_comes_later(kind, life):
+    model, windows = model_of(kind), windows_of(life, ENV)
+    early = Windows(up_to(windows.tokens, 30), *(x[:, :30] for x in windows[1:]))
+    torch.testing.assert_close(p_reward(model, windows)[:, :30], p_reward(model, early), atol=1e-5, rtol=1e-4)

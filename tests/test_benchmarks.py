@@ -1,0 +1,90 @@
+"""The plain versions that the benchmarks measure against do the same as ours; nothing here is timed."""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from dicp.config import Config, EnvConfig, ModelConfig, PlanConfig, SourceConfig, TrainConfig
+from dicp.models.ad import InContextModel
+from dicp.rollout import rollout
+from dicp.source import train_ppo
+from dicp.training import cross_entropy
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+import naive  # noqa: E402
+import speed  # noqa: E402
+
+ENV = EnvConfig()
+
+
+def model_of(n_layers: int, context_length: int = 20) -> InContextModel:
+    """Untrained, with weights large enough that rewards are imagined here and not there."""
+    torch.manual_seed(0)
+    model = InContextModel(ENV, ModelConfig("observational", context_length, n_layers=n_layers)).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(2)
+    return model
+
+
+@pytest.mark.parametrize("planner", ["paper", "gated", "mean"])
+def test_shared_keys_and_values_give_the_plan_of_whole_windows(planner):
+    changes = dict(beam_width=4, depth=5)
+    plan = PlanConfig.preset("paper", rank="mean", **changes) if planner == "mean" else PlanConfig.preset(planner, **changes)
+    speed.check_same_plan(model_of(n_layers=3), n_agents=3, n_tokens=15, plan=plan)
+    speed.check_same_plan(model_of(n_layers=1), n_agents=3, n_tokens=33, plan=plan)          # a full context, sliding on
+
+
+def test_the_check_notices_a_difference(monkeypatch):
+    monkeypatch.setattr(naive.WholeWindows, "propose", lambda self, state: -self.model.policy_head(state.h).log_softmax(-1))
+    with pytest.raises(AssertionError, match="the plans differ"):
+        speed.check_same_plan(model_of(3), 3, 15, PlanConfig.preset("paper", beam_width=4, depth=5))
+
+
+def test_a_life_without_a_cache_is_the_same_life():
+    model, plan = model_of(n_layers=1), PlanConfig.preset("paper", beam_width=4, depth=3, start_after=5)
+    for p in (None, plan):
+        ours, plain = (rollout(m, ENV, [(4, 5), (4, 3)], 2, 2, p) for m in (model, naive.WholeWindows(model)))
+        assert all(torch.equal(a, b) for a, b in zip(ours[:5], plain[:5], strict=True))
+
+
+def test_the_two_token_model_sees_the_action_at_the_second_token_alone():
+    source = SourceConfig(n_streams=4, env_steps=60, batch_size=40, n_epochs=1)
+    model = ModelConfig("observational", 40, d_model=16, n_layers=2, n_heads=1)
+    config = Config(ENV, source, model, TrainConfig(updates=4, batch_size=4, n_streams=4))
+    trainer = naive.TwoTokenTrainer(config, train_ppo(ENV, [(4, 5)], source, 0))
+    windows = trainer.sampler.history(4, 2, 1, trainer.generator)
+    changed = windows.action.clone()
+    changed[:, 9] = (changed[:, 9] + 1) % 5
+    other = windows._replace(action=changed)
+    (obs, act), (obs_other, act_other) = trainer.model.read(windows), trainer.model.read(other)
+    assert torch.equal(obs[:, :10], obs_other[:, :10]) and torch.equal(act[:, :9], act_other[:, :9])
+    assert not torch.equal(act[:, 9], act_other[:, 9]) and not torch.equal(obs[:, 10], obs_other[:, 10])
+    assert cross_entropy(trainer.model.policy_head(obs), windows.action).item() == pytest.approx(1.61, abs=0.3)
+    before = trainer.model.embed_action.weight.clone()
+    trainer.step()
+    assert trainer.update == 1 and not torch.equal(trainer.model.embed_action.weight, before)
+
+
+def test_agents_live_on_with_full_contexts(monkeypatch):
+    monkeypatch.setattr(speed, "N_ROLLOUTS", 3)
+    for learner in (model_of(1), naive.WholeWindows(model_of(1))):
+        living = speed.Living(learner, 2, replace(PlanConfig.preset("paper"), beam_width=2, depth=2))
+        assert living() == 6
+        n_held = living.context.cache.n_held if isinstance(learner, InContextModel) else living.context.window.cell.shape[1]
+        assert n_held == 20
+
+
+def test_a_run_prints_a_table_and_writes_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["speed.py", "--quick", "--names", "env", "--json", str(tmp_path / "rows.json")])
+    monkeypatch.setattr(torch, "set_num_threads", lambda n: None)
+    speed.main()
+    (row,) = json.loads((tmp_path / "rows.json").read_text())
+    assert list(row) == ["name", "ours", "reference", "unit", "ratio", "threads"]
+    assert row["name"] == "env" and row["ratio"] > 0 and row["threads"] == torch.get_num_threads()
+    assert "Gymnasium environment, one agent, one step at a time" in capsys.readouterr().out
+    assert list(speed.CASES) == ["source_ppo", "rollout", "planning", "training", "env"]

@@ -1,0 +1,350 @@
+"""The planners: hand-sized beams, a plain beam written with lists, brute force, and optimal play with a perfect model."""
+
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+
+import dicp.rollout
+from dicp.config import EnvConfig, ModelConfig, PlanConfig
+from dicp.envs import all_tasks
+from dicp.models.ad import InContextModel
+from dicp.oracles import Simulator
+from dicp.planning import Imagined, Plan, _liking, beam_search, best_futures
+from dicp.rollout import rollout
+from dicp.windows import Tokens
+
+ENV, PAPER = EnvConfig(), PlanConfig.preset("paper")
+EXHAUSTIVE = replace(PAPER, beam_width=5**3, depth=3)
+
+
+@dataclass
+class Table:
+    """A world model written down: for each cell and action a reward, a next cell, a return-to-go and a policy."""
+
+    reward: torch.Tensor            # [cell action], as the other three
+    next_cell: torch.Tensor
+    return_to_go: torch.Tensor
+    logp: torch.Tensor
+
+    @classmethod
+    def random(cls, seed: int, n_cells: int = 12, n_actions: int = 5) -> "Table":
+        g = torch.Generator().manual_seed(seed)
+        reward, return_to_go, logits = torch.rand(3, n_cells, n_actions, generator=g)
+        next_cell = torch.randint(n_cells, (n_cells, n_actions), generator=g)
+        return cls(reward**2, next_cell, 3 * return_to_go, (2 * logits).log_softmax(-1))
+
+    def propose(self, state):
+        return self.logp[state]
+
+    def imagine(self, state, return_to_go=False):
+        return Imagined(self.reward[state], self.next_cell[state], self.return_to_go[state] if return_to_go else None)
+
+    def advance(self, state, action, reward, next_cell):
+        assert torch.equal(self.next_cell[state, action], next_cell)
+        assert torch.equal((self.reward[state, action] >= 0.5).long(), reward)
+        return next_cell
+
+    def fork(self, state, beam):
+        return state.gather(1, beam)
+
+
+def table(reward, next_cell=None, return_to_go=None) -> Table:
+    """Two actions; a cell that is left out of `next_cell` leads to itself. The policy prefers action 1."""
+    reward = torch.tensor(reward)
+    stay = torch.arange(len(reward))[:, None].expand(-1, 2)
+    next_cell = stay if next_cell is None else torch.tensor(next_cell)
+    return_to_go = torch.zeros_like(reward) if return_to_go is None else torch.tensor(return_to_go)
+    return Table(reward, next_cell, return_to_go, torch.tensor([[0.4, 0.6]]).log().expand_as(reward))
+
+
+# ---- by hand -----------------------------------------------------------------------------------------------------------
+
+
+def test_best_futures_by_hand():
+    worth = torch.tensor([[1.0, 2.0, 1.0, 2.0, 0.0], [0.0, 0.0, 0.0, 0.0, 3.0]])
+    liking = torch.tensor([[0.0, 5.0, 1.0, 6.0, 9.0], [1.0, 1.0, 2.0, 0.0, 0.0]])
+    kept, value = best_futures(worth, liking, 3)
+    assert kept.tolist() == [[3, 1, 2], [4, 2, 0]]            # worth, then liking, then the first
+    assert value.tolist() == [[2, 2, 1], [3, 0, 0]]
+
+
+def test_of_the_same_futures_the_best_counts():
+    worth, liking = torch.tensor([[1.0, 2.0, 2.0, 0.0]]), torch.tensor([[0.0, 1.0, 2.0, 0.0]])
+    kept, value = best_futures(worth, liking, 3, torch.tensor([[7, 7, 7, 4]]))
+    assert kept.tolist() == [[2, 3]] and value.tolist() == [[2, 0]]
+
+
+def test_a_row_with_fewer_different_futures_is_filled_up_with_worthless_copies():
+    worth, same = torch.tensor([[3.0, 2.0, 1.0], [3.0, 2.0, 1.0]]), torch.tensor([[0, 1, 2], [5, 5, 5]])
+    kept, value = best_futures(worth, torch.zeros(2, 3), 2, same)
+    assert kept[0].tolist() == [0, 1] and value[0].tolist() == [3, 2]
+    assert kept[1, 0] == 0 and value[1].tolist() == [3, -torch.inf]
+
+
+def test_the_papers_order():
+    """Children of the first parent come first, each parent's in the policy's order, the first of equals first."""
+    logp = torch.tensor([[[0.1, 0.5, 0.4], [0.2, 0.2, 0.6]]]).log()
+    order = _liking(PAPER, torch.zeros(1, 2), logp).flatten().argsort(descending=True)
+    assert order.tolist() == [1, 2, 0, 3 + 2, 3 + 0, 3 + 1]
+
+
+def test_ties_by_log_probability_count_the_whole_path():
+    logp = torch.tensor([[[0.1, 0.9], [0.5, 0.5]]]).log()
+    parents = torch.tensor([[0.2, 0.8]]).log()
+    liking = _liking(replace(PAPER, ties="logp"), parents, logp)
+    assert torch.allclose(liking.exp(), torch.tensor([[[0.02, 0.18], [0.4, 0.4]]]))
+
+
+def plan_of(model: Table, start: int = 0, steps_left: int = 20, **changes) -> Plan:
+    return beam_search(model, torch.tensor([[start]]), replace(PAPER, **changes), steps_left)
+
+
+def test_mode_counts_likely_rewards_mean_all():
+    """Action 0: a reward of probability 0.4, twice. Action 1: one of 0.6, then nothing."""
+    model = table([[0.4, 0.6], [0.4, 0.4], [0.0, 0.0]], [[1, 2], [2, 2], [2, 2]])
+    mode, mean = plan_of(model, depth=2), plan_of(model, depth=2, rank="mean")
+    assert mode.action[0, 0] == 1 and mode.score.tolist() == [1.0] and mode.reward.tolist() == [[1, 0]]
+    assert mean.action[0, 0] == 0 and mean.score.item() == pytest.approx(0.8) and mean.reward.tolist() == [[0, 0]]
+
+
+@pytest.mark.parametrize("discount, first", [(1.0, 0), (0.6, 1)])
+def test_discount(discount, first):
+    """Action 0 pays twice, but one step later than action 1 pays once: 2 or 0.6 + 0.36 against 1."""
+    model = table([[0, 1.0], [1.0, 1.0], [1.0, 1.0], [0, 0.0]], [[1, 3], [2, 2], [3, 3], [3, 3]])
+    plan = plan_of(model, depth=3, discount=discount)
+    assert plan.action[0, 0] == first
+    assert plan.score.item() == pytest.approx(max(1, discount + discount**2))
+
+
+def test_return_to_go_ranks_what_lies_beyond_the_plan():
+    model = table([[0.0, 0.0]], return_to_go=[[5.0, 2.0]])
+    assert plan_of(model, depth=1).action.item() == 1                                 # a tie: the policy's choice
+    plan = plan_of(model, depth=1, return_to_go=True)
+    assert plan.action.item() == 0 and plan.score.item() == 5
+    model = table([[1.0, 0.0]], return_to_go=[[5.0, 5.5]])                            # it is added to the rewards so far
+    assert plan_of(model, depth=1, return_to_go=True).score.item() == 6
+
+
+def test_a_plan_ends_with_the_episode():
+    model = Table.random(0)
+    for steps_left, length in ((1, 1), (3, 3), (8, 8), (20, 8)):
+        plan = plan_of(model, steps_left=steps_left)
+        assert plan.action.shape == plan.next_cell.shape == plan.reward.shape == (1, length)
+
+
+@pytest.mark.parametrize("field, value", [("beam_width", 0), ("depth", 0), ("discount", 0.0), ("rank", "max")])
+def test_impossible_plans_are_refused(field, value):
+    with pytest.raises(ValueError, match=f"{field} is {value!r}; allowed"):
+        replace(PAPER, **{field: value})
+
+
+def test_an_unknown_planner_is_refused():
+    with pytest.raises(ValueError, match="planner is 'bays'.*Did you mean 'bayes'"):
+        PlanConfig.preset("bays")
+    assert PlanConfig.preset("none") is None
+
+
+# ---- against plain versions ----------------------------------------------------------------------------------------------
+
+
+def plain_beam(model: Table, start: int, config: PlanConfig) -> list[int]:
+    """Algorithm 3 with lists: the actions of the best future."""
+    futures = [dict(cell=start, score=0.0, logp=0.0, rewards=0, actions=[])]
+    for step in range(config.depth):
+        children = []
+        for parent in futures:
+            cell = parent["cell"]
+            for action in model.logp[cell].argsort(descending=True).tolist():
+                reward = model.reward[cell, action].item()
+                likely = int(reward >= 0.5)
+                score = parent["score"] + config.discount**step * (likely if config.rank == "mode" else reward)
+                children.append(dict(
+                    cell=model.next_cell[cell, action].item(), score=score, rewards=parent["rewards"] + likely,
+                    logp=parent["logp"] + model.logp[cell, action].item(), actions=[*parent["actions"], action],
+                    worth=score + (model.return_to_go[cell, action].item() if config.return_to_go else 0),
+                ))
+        if config.ties == "logp":
+            children.sort(key=lambda future: -future["logp"])
+        children.sort(key=lambda future: -future["worth"])
+        if config.deduplicate:
+            different = {}
+            for child in children:
+                different.setdefault((child["cell"], child["rewards"]), child)
+            children = list(different.values())
+        futures = children[: config.beam_width]
+    return futures[0]["actions"]
+
+
+@pytest.mark.parametrize("changes", [
+    {}, dict(ties="logp"), dict(deduplicate=True), dict(ties="logp", deduplicate=True, beam_width=4),
+    dict(rank="mean", discount=0.9), dict(rank="mean", deduplicate=True, discount=0.97), dict(return_to_go=True),
+], ids=str)
+def test_the_beam_equals_one_written_with_lists(changes):
+    config = replace(PAPER, depth=5, **changes)
+    for seed in range(3):
+        model = Table.random(seed)
+        plan = beam_search(model, torch.arange(12)[:, None], config, 20)
+        assert plan.action.tolist() == [plain_beam(model, start, config) for start in range(12)]
+
+
+def best_return(model: Table, cell: int, depth: int, config: PlanConfig, step: int = 0) -> float:
+    """The worth of the best of all action sequences."""
+    values = []
+    for action in range(5):
+        reward = model.reward[cell, action].item()
+        value = config.discount**step * (float(reward >= 0.5) if config.rank == "mode" else reward)
+        if step + 1 < depth:
+            value += best_return(model, model.next_cell[cell, action].item(), depth, config, step + 1)
+        elif config.return_to_go:
+            value += model.return_to_go[cell, action].item()
+        values.append(value)
+    return max(values)
+
+
+@pytest.mark.parametrize("changes", [{}, dict(rank="mean"), dict(rank="mean", discount=0.9), dict(return_to_go=True)], ids=str)
+def test_an_exhaustive_beam_equals_brute_force(changes):
+    config = replace(EXHAUSTIVE, **changes)
+    for seed in range(3):
+        model = Table.random(seed)
+        plan = beam_search(model, torch.arange(12)[:, None], config, 20)
+        brute = [best_return(model, start, 3, config) for start in range(12)]
+        torch.testing.assert_close(plan.score, torch.tensor(brute))
+
+
+def random_model(context_length: int = 20) -> InContextModel:
+    """Untrained, with weights large enough that its predictions differ."""
+    torch.manual_seed(0)
+    config = ModelConfig(world_model="observational", context_length=context_length, n_layers=2, d_model=16, n_heads=1)
+    model = InContextModel(ENV, config).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(2)
+    return model
+
+
+@torch.no_grad()
+def best_imagined(model: InContextModel, past: Tokens, depth: int) -> float:
+    """Every action sequence, each imagined by reading the whole window again."""
+    predicted = model.world_model_head(model(past)[:, -1])
+    reward = predicted.reward.softmax(-1)[0, :, 1]
+    if depth == 1:
+        return reward.max().item()
+    cell = predicted.next_x[0].argmax(-1) * ENV.size + predicted.next_y[0].argmax(-1)
+    values = []
+    for action in range(5):
+        token = Tokens(cell[action], torch.tensor(action), (reward[action] >= 0.5).long(), cell[action], torch.tensor(0))
+        future = Tokens(*(torch.cat((old, new.view(1, 1)), 1) for old, new in zip(past, token, strict=True)))
+        values.append(reward[action].item() + best_imagined(model, future, depth - 1))
+    return max(values)
+
+
+def test_an_exhaustive_beam_equals_brute_force_in_a_transformers_imagination():
+    model, g = random_model(), torch.Generator().manual_seed(0)
+    past = Tokens(*(torch.randint(below, (2, 6), generator=g) for below in (81, 5, 2, 81, 2)))
+    context = model.begin(2)
+    for t in range(6):
+        model.observe(context, Tokens(*(field[:, t] for field in past)))
+    plan = beam_search(model, model.root(context), replace(EXHAUSTIVE, rank="mean"), 20)
+    brute = [best_imagined(model, Tokens(*(field[i : i + 1] for field in past)), 3) for i in range(2)]
+    torch.testing.assert_close(plan.score, torch.tensor(brute))
+
+
+# ---- with a perfect world model ------------------------------------------------------------------------------------------
+
+
+def returns(env: EnvConfig, tasks: list, plan: PlanConfig):
+    life = rollout(Simulator(env, tasks), env, tasks, 1, 2, plan)
+    return life.episode_return[:, 0].tolist(), life.max_return[:, None].expand(-1, 2).tolist()
+
+
+@pytest.mark.parametrize("planner", ["bayes", "wide"])
+def test_a_perfect_model_plays_every_goal_optimally(planner):
+    wide = replace(PAPER, beam_width=81, deduplicate=True, start_after=0)             # the paper's, but for one thing
+    reached, highest = returns(ENV, all_tasks("darkroom"), wide if planner == "wide" else PlanConfig.preset("bayes"))
+    assert reached == highest
+
+
+@pytest.mark.parametrize("env, tasks", [
+    ("darkroom_permuted", [0, 7, 63, 119]),
+    ("dark_key_to_door", [((0, 0), (8, 8)), ((4, 4), (4, 4)), ((3, 4), (0, 0)), ((8, 0), (8, 1))]),
+])
+@pytest.mark.parametrize("depth", [20, 50])
+def test_a_perfect_model_plays_the_other_worlds_optimally(env, tasks, depth):
+    reached, highest = returns(EnvConfig(env, horizon=50), tasks, PlanConfig.preset("bayes", depth=depth))
+    assert reached == highest
+
+
+class RandomOrder(Simulator):
+    """Knows everything, and proposes actions in a random order."""
+
+    def propose(self, state):
+        return torch.rand(*state.state.cell.shape, 5).log_softmax(-1)
+
+
+def share_found(distance: int, **changes) -> float:
+    """How often a plan of eight steps from the centre reaches a goal so many steps away."""
+    goals = [(x, y) for x, y in all_tasks("darkroom") if abs(x - 4) + abs(y - 4) == distance]
+    torch.manual_seed(0)
+    model = RandomOrder(ENV, goals)
+    root = model.root(model.begin(len(goals) * (800 // len(goals))))
+    return (beam_search(model, root, replace(PAPER, **changes), 20).score > 0).float().mean().item()
+
+
+@pytest.mark.parametrize("distance, least, most", [(0, 1, 1), (1, 1, 1), (2, 1, 1), (3, 0.7, 0.9), (4, 0.3, 0.5),
+                                                   (5, 0.12, 0.3), (6, 0.04, 0.2), (8, 0, 0.05)])
+def test_ten_futures_lose_the_way_to_a_far_goal(distance, least, most):
+    """With no reward in sight the beam keeps the children of its first two parents, and collapses (even the truth does
+    not help). Two steps are all seen before anything is dropped; different futures, 81 of them, find every goal."""
+    assert least <= share_found(distance) <= most
+    assert share_found(distance, beam_width=81, deduplicate=True) == 1
+
+
+# ---- carried from step to step ---------------------------------------------------------------------------------------------
+
+
+class Spy:
+    """Stands in for `beam_search` and remembers, for each call, how many agents planned and how far."""
+
+    def __init__(self, monkeypatch):
+        self.calls = []
+        monkeypatch.setattr(dicp.rollout, "beam_search", self)
+
+    def __call__(self, model, root, config, steps_left, generator):
+        plan = beam_search(model, root, config, steps_left, generator)
+        self.calls.append(tuple(plan.action.shape))
+        return plan
+
+
+def test_planning_at_every_step_stops_at_the_end_of_the_episode(monkeypatch):
+    spy = Spy(monkeypatch)
+    life = rollout(Simulator(ENV, [(4, 6)]), ENV, [(4, 6)], 3, 2, replace(PAPER, start_after=5))
+    assert spy.calls == [(3, min(8, 20 - t % 20)) for t in range(5, 40)]
+    assert not life.planned[..., :5].any() and life.planned[..., 5:].all()
+
+
+def test_without_replanning_a_plan_is_carried_out_until_it_ends(monkeypatch):
+    spy, plan = Spy(monkeypatch), PlanConfig.preset("bayes", depth=8)
+    life = rollout(Simulator(ENV, [(4, 6)]), ENV, [(4, 6)], 3, 2, plan)
+    assert spy.calls == [(3, 8), (3, 8), (3, 4)] * 2
+    assert life.planned.all() and life.episode_return.unique() == life.max_return
+
+
+def test_without_replanning_a_surprised_agent_plans_anew_alone(monkeypatch):
+    """Both agents believe that the goal is two steps away. One is right; the other misses the reward at every step that
+    it spends there, and plans again at the next."""
+    spy, believed = Spy(monkeypatch), [(4, 6), (4, 6)]
+    life = rollout(Simulator(ENV, believed), ENV, [(4, 6), (0, 0)], 1, 2, PlanConfig.preset("bayes"))
+    assert spy.calls == [(2, 20), *[(1, 20 - t) for t in range(2, 20)]] * 2
+    assert life.next_cell[:, 0, :20].tolist() == [[4 * 9 + 5, *[4 * 9 + 6] * 19]] * 2
+    assert life.episode_return[0].tolist() == [[19, 19]]
+
+
+@pytest.mark.parametrize("context_length", [5, 20])
+def test_gated_plans_exactly_while_a_reward_is_in_the_context(context_length):
+    plan = PlanConfig.preset("gated", beam_width=2, depth=2)
+    life = rollout(random_model(), ENV, [(4, 4), (4, 5), (0, 0)], 8, 4, plan, context_length=context_length)
+    last_reward = torch.cat((torch.zeros_like(life.reward[..., :1]), life.reward[..., :-1]), -1)    # as the tokens have it
+    in_context = torch.stack([last_reward[..., max(t + 1 - context_length, 0) : t + 1].any(-1) for t in range(80)], -1)
+    assert torch.equal(life.planned, in_context)
+    assert not life.planned[2].any() and 0 < life.planned[:2].float().mean() < 1

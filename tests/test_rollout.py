@@ -1,0 +1,122 @@
+"""Acting in context: a batch is its agents one by one, a life obeys the rules, and nothing learns but the context."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from dicp.config import EnvConfig, ModelConfig, PlanConfig
+from dicp.envs import GridWorld
+from dicp.models.ad import InContextModel
+from dicp.oracles import RandomPolicy
+from dicp.rollout import rollout
+from dicp.windows import Tokens
+
+ENV = EnvConfig()
+TASKS = [(4, 3), (4, 4), (0, 8)]
+GATED = PlanConfig.preset("gated", beam_width=4, depth=3)
+
+
+def model_of(kind: str = "observational", env: EnvConfig = ENV, context_length: int = 20) -> InContextModel:
+    """Untrained, with weights large enough that what is in the context matters."""
+    torch.manual_seed(0)
+    model = InContextModel(env, ModelConfig(world_model=kind, context_length=context_length, n_layers=2)).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(2)
+    return model
+
+
+def same(life, other) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(life[:5], other[:5], strict=True))
+
+
+@pytest.mark.parametrize("kind, plan", [
+    ("none", None), ("observational", GATED), ("interventional", PlanConfig.preset("bayes", beam_width=8, depth=5, ties="order")),
+])
+def test_a_batch_is_its_agents_one_by_one(kind, plan):
+    """Greedy, so that no random number is shared; planned rows come and go."""
+    model = model_of(kind)
+    together = rollout(model, ENV, TASKS, 2, 3, plan, greedy=True)
+    assert torch.equal(together.action[:, 0], together.action[:, 1])
+    assert len(together.action[:, 0].unique(dim=0)) > 1           # the first reward tells the agents apart
+    assert plan is None or together.planned.any()
+    for i, task in enumerate(TASKS):
+        alone = rollout(model, ENV, [task], 1, 3, plan, greedy=True)
+        assert all(torch.equal(a[0, 0], b[i, 0]) for a, b in zip(alone[:5], together[:5], strict=True))
+
+
+@pytest.mark.parametrize("env, tasks", [
+    (ENV, TASKS), (EnvConfig("darkroom_permuted", horizon=25), [0, 77]),
+    (EnvConfig("dark_key_to_door", horizon=10), [((4, 5), (5, 5)), ((4, 4), (4, 4))]),
+])
+def test_a_life_obeys_the_rules(env, tasks):
+    """Its actions, played again in the world, give the same life."""
+    life, world = rollout(RandomPolicy(env), env, tasks, 8, 3), GridWorld(env, tasks, 8)
+    cell = world.reset()
+    for t in range(3 * env.horizon):
+        outcome = world.step(life.action[..., t])
+        assert torch.equal(life.cell[..., t], cell) and torch.equal(life.next_cell[..., t], outcome.next_cell)
+        assert torch.equal(life.reward[..., t], outcome.reward)
+        cell = outcome.cell
+    assert torch.equal(life.max_return, world.max_return) and life.horizon == env.horizon
+    assert torch.equal(life.episode_return[..., 1], life.reward[..., env.horizon : 2 * env.horizon].sum(-1))
+    assert (life.episode_return <= life.max_return[:, None, None]).all() and not life.planned.any()
+
+
+def test_a_longer_life_begins_as_a_shorter_one():
+    """Nothing that comes later changes an earlier step, with and without a planner."""
+    model = model_of()
+    for plan in (None, GATED, replace(GATED, planner="bayes", replan=False)):
+        short, long = (rollout(model, ENV, TASKS, 2, n, plan, seed=3) for n in (3, 5))
+        assert all(torch.equal(a, b[..., : a.shape[-1]]) for a, b in zip(short[:5], long[:5], strict=True))
+
+
+def test_the_seed_decides_everything():
+    first, again, other = (rollout(model_of(), ENV, TASKS, 2, 2, GATED, seed=seed) for seed in (1, 1, 2))
+    assert same(first, again) and not same(first, other)
+    assert not torch.equal(first.action[:, 0], first.action[:, 1])           # two rollouts of a task are two lives
+
+
+@pytest.mark.parametrize("kind", ["none", "observational", "interventional"])
+def test_a_rollout_changes_no_weight(kind):
+    model = model_of(kind)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    life = rollout(model, ENV, TASKS, 2, 3, None if kind == "none" else GATED)
+    assert life.reward.any()
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_a_planned_action_is_the_plans():
+    """A planner that always plans from the first step leaves no action to chance."""
+    lives = [rollout(model_of(), ENV, TASKS, 2, 2, replace(GATED, needs_reward=False), seed=seed) for seed in (1, 2)]
+    assert lives[0].planned.all() and same(*lives)
+
+
+def test_actions_are_sampled_from_the_policy():
+    """The first action, of 4,000 agents: as often as the policy head says."""
+    model = model_of("none")
+    first = rollout(model, replace(ENV, horizon=1), [(0, 0)], 4000, 1)
+    birth = Tokens(*(torch.tensor([x]) for x in (40, 5, 0, 81, 1)))
+    share = first.action.flatten().bincount(minlength=5) / 4000
+    torch.testing.assert_close(share, model.observe(model.begin(1), birth).softmax(-1)[0], atol=0.03, rtol=0)
+
+
+def test_a_shorter_context_forgets():
+    """As a model with a context of 5, until the sixth token comes, and only until then."""
+    model = model_of("none")
+    whole, short = (rollout(model, ENV, TASKS, 2, 2, greedy=True, context_length=n) for n in (20, 5))
+    assert torch.equal(whole.action[..., :5], short.action[..., :5]) and not torch.equal(whole.action, short.action)
+
+
+def test_impossible_rollouts_are_refused():
+    model = model_of("none")
+    with pytest.raises(ValueError, match="context_length is 21; allowed: 1 to 20"):
+        rollout(model, ENV, TASKS, 1, 1, context_length=21)
+    with pytest.raises(ValueError, match="n_rollouts is 0; allowed: a number of at least 1"):
+        rollout(model, ENV, TASKS, 0, 1)
+    with pytest.raises(ValueError, match="n_episodes is 0; allowed: a number of at least 1"):
+        rollout(model, ENV, TASKS, 1, 0)
+    with pytest.raises(ValueError, match=r"task is \(9, 0\); allowed: a goal"):
+        rollout(model, ENV, [(9, 0)], 1, 1)
