@@ -1,0 +1,120 @@
+"""Figures of notebook 01: labelled lines, the split of the tasks, the streams of a task, paths and transitions."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
+
+from dicp.plot.grid import ROOM, _marks, _room, xy
+from dicp.plot.look import BLACK, COLOURS, GREY, HEAT, axes, caption, label_ends, tint
+
+PLUM, RED = "#A0457E", "#D55E00"       # an algorithm that we broke on purpose; data that are wrong
+
+
+def claim(figure: Figure, title: str, note: str = "") -> None:
+    """The title of a figure of several panels, whose own titles become small. note: as in `lines`."""
+    for ax in figure.axes:
+        ax.set_title(ax.get_title(loc="left"), fontsize=12.5, fontweight="normal", pad=8)
+    figure.suptitle(f"{title}\n", fontweight="bold", fontsize=14, x=0.01, ha="left", linespacing=0.6)
+    figure.supxlabel(note, fontsize=10, color=GREY, x=0.01, ha="left")
+
+
+def lines(
+    curves: Mapping, *, title: str, xlabel: str, ylabel: str, colours: Sequence[str] = (), thin: Collection[str] = (),
+    guess: float | None = None, level: float | None = None, note: str = "", ax: Axes | None = None,
+) -> Axes:
+    """Lines over 1, 2, ... with their names at the right end. colours: default from black to light grey.
+
+    thin: names of the lines that are references (thin and dashed). guess, level: the reader's guess, in units of x or y.
+    note: tasks and seeds, under the x axis.
+    """
+    ax, labels = axes(ax, title), []
+    curves = {name: np.asarray(y) for name, y in curves.items()}
+    colours = colours or [to_hex(tint(BLACK, share)) for share in np.linspace(0, 0.55, len(curves))]
+    for (name, y), colour in zip(curves.items(), colours, strict=True):
+        dashes, lw = ((0, (4, 3)), 1.4) if name in thin else ("-", 2.6)
+        ax.plot(range(1, len(y) + 1), y, color=colour, ls=dashes, lw=lw, zorder=3)
+        labels.append((float(y[-1]), name, colour))
+    low, high = min(y.min() for y in curves.values()), max(y.max() for y in curves.values())
+    ax.set(xlabel=xlabel, ylabel=ylabel, xlim=(1, len(y)), ylim=(min(0, 1.05 * low), 1.05 * high))
+    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    mark_guess(ax, guess, level)
+    ax.figure.canvas.draw()             # where the labels fit depends on the height of the axes
+    label_ends(ax, labels)
+    caption(ax, note)
+    return ax
+
+
+def mark_guess(ax: Axes, guess: float | None = None, level: float | None = None) -> None:
+    """The reader's guess as a dotted line: upright at x = guess, or flat at y = level."""
+    text = {"textcoords": "offset points", "xytext": (5, 5), "fontsize": 11.5, "zorder": 6,
+            "bbox": {"fc": "white", "ec": "none", "pad": 1.5, "alpha": 0.85}}
+    if guess is not None:
+        ax.axvline(guess, color=BLACK, ls=":", lw=1.8, zorder=5)
+        ax.annotate("your guess", (guess, 0.01), xycoords=("data", "axes fraction"), **text)
+    if level is not None:
+        ax.axhline(level, color=BLACK, ls=":", lw=1.8, zorder=5)
+        ax.annotate("your guess", (0.98, level), xycoords=("axes fraction", "data"), ha="right", **text)
+
+
+def task_split(
+    max_return, held_out: Collection[tuple[int, int]], *, title: str, shown: Collection[tuple[int, int]] = (),
+    note: str = "", ax: Axes | None = None,
+) -> Axes:
+    """The goals of Darkroom in the room: each with the highest possible return, held-out ones filled, `shown` framed.
+
+    max_return: [size, size], indexed [x, y].
+    """
+    values, ax = np.asarray(max_return), axes(ax, title, (ROOM[0] + 0.4, ROOM[1] + 0.4))
+    size = len(values)
+    _room(ax, size)
+    for (x, y), value in np.ndenumerate(values):
+        held = (x, y) in held_out
+        ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, color=GREY if held else tint(GREY, 0.9), lw=0, zorder=0))
+        ax.text(x, y, f"{value:g}", ha="center", va="center", color="white" if held else GREY, fontsize=12,
+                fontweight="bold" if held else "normal")
+    for x, y in shown:
+        ax.add_patch(Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, fill=False, ec=COLOURS["ad"], lw=2.5, zorder=4))
+    caption(ax, note)
+    return ax
+
+
+def stream_returns(returns, *, title: str, guess: float | None = None, note: str = "", ax: Axes | None = None) -> Axes:
+    """Every stream of a task as a row, every episode as a column. `returns`: [stream, episode]."""
+    values, ax = np.asarray(returns), axes(ax, title)
+    n_streams, n_episodes = values.shape
+    extent = (0.5, n_episodes + 0.5, n_streams + 0.5, 0.5)
+    image = ax.imshow(values, aspect="auto", cmap=HEAT, vmin=0, extent=extent, interpolation="nearest")
+    bar = ax.figure.colorbar(image, ax=ax, aspect=20, label="return of the episode", ticks=MaxNLocator(5, integer=True))
+    bar.outline.set_visible(False)
+    ax.set(xlabel="episode (one update of the policy after each)", ylabel="stream", yticks=[1, n_streams // 2, n_streams])
+    mark_guess(ax, guess)
+    caption(ax, note)
+    return ax
+
+
+def paths(cells, *, title: str, goal: int, start: int = 40, size: int = 9, ax: Axes | None = None) -> Axes:
+    """The paths of several streams in one episode, each shifted a little. `cells`: [stream, step]."""
+    ax, cells = axes(ax, title, ROOM), np.asarray(cells)
+    _room(ax, size)
+    ways = [xy(way, size) + shift for way, shift in zip(cells, np.linspace(-0.28, 0.28, len(cells)), strict=True)]
+    for way, share in zip(ways, np.linspace(0, 0.6, len(cells)), strict=True):
+        ax.plot(*way.T, "o-", lw=1.8, ms=5, markevery=[len(way) - 1], color=tint(COLOURS["ad"], share), zorder=3)
+    _marks(ax, size, goal=goal, start=start)
+    return ax
+
+
+def transitions(cells, next_cells, *, title: str, size: int = 9, ax: Axes | None = None) -> Axes:
+    """Every transition as a line from cell to next cell: grey for a step to a neighbour, red for anything farther."""
+    ax = axes(ax, title, ROOM)
+    ends = np.stack([xy(np.asarray(c, int), size) for c in (cells, next_cells)], axis=-2)      # step end 2
+    _room(ax, size)
+    far = np.abs(ends[:, 0] - ends[:, 1]).sum(-1) > 1
+    for part, colour in ((ends[~far], tint(BLACK, 0.45)), (ends[far], RED)):
+        ax.add_collection(LineCollection(part, colors=[colour], lw=1.5, alpha=0.8, zorder=3))
+    return ax
