@@ -66,10 +66,10 @@ def load_or_train(config: Config, retrain: bool = False, device: str = "cpu", pr
             return load_trained(folder / name, config, origin)
     work = cached / "unfinished" / config.key
     if retrain and (work / "state.pt").exists():
-        (work / "state.pt").unlink()
+        (work / "state.pt").unlink(missing_ok=True)
     trainer = train(config, load_or_collect(config), work, device, progress=progress)
     save_trained(trainer, config, cached / name)
-    (work / "state.pt").unlink()
+    (work / "state.pt").unlink(missing_ok=True)
     return load_trained(cached / name, config, "trained")
 
 

@@ -196,6 +196,8 @@ class Config:
         if profile == "paper":
             model = replace(model, n_heads=4, dropout=0.1)
             train = replace(train, updates=50_000, batch_size=512, warmup=1, max_stride=1)
+        elif world_model == "observational":
+            train = replace(train, updates=3500)      # there is more to learn
         elif world_model == "interventional":
             model, train = INTERVENTIONAL_MODEL, replace(INTERVENTIONAL_TRAIN, seed=seed)
         return cls(model=model, train=train, split=split)

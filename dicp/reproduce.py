@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from dicp import results
+from dicp import plot, results
 from dicp.artifacts import SHIPPED, cache_folder, histories_of, load_or_train, save_trained, weights_name
 from dicp.config import Config, PlanConfig
 from dicp.envs import split_tasks
@@ -92,6 +92,20 @@ def reproduce(env: str, names: Sequence[str], seeds: Sequence[int], split: int, 
     write_csv(pd.concat([pd.read_csv(f.with_suffix(".cost")) for f in files]), results.RECORDED / f"{env}_cost.csv")
 
 
+FIGURE = ("random", "source", "ad", "dicp_ad_paper", "dicp_ad_gated", "dicp_ad_bayes", "exact_belief")
+
+
+def draw(env: str) -> None:
+    """The learning curves of the recorded runs beside the paper's, as figures/<env>.png."""
+    plot.style()
+    table = results.recorded(env)
+    table = table[table["run"].isin(FIGURE)].drop(columns="context_length")
+    title = "Planning in a model that knows what nobody could know\nfinds an unseen goal as fast as exact inference"
+    ax = plot.returns(table, title=title, value="normalised", paper=("AD", "DICP-AD"))
+    ax.figure.set_size_inches(10, 5)
+    ax.figure.savefig(results.RECORDED.parent / f"{env}.png", dpi=110, metadata={"Software": None})
+
+
 def ship(env: str, split: int) -> None:
     """Put the weights of seed 0 and a sample of the histories into the package."""
     for world_model in ("none", "observational", "interventional"):
@@ -114,6 +128,7 @@ def main() -> None:
     parser.add_argument("--ship", action="store_true", help="also put weights and sample histories into the package")
     args = parser.parse_args()
     reproduce(args.env, args.runs, args.seeds, args.split, args.rollouts, args.episodes)
+    draw(args.env)
     if args.ship:
         ship(args.env, args.split)
 

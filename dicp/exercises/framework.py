@@ -82,7 +82,7 @@ def expect(answer, wanted, mistakes: Mapping[str, object] | None = None, case: s
     raise Hint(f"{where.strip().capitalize() or 'the answer'}: got {_short(answer)}, wanted {_short(wanted)}")
 
 
-def expect_number(answer, wanted: float, mistakes: Mapping[str, float] | None = None, case: str = "") -> None:
+def expect_number(answer, wanted, mistakes: Mapping | None = None, case: str = "") -> None:
     """The same for a single number; a tensor of one element passes."""
     answer = as_tensor(answer)
     if answer.numel() != 1:

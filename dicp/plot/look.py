@@ -25,7 +25,7 @@ class Look(NamedTuple):
     """How one method is drawn."""
 
     label: str
-    colour: str
+    colour: str | tuple
     dashes: str | tuple = "-"
     width: float = 2.6
 
@@ -73,12 +73,12 @@ def look_of(method: str, planner: str = "none") -> Look:
     return LOOKS["ad"]._replace(label=f"{method.upper().replace('_', '-')}, no planner", dashes=(0, (5, 1)))
 
 
-def darker(colour: str, share: float = 0.22) -> tuple:
+def darker(colour: str | tuple, share: float = 0.22) -> tuple:
     """The colour for text: light orange letters are hard to read on white."""
     return tuple(c * (1 - share) for c in to_rgb(colour))
 
 
-def tint(colour: str, share: float) -> tuple:
+def tint(colour: str | tuple, share: float) -> tuple:
     """`colour` mixed with `share` of white."""
     return tuple(c + (1 - c) * share for c in to_rgb(colour))
 
@@ -105,7 +105,7 @@ def spread(at: np.ndarray, gap: float, low: float, high: float) -> np.ndarray:
     return out
 
 
-def label_ends(ax: Axes, labels: list[tuple[float, str, str]], size: float = 12) -> None:
+def label_ends(ax: Axes, labels: list[tuple[float, str, str | tuple]], size: float = 12) -> None:
     """Write (y, text, colour) to the right of the axes, moved apart where they would overlap."""
     if not labels:
         return

@@ -1,0 +1,87 @@
+"""Figures of notebook 03: beliefs about every cell side by side, by any number, and what is looked up in the context."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+
+from dicp.plot.grid import _marks, _room
+from dicp.plot.look import BLACK, COLOURS, GREY, HEAT, axes, label_ends
+
+# the world models share the orange family of the planners that use them
+MODELS = {"observational": COLOURS["paper"], "interventional": COLOURS["bayes"], "exact belief": BLACK}
+REFERENCE = COLOURS["source"]
+
+
+def belief_panels(
+    rows: Mapping[str, Sequence], columns: Sequence[str], *, title: str, marks: Sequence[Mapping] | None = None,
+    label: str = "P(reward)", size: int = 9, gamma: float = 0.35, inches: float = 2.25,
+) -> Figure:
+    """Rooms in rows and columns with one colour scale from 0 to 1. `rows`: name -> [column][cell]; `marks`: for each
+    column, what to mark (agent, goal, start, visited: as in `grid_heatmap`)."""
+    shape = (len(rows), len(columns))
+    figure, panels = plt.subplots(
+        *shape, figsize=(inches * shape[1] + 1.1, inches * shape[0] + 0.75), squeeze=False, layout="constrained"
+    )
+    for row, (name, beliefs) in zip(panels, rows.items(), strict=True):
+        for i, (ax, values) in enumerate(zip(row, beliefs, strict=True)):
+            image = ax.imshow(np.asarray(values, dtype=float).reshape(size, size).T, origin="lower", cmap=HEAT,
+                              norm=PowerNorm(gamma, 0, 1), zorder=0)
+            _room(ax, size, lines=False)
+            ax.set(xlabel="", ylabel="", xticks=[], yticks=[])
+            _marks(ax, size, **(marks[i] if marks else {}))
+        row[0].set_ylabel(name, fontsize=12.5)
+    for ax, name in zip(panels[0], columns, strict=True):
+        ax.set_title(name, fontsize=12, fontweight="normal", loc="center", pad=6)
+    bar = figure.colorbar(image, ax=panels, shrink=0.85, aspect=22, label=label, ticks=[0, 0.01, 0.1, 0.3, 1])
+    bar.ax.set_yticklabels(["0", ".01", ".1", ".3", "1"])
+    bar.outline.set_visible(False)
+    figure.suptitle(title, fontweight="bold", fontsize=14, x=0.01, ha="left")
+    return figure
+
+
+def belief_curves(
+    curves: Mapping[str, Sequence[float]], x: Sequence[float], *, title: str, xlabel: str, ylabel: str,
+    thin: Collection[str] = ("exact belief",), level: float | None = None, ax: Axes | None = None,
+) -> Axes:
+    """Lines over `x`, from 0 up, with their names at the right end; models in their colours, all else grey.
+
+    thin: references, dashed. level: the reader's guess, in units of y.
+    """
+    ax, labels = axes(ax, title), []
+    for name, y in curves.items():
+        dashes, lw = ((0, (4, 3)), 1.5) if name in thin else ("-", 2.6)
+        ax.plot(x, y, color=(colour := MODELS.get(name, REFERENCE)), ls=dashes, lw=lw, zorder=3)
+        labels.append((float(y[-1]), name, colour))
+    ax.set(xlabel=xlabel, ylabel=ylabel, xlim=(x[0], x[-1]), ylim=(0, 1.06 * max(max(y) for y in curves.values())))
+    if level is not None:
+        ax.axhline(level, color=BLACK, ls=":", lw=1.8, zorder=5)
+        ax.annotate("your guess", (0.03, level), xycoords=("axes fraction", "data"), xytext=(0, 5), fontsize=11.5,
+                    textcoords="offset points", zorder=6)
+    ax.figure.canvas.draw()             # where the labels fit depends on the height of the axes
+    label_ends(ax, labels)
+    return ax
+
+
+def look_up(
+    weights: Mapping[str, Sequence[float]], horizon: int, *, title: str
+) -> Figure:
+    """The weights of a look-up, null key first: a panel a query, a bar a transition of the context, oldest left."""
+    figure, panels = plt.subplots(len(weights), 1, figsize=(7, 1.75 * len(weights) + 0.9), sharex=True, layout="constrained")
+    for ax, (name, w) in zip(np.atleast_1d(panels), weights.items(), strict=True):
+        w = np.asarray(w, dtype=float)
+        ax.bar(np.arange(1, len(w)), w[1:], width=1.3, color=COLOURS["bayes"])
+        ax.bar(-6, w[0], width=5, color=GREY)
+        for x in range(horizon, len(w) - 1, horizon):
+            ax.axvline(x + 0.5, color="#00000018", lw=1)
+        ax.axvline(0, color=BLACK, lw=1)
+        ax.set(xlim=(-10, len(w)), ylim=(0, 1.12 * max(w.max(), 0.1)), ylabel="weight")
+        ax.set_title(name, fontsize=12, fontweight="normal", loc="left", pad=4)
+    ticks = np.arange(0, len(w), 2 * horizon)
+    ax.set_xticks([-6, *ticks[1:]], ["null", *ticks[1:]])
+    ax.set_xlabel("transition in the context (lines: ends of episodes)")
+    figure.suptitle(title, fontweight="bold", fontsize=14, x=0.01, ha="left")
+    return figure

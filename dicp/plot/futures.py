@@ -1,0 +1,94 @@
+"""Figures of notebook 04: trees of imagined futures, plans beside reality, and what a beam's width buys."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+
+from dicp.plot.grid import ROOM, _marks, _room, _scale, xy
+from dicp.plot.histories import claim
+from dicp.plot.look import BLACK, COLOURS, HEAT, axes, caption, label_ends, tint
+
+
+def futures(
+    paths: Sequence[Sequence[int]], *, title: str, start: int = 40, goal: int | None = None,
+    colour: str = COLOURS["bayes"], size: int = 9, ax: Axes | None = None,
+) -> Axes:
+    """The tree of imagined futures on the grid: `paths` [future][step], the cells that each would lead to. Branches that
+    many futures share are thick; cells where a future ends are filled."""
+    ax = axes(ax, title, ROOM)
+    _room(ax, size)
+    steps = np.array([[start, *path] for path in paths])                                    # future step
+    ends = np.stack((steps[:, :-1].ravel(), steps[:, 1:].ravel()), axis=-1)
+    branches, count = np.unique(ends, axis=0, return_counts=True)
+    widths = 1.5 + 1.2 * np.log(1 + 9 * count / count.max())
+    ax.add_collection(LineCollection(xy(branches, size), colors=[colour], lw=widths * _scale(ax), alpha=0.8, zorder=3))
+    ax.plot(*xy(np.unique(steps[:, -1]), size).T, "s", ms=17 * _scale(ax), color=tint(colour, 0.6), mec=colour, mew=1, zorder=2)
+    _marks(ax, size, goal=goal, agent=start)
+    return ax
+
+
+def plans(panels: Mapping[str, Mapping], *, title: str, note: str = "", size: int = 9, inches: float = 3.3) -> Figure:
+    """Rooms side by side, each with a plan (orange dashes) from where the agent is (disc).
+
+    panels: name -> plan: the imagined cells; and perhaps walked: the cells of the episode so far, with the present one
+    last (blue); claims: imagined cells where the plan expects a reward for sure (hollow stars); goal: the true one
+    (black star); visited: dots; belief: P(reward) of each cell, as colour.
+    """
+    figure, rooms = plt.subplots(1, len(panels), figsize=(inches * len(panels), inches + 0.8), squeeze=False)
+    for ax, (name, panel) in zip(rooms[0], panels.items(), strict=True):
+        walked = list(panel.get("walked", [40]))
+        if (belief := panel.get("belief")) is not None:
+            heat = np.asarray(belief, dtype=float).reshape(size, size).T
+            image = ax.imshow(heat, origin="lower", cmap=HEAT, norm=PowerNorm(0.4, 0, 1), zorder=0)
+        _room(ax, size)
+        ax.set(xticks=[], yticks=[], xlabel="", ylabel="")
+        ax.set_title(name)
+        ax.plot(*xy(walked, size).T, color=COLOURS["ad"], lw=3, alpha=0.85, zorder=3)
+        way = xy([walked[-1], *panel["plan"]], size)
+        colour = COLOURS["bayes"] if belief is None else BLACK
+        ax.plot(*way.T, color=colour, lw=2.6, ls=(0, (1.6, 1)), zorder=4)
+        moves = way[1:][(way[1:] != way[:-1]).any(-1)]
+        if len(moves) and not (moves[-1] == way[0]).all():
+            ax.plot(*moves[-1], "o", color=colour, ms=6, zorder=5)
+        claimed = xy(sorted(set(panel.get("claims", ()))), size)
+        if claimed.size:
+            ax.plot(*claimed.T, "*", ms=20, mfc="white", mec=colour, mew=2, ls="none", zorder=6)
+        _marks(ax, size, agent=walked[-1], goal=panel.get("goal"), visited=panel.get("visited", ()))
+    if any("belief" in panel for panel in panels.values()):
+        bar = figure.colorbar(image, ax=rooms[0].tolist(), shrink=0.8, aspect=24, label="P(reward)")
+        bar.set_ticks([0, 0.01, 0.1, 0.3, 1])
+        bar.ax.set_yticklabels(["0", ".01", ".1", ".3", "1"])
+        bar.outline.set_visible(False)
+    claim(figure, title, note)
+    return figure
+
+
+def by_width(
+    curves: Mapping[str, Mapping[int, float]], *, title: str, ylabel: str, colours: Sequence, log: bool = False,
+    note: str = "", ax: Axes | None = None,
+) -> Axes:
+    """A number for each beam width: `curves` name -> {beam_width: value}; the widths are on a logarithmic axis."""
+    ax, labels = axes(ax, title), []
+    for (name, points), colour in zip(curves.items(), colours, strict=True):
+        ax.plot(list(points), list(points.values()), "o-", color=colour, lw=2.6, ms=8, mec="white", mew=1.2, zorder=3)
+        labels.append((list(points.values())[-1], name, colour))
+    widths = sorted({width for points in curves.values() for width in points})
+    ax.set(xscale="log", xlabel="beam width: futures kept after each imagined step", ylabel=ylabel)
+    ax.set_xticks(widths, widths)
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xlim(widths[0] * 0.9, widths[-1] * 1.1)
+    if log:
+        ax.set_yscale("log")
+        ax.yaxis.set_major_formatter("{x:g}")
+    else:
+        ax.set_ylim(0)
+    ax.figure.canvas.draw()             # where the labels fit depends on the height of the axes
+    label_ends(ax, labels) if not log else ax.legend([name for _, name, _ in labels])
+    caption(ax, note)
+    return ax
