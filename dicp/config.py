@@ -122,7 +122,7 @@ class PlanConfig:
             return None
         settings = {
             "paper": {},
-            "gated": dict(ties="logp", needs_reward=True, start_after=0),
+            "gated": dict(ties="logp", needs_reward=True, start_after=0, replan=False),
             "bayes": dict(beam_width=81, depth=20, rank="mean", ties="random", resolution=1e-3, discount=0.97,
                           deduplicate=True, start_after=0, replan=False),
         }[planner]
@@ -196,8 +196,6 @@ class Config:
         if profile == "paper":
             model = replace(model, n_heads=4, dropout=0.1)
             train = replace(train, updates=50_000, batch_size=512, warmup=1, max_stride=1)
-        elif world_model == "observational":
-            train = replace(train, updates=3500)      # there is more to learn
         elif world_model == "interventional":
             model, train = INTERVENTIONAL_MODEL, replace(INTERVENTIONAL_TRAIN, seed=seed)
         return cls(model=model, train=train, split=split)

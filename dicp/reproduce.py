@@ -1,6 +1,8 @@
 """Every recorded result, from nothing, with one command: `python -m dicp.reproduce`. What is done is skipped."""
 
 import argparse
+import hashlib
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -72,14 +74,19 @@ def measure(run: Run, env: str, seed: int, split: int, n_rollouts: int, n_episod
     return results.compact(table), cost
 
 
+def part_name(run: Run, env: str, seed: int, split: int) -> str:
+    """The file of one run; its name changes with any setting, so a stale part is never taken for a done one."""
+    settings = [config_of(run, env, seed, split).key, results.plan_settings(PlanConfig.preset(run.planner)), run]
+    return f"{run.name}-{seed}-{hashlib.sha1(json.dumps(settings).encode()).hexdigest()[:10]}.csv"
+
+
 def reproduce(env: str, names: Sequence[str], seeds: Sequence[int], split: int, n_rollouts: int, n_episodes: int) -> None:
-    """Make what is missing, a file a run under the cache folder, then put the recorded tables and the weights together."""
+    """Make what is missing, a file a run under the cache folder, then put together the recorded table of all that is there."""
     parts = cache_folder() / "results" / f"{env}-split{split}-{n_rollouts}x{n_episodes}"
     parts.mkdir(parents=True, exist_ok=True)
-    runs = [run for run in RUNS if run.name in names]
     for seed in seeds:
-        for run in runs:
-            part = parts / f"{run.name}-{seed}-{config_of(run, env, seed, split).key}.csv"
+        for run in (run for run in RUNS if run.name in names):
+            part = parts / part_name(run, env, seed, split)
             if not part.exists():
                 table, cost = measure(run, env, seed, split, n_rollouts, n_episodes)
                 write_csv(pd.DataFrame([cost]), part.with_suffix(".cost"))
@@ -87,9 +94,10 @@ def reproduce(env: str, names: Sequence[str], seeds: Sequence[int], split: int, 
                 share = results.normalised(table)
                 print(f"{run.name} seed {seed}: {share.mean():.3f} over all, {share[table.episode > 40].mean():.3f} at the end,"
                       f" {cost['train_cpu_s']:.0f} + {cost['evaluate_cpu_s']:.0f} CPU-s", flush=True)
-    files = [parts / f"{run.name}-{seed}-{config_of(run, env, seed, split).key}.csv" for seed in seeds for run in runs]
+    files = [parts / part_name(run, env, seed, split) for run in RUNS for seed in range(10)]
+    files = [file for file in files if file.exists()]
     results.save(results.load(*files), results.RECORDED / f"{env}.csv")
-    write_csv(pd.concat([pd.read_csv(f.with_suffix(".cost")) for f in files]), results.RECORDED / f"{env}_cost.csv")
+    write_csv(pd.concat([pd.read_csv(file.with_suffix(".cost")) for file in files]), results.RECORDED / f"{env}_cost.csv")
 
 
 FIGURE = ("random", "source", "ad", "dicp_ad_paper", "dicp_ad_gated", "dicp_ad_bayes", "exact_belief")

@@ -32,7 +32,8 @@ def same(life, other) -> bool:
 
 
 @pytest.mark.parametrize("kind, plan", [
-    ("none", None), ("observational", GATED), ("interventional", PlanConfig.preset("bayes", beam_width=8, depth=5, ties="order")),
+    ("none", None), ("observational", GATED),
+    ("interventional", PlanConfig.preset("bayes", beam_width=8, depth=5, ties="order")),
 ])
 def test_a_batch_is_its_agents_one_by_one(kind, plan):
     """Greedy, so that no random number is shared; planned rows come and go."""

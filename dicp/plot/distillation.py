@@ -1,4 +1,4 @@
-"""Figures of notebook 02: what a window holds, what training teaches, what a policy prefers where, returns goal by goal."""
+"""Figures of notebook 02: what training teaches, what a policy prefers where, returns goal by goal."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,45 +14,9 @@ from dicp.plot.look import BLACK, COLOURS, GREY, axes, label_ends, tint
 STEP = np.array([[1, 0], [-1, 0], [0, 1], [0, -1], [0, 0]])
 
 
-def windows(
-    examples: Mapping[str, Sequence[Sequence[int]]], inside: Mapping[str, Sequence[float]], *,
-    title: str, guess: float | None = None,
-) -> Figure:
-    """Left: which episodes a few windows hold. Right: the mean return of the first, second, ... episode inside a window.
-
-    examples: name -> [window][episode numbers]. inside: name -> mean return by place in the window.
-    """
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.7), layout="constrained", width_ratios=(1.5, 1))
-    shades, row, middles = (GREY, COLOURS["ad"]), 0, []
-    for several, colour in zip(examples.values(), shades, strict=True):
-        for episodes in several:
-            left.plot([1, 50], [row, row], color="#00000012", lw=8, solid_capstyle="butt", zorder=0)
-            left.plot(episodes, [row] * len(episodes), "-", color=tint(colour, 0.6), lw=1.5)
-            left.plot(episodes, [row] * len(episodes), "s", color=colour, ms=7.5)
-            row -= 1
-        middles.append(row + (len(several) + 1) / 2)
-        row -= 0.6
-    left.set_yticks(middles, examples, fontsize=12)
-    left.set(xlabel="episode of the learning history", xlim=(0, 51), xticks=[1, 10, 20, 30, 40, 50])
-    left.tick_params(axis="y", length=0)
-    left.spines["left"].set_visible(False)
-    for (name, values), colour in zip(inside.items(), shades, strict=True):
-        at = range(1, len(values) + 1)
-        right.plot(at, values, "-o", color=colour, ms=8, lw=2.6)
-        right.annotate(name.split("\n")[0], (at[-1], values[-1]), xytext=(9, 0), textcoords="offset points", color=colour,
-                       va="center", annotation_clip=False)
-    if guess is not None:
-        first = next(iter(inside.values()))[0]
-        right.plot([1, len(values)], [first, first + guess], ":", color=BLACK, lw=1.8)
-        right.annotate("your guess", (len(values), first + guess), xytext=(9, 0), textcoords="offset points", va="center")
-    right.set(xlabel="place of the episode in the window", ylabel="mean return, of 20", xticks=at, ylim=(0, 20))
-    figure.suptitle(title, fontweight="bold", fontsize=14, x=0.01, ha="left")
-    return figure
-
-
 def arrows(probability, visits, *, title: str, goal: int | None = None, start: int | None = None, size: int = 9,
            ax: Axes | None = None) -> Axes:
-    """What a policy prefers in each cell: the mean of its moves as an arrow (long: sure), a square where it mostly stays.
+    """What a policy prefers in each cell: the mean of its moves as an arrow (long: sure; none where it is undecided or stays).
 
     probability: [cell, action], averaged over the visits of each cell; cells without `visits` [cell] stay empty.
     """
@@ -60,9 +24,9 @@ def arrows(probability, visits, *, title: str, goal: int | None = None, start: i
     _room(ax, size)
     here = np.flatnonzero(visits)
     at, step = xy(here, size), (p @ STEP)[here]
-    ax.scatter(*at.T, s=190 * p[here, 4], marker="s", color=tint(COLOURS["ad"], 0.45), zorder=2, lw=0)
-    ax.quiver(*at.T, *step.T, pivot="mid", angles="xy", scale_units="xy", scale=1.15, width=0.011, headwidth=4.2,
-              headlength=4.2, headaxislength=3.8, minlength=0.3, color=COLOURS["ad"], zorder=4)
+    ax.plot(*at.T, "o", ms=2, color=tint(GREY, 0.3), zorder=2)
+    ax.quiver(*at.T, *step.T, pivot="mid", angles="xy", scale_units="xy", scale=1.0, width=0.014, headwidth=3.6,
+              headlength=3.6, headaxislength=3.3, minlength=0.6, color=COLOURS["ad"], zorder=4)
     _marks(ax, size, goal=goal, start=start)
     return ax
 
@@ -85,12 +49,13 @@ def by_goal(shares: Mapping[str, Sequence[float]], *, title: str, guess: float |
 def training(
     loss: Sequence[float], shipped: Sequence[float], by_position: Mapping[str, Sequence[float]], *, title: str, horizon: int
 ) -> Figure:
-    """Left: the reader's loss over the shipped model's. Right: the surprise at each position of a window, by model."""
+    """Left: the reader's loss over the shipped model's. Right: the surprise at each position of a window: of the reader's
+    model, of one trained on the last position alone, of the shipped one."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(11.5, 3.7), layout="constrained", width_ratios=(1, 1.5))
-    at = np.geomspace(1, len(shipped), 200).astype(int)
-    smooth = np.convolve(shipped, np.ones(9) / 9, "same")
-    left.plot(at[:-5], smooth[at[:-5] - 1], color=tint(COLOURS["ad"], 0.6), lw=1.8)
-    left.plot(range(1, len(loss) + 1), loss, color=COLOURS["ad"], lw=2.4)
+    smooth = np.convolve(np.pad(shipped, 4, "edge"), np.ones(9) / 9, "valid")
+    left.plot(range(1, len(smooth) + 1), smooth, color=tint(COLOURS["ad"], 0.6), lw=1.5, label=list(by_position)[-1])
+    left.plot(range(1, len(loss) + 1), loss, color=COLOURS["ad"], lw=2.4, label=list(by_position)[0])
+    left.legend(loc="upper right")
     left.set(xscale="log", xlabel="updates", ylabel="loss, nats an action", xlim=(1, len(shipped)), xticks=[1, 10, 100, 1000])
     left.xaxis.set_major_formatter("{x:g}")
     styles, labels = ((COLOURS["ad"], 2.4), (GREY, 2.4), (tint(COLOURS["ad"], 0.55), 1.8)), []
@@ -98,11 +63,11 @@ def training(
         right.plot(np.asarray(values), color=colour, lw=width)
         labels.append((float(np.asarray(values)[-5:].mean()), name, colour))
     right.axhline(np.log(5), color=BLACK, ls=(0, (4, 3)), lw=1.2)
-    right.text(len(values) - 1, np.log(5) + 0.06, "throwing dice", ha="right", fontsize=11)
+    right.text(1.52 * horizon, np.log(5) + 0.06, "throwing dice", ha="center", fontsize=11)
     n = len(values)
     right.set(xlabel="position in the window (lines: new episodes)", ylabel="surprise, nats an action", xlim=(0, n - 1))
     for ax in (left, right):
-        ax.set_ylim(0, 3.4)
+        ax.set_ylim(0, 1.03 * max(max(np.asarray(values)) for values in by_position.values()))
     for edge in range(horizon, n, horizon):
         right.axvline(edge, color="#00000022", lw=1)
     right.set_xticks(range(0, n + 1, horizon))
@@ -113,12 +78,15 @@ def training(
 
 
 def trend(
-    x: Sequence[float], y: Sequence[float], *, title: str, xlabel: str, ylabel: str = "", guess: float | None = None,
-    level: float | None = None, ax: Axes | None = None,
+    x: Sequence[float], curves: Mapping[str, Sequence[float]], *, title: str, xlabel: str, ylabel: str = "",
+    guess: float | None = None, level: float | None = None, ax: Axes | None = None,
 ) -> Axes:
-    """One line of AD, between 0 and 1. guess, level: the reader's guess, in units of x or of y."""
+    """AD (the first curve) and a reference, between 0 and 1. guess, level: the reader's guess, in units of x or of y."""
     ax = axes(ax, title)
-    ax.plot(x, y, "-o", color=COLOURS["ad"], lw=2.6, ms=6)
+    for (name, y), colour in zip(curves.items(), (COLOURS["ad"], COLOURS["source"]), strict=False):
+        ax.plot(x, y, "-o", color=colour, lw=2.6, ms=6, label=name, zorder=3 if colour == COLOURS["ad"] else 2)
     ax.set(xlabel=xlabel, ylabel=ylabel, ylim=(0, 1.05))
     mark_guess(ax, guess, level)
+    if len(curves) > 1:
+        ax.legend(loc="lower right")
     return ax

@@ -1,18 +1,20 @@
-"""Figures of notebook 04: trees of imagined futures, plans beside reality, and what a beam's width buys."""
+"""Figures of notebook 04: trees of imagined futures, plans beside reality, what a beam's width buys, bars side by side."""
 
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import NullFormatter, NullLocator
 
+from dicp.plot.curves import bars
 from dicp.plot.grid import ROOM, _marks, _room, _scale, xy
 from dicp.plot.histories import claim
-from dicp.plot.look import BLACK, COLOURS, HEAT, axes, caption, label_ends, tint
+from dicp.plot.look import BLACK, COLOURS, HEAT, axes, caption, darker, tint
 
 
 def futures(
@@ -23,6 +25,7 @@ def futures(
     many futures share are thick; cells where a future ends are filled."""
     ax = axes(ax, title, ROOM)
     _room(ax, size)
+    ax.set(xticks=[], yticks=[], xlabel="", ylabel="")
     steps = np.array([[start, *path] for path in paths])                                    # future step
     ends = np.stack((steps[:, :-1].ravel(), steps[:, 1:].ravel()), axis=-1)
     branches, count = np.unique(ends, axis=0, return_counts=True)
@@ -40,7 +43,9 @@ def plans(panels: Mapping[str, Mapping], *, title: str, note: str = "", size: in
     last (blue); claims: imagined cells where the plan expects a reward for sure (hollow stars); goal: the true one
     (black star); visited: dots; belief: P(reward) of each cell, as colour.
     """
-    figure, rooms = plt.subplots(1, len(panels), figsize=(inches * len(panels), inches + 0.8), squeeze=False)
+    beliefs = [panel["belief"] for panel in panels.values() if "belief" in panel]
+    shape = (inches * len(panels) + 0.8 * bool(beliefs), inches + 1.1)
+    figure, rooms = plt.subplots(1, len(panels), figsize=shape, squeeze=False)
     for ax, (name, panel) in zip(rooms[0], panels.items(), strict=True):
         walked = list(panel.get("walked", [40]))
         if (belief := panel.get("belief")) is not None:
@@ -55,17 +60,19 @@ def plans(panels: Mapping[str, Mapping], *, title: str, note: str = "", size: in
         ax.plot(*way.T, color=colour, lw=2.6, ls=(0, (1.6, 1)), zorder=4)
         moves = way[1:][(way[1:] != way[:-1]).any(-1)]
         if len(moves) and not (moves[-1] == way[0]).all():
-            ax.plot(*moves[-1], "o", color=colour, ms=6, zorder=5)
+            ax.plot(*moves[-1], "o", color=colour, ms=7, zorder=5)
         claimed = xy(sorted(set(panel.get("claims", ()))), size)
         if claimed.size:
             ax.plot(*claimed.T, "*", ms=20, mfc="white", mec=colour, mew=2, ls="none", zorder=6)
-        _marks(ax, size, agent=walked[-1], goal=panel.get("goal"), visited=panel.get("visited", ()))
-    if any("belief" in panel for panel in panels.values()):
-        bar = figure.colorbar(image, ax=rooms[0].tolist(), shrink=0.8, aspect=24, label="P(reward)")
+    if beliefs:
+        bar = figure.colorbar(image, ax=rooms[0].tolist(), shrink=0.75, aspect=22, pad=0.01, label="P(reward)")
         bar.set_ticks([0, 0.01, 0.1, 0.3, 1])
         bar.ax.set_yticklabels(["0", ".01", ".1", ".3", "1"])
         bar.outline.set_visible(False)
     claim(figure, title, note)
+    figure.canvas.draw()                    # marks are as large as the rooms allow
+    for ax, panel in zip(rooms[0], panels.values(), strict=True):
+        _marks(ax, size, agent=panel.get("walked", [40])[-1], goal=panel.get("goal"), visited=panel.get("visited", ()))
     return figure
 
 
@@ -74,10 +81,15 @@ def by_width(
     note: str = "", ax: Axes | None = None,
 ) -> Axes:
     """A number for each beam width: `curves` name -> {beam_width: value}; the widths are on a logarithmic axis."""
-    ax, labels = axes(ax, title), []
+    ax = axes(ax, title)
+    last = {name: list(points.items())[-1] for name, points in curves.items()}
     for (name, points), colour in zip(curves.items(), colours, strict=True):
         ax.plot(list(points), list(points.values()), "o-", color=colour, lw=2.6, ms=8, mec="white", mew=1.2, zorder=3)
-        labels.append((list(points.values())[-1], name, colour))
+        # names stand behind the last points, apart where two lines end at the same width
+        rivals = [y for x, y in last.values() if x == last[name][0]]
+        shift = 0 if len(rivals) == 1 else 10 if last[name][1] == max(rivals) else -10
+        ax.annotate(name, last[name], xytext=(12, shift), textcoords="offset points", va="center", fontsize=12,
+                    color=darker(colour), annotation_clip=False)
     widths = sorted({width for points in curves.values() for width in points})
     ax.set(xscale="log", xlabel="beam width: futures kept after each imagined step", ylabel=ylabel)
     ax.set_xticks(widths, widths)
@@ -86,9 +98,22 @@ def by_width(
     if log:
         ax.set_yscale("log")
         ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_formatter(NullFormatter())
     else:
         ax.set_ylim(0)
-    ax.figure.canvas.draw()             # where the labels fit depends on the height of the axes
-    label_ends(ax, labels) if not log else ax.legend([name for _, name, _ in labels])
     caption(ax, note)
     return ax
+
+
+def bar_panels(summary: pd.DataFrame, metrics: Mapping[str, str], *, title: str) -> Figure:
+    """One panel of bars for each metric of `results.summary` (metric -> its name in words), the methods named once."""
+    n = len(summary) // summary["metric"].nunique()
+    figure, panels = plt.subplots(1, len(metrics), figsize=(13, 2 + 0.36 * n))
+    for ax, (metric, words) in zip(panels, metrics.items(), strict=True):
+        first = ax is panels[0]
+        bars(summary, metric, title=words, labels=None if first else [""] * n, ax=ax)
+        ax.set_xlabel("")
+        if not first:
+            ax.texts[-1].remove()           # the caption, which is the same in every panel
+    claim(figure, title)
+    return figure
