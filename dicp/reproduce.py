@@ -108,7 +108,7 @@ def draw(env: str) -> None:
     plot.style()
     table = results.recorded(env)
     table = table[table["run"].isin(FIGURE)].drop(columns="context_length")
-    title = "Planning in a model that knows what nobody could know\nfinds an unseen goal as fast as exact inference"
+    title = "A world model trained on what nobody could have known\nfinds an unseen goal as fast as exact inference"
     ax = plot.returns(table, title=title, value="normalised", paper=("AD", "DICP-AD"))
     ax.figure.set_size_inches(10, 5)
     ax.figure.savefig(results.RECORDED.parent / f"{env}.png", dpi=110, metadata={"Software": None})

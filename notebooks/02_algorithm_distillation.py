@@ -372,7 +372,7 @@ assert len(walks["greedy"].unique()) < 0.6 * len(walks["sampled"].unique())
 # *is* its dice.
 #
 # ## What else breaks it?
-# The recorded runs, three training seeds each. *Context 20*: it remembers the last 20 transitions instead of 80.
+# The recorded runs. *Context 20*: it remembers the last 20 transitions instead of 80.
 # *Consecutive*: trained on windows of stride 1. Right, live: shorter and shorter memories. Guess the context that halves
 # the return.
 

@@ -17,15 +17,15 @@
 # %% [markdown]
 # # When does it help to think before you act?
 #
-# Notebook 03 gave you a model that answers "what if?". Now plan with it: imagine many futures, do the first step of the
-# best. You will be able to
+# Notebook 03 gave you models that answer "what if?". Now plan: imagine many futures, do the first step of the best. You
+# will be able to
 #
 # - write a beam search through imagined futures, and say what it loses,
 # - show how a planner walks to a reward that its model made up,
 # - explain why *expected* reward makes searching and exploiting one rule.
 #
-# **You need** notebooks 02 and 03. **Time**: an hour to read; the code runs in about a minute on one CPU core. First, the
-# agent that you will soon understand.
+# **You need** notebooks 02 and 03. **Time**: an hour to read; the code runs in 40 seconds on one CPU core. First, the agent
+# that you will soon understand.
 
 # %% tags=["parameters"]
 env = "darkroom"      # the world of this course
@@ -278,7 +278,7 @@ plot.returns(recorded, title="With the right model, planning pays", value="norma
 own, look = results.curve(mine, "normalised"), plot.look_of(config.method, p.planner)
 ax.plot(own["env_steps"], own["mean"], "o", ms=4.5, color="white", mec=look.colour, mew=1.4, zorder=4,
         label=f"your own run: {look.label}")
-ax.legend(loc=(0.45, 0.1))
+ax.legend(loc=(0.5, 0.36))
 mean = {name: results.curve(recorded[recorded["run"] == name], "normalised")["mean"] for name in names}
 assert mean["dicp_ad_bayes"][5:15].mean() > mean["ad"][5:15].mean() + 0.1 > mean["dicp_ad_paper"][5:15].mean()
 
@@ -387,10 +387,12 @@ plot.lines(found_by, title="Who forgets searches in circles", xlabel="episode", 
 shortest, _, longest = found_by.values()
 assert longest[5] > shortest[5] + 0.08
 
+
 # %% [markdown]
 # A right model and a right rule, but a past that is too short: what leaves the context is new again. Searching all 81 cells
 # takes more than four episodes of 20 steps, so ours holds six; the paper's 80 (not drawn) loses only a little.
-#
+
+# %% [markdown]
 # ## Where do we differ from the paper?
 # | | the paper | our Bayes planner |
 # |---|---|---|

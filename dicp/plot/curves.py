@@ -151,7 +151,7 @@ def bars(
     ax.set_xlim(0, max(1.0, rows["high"].max()) * 1.02)
     ax.set_xlabel(xlabel or _words(metric))
     one = rows.iloc[0]
-    caption(ax, f"{one['n_tasks']} tasks, up to {rows['n_train_seeds'].max()} training seeds; lines: 95% bootstrap")
+    caption(ax, f"{one['n_tasks']} tasks, training seeds: {rows['n_train_seeds'].max()} at most; lines: 95% bootstrap")
     return ax
 
 
