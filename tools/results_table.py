@@ -35,8 +35,8 @@ def table(env: str) -> str:
         lines.append(f"| {label} | " + " | ".join(cells) + f" | {rows['train_seed'].nunique()} | {spent} |")
     n = int(recorded.loc[recorded["run"] == "ad", "n_rollouts"].max())
     lines += ["", f"Return as a share of the highest possible: 8 held-out goals of split 0 x {n} lives of 50 episodes "
-              "(source: its 100 streams) a training seed, with 95% bootstrap intervals over goals and seeds; one thread. The paper: five "
-              "splits, one life a goal. Command: `python -m dicp.reproduce`."]
+              "(source: its 100 streams) a training seed, with 95% bootstrap intervals over goals and seeds; one thread. "
+              "The paper: five splits, one life a goal. Command: `python -m dicp.reproduce`."]
     return "\n".join(lines)
 
 
