@@ -4,7 +4,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field, fields, replace
 
-from dicp.errors import at_least, one_of
+from dicp.errors import at_least, one_of, whole
 
 ENVS = ("darkroom", "darkroom_permuted", "dark_key_to_door")
 PROFILES = ("fast", "paper")
@@ -21,8 +21,8 @@ class EnvConfig:
 
     def __post_init__(self):
         one_of("env", self.name, ENVS)
-        at_least("size", self.size, 2)
-        at_least("horizon", self.horizon, 1)
+        whole("size", self.size, 2)
+        whole("horizon", self.horizon, 1)
 
     @property
     def n_actions(self) -> int:
@@ -53,7 +53,8 @@ class SourceConfig:
 
     def __post_init__(self):
         for f in fields(self):
-            at_least(f"source.{f.name}", getattr(self, f.name), 0 if isinstance(f.default, float) else 1)
+            check = at_least if isinstance(f.default, float) else whole
+            check(f"source.{f.name}", getattr(self, f.name), 0 if isinstance(f.default, float) else 1)
         if self.env_steps % self.n_steps:
             raise ValueError(f"source.env_steps is {self.env_steps}; allowed: a multiple of n_steps = {self.n_steps}.")
         if (self.n_steps * self.n_streams) % self.batch_size:
@@ -79,7 +80,7 @@ class ModelConfig:
     def __post_init__(self):
         one_of("world_model", self.world_model, WORLD_MODELS)
         for name in ("context_length", "d_model", "n_layers", "n_heads", "d_ff", "d_head_hidden"):
-            at_least(f"model.{name}", getattr(self, name), 1)
+            whole(f"model.{name}", getattr(self, name), 1)
         if self.d_model % (2 * self.n_heads):
             raise ValueError(f"model.d_model is {self.d_model}; allowed: a multiple of 2 * n_heads = {2 * self.n_heads}.")
         if not 0 <= self.dropout < 1:
@@ -108,9 +109,9 @@ class PlanConfig:
         one_of("plan.rank", self.rank, ("mode", "mean"))
         one_of("plan.ties", self.ties, ("order", "logp", "random"))
         at_least("plan.resolution", self.resolution, 0)
-        at_least("beam_width", self.beam_width, 1)
-        at_least("depth", self.depth, 1)
-        at_least("start_after", self.start_after, 0)
+        whole("beam_width", self.beam_width, 1)
+        whole("depth", self.depth, 1)
+        whole("start_after", self.start_after, 0)
         if not 0 < self.discount <= 1:
             raise ValueError(f"plan.discount is {self.discount!r}; allowed: a number in (0, 1].")
 
@@ -150,9 +151,10 @@ class TrainConfig:
 
     def __post_init__(self):
         for name in ("updates", "batch_size", "max_stride", "n_streams", "prior_batch_size", "n_first_episodes"):
-            at_least(f"train.{name}", getattr(self, name), 1)
-        for name in ("learning_rate", "warmup", "weight_decay", "max_grad_norm", "policy_weight", "world_model_weight", "seed"):
+            whole(f"train.{name}", getattr(self, name), 1)
+        for name in ("learning_rate", "warmup", "weight_decay", "max_grad_norm", "policy_weight", "world_model_weight"):
             at_least(f"train.{name}", getattr(self, name), 0)
+        whole("train.seed", self.seed, 0)
 
 
 @dataclass(frozen=True)

@@ -278,7 +278,7 @@ plot.returns(recorded, title="With the right model, planning pays", value="norma
 own, look = results.curve(mine, "normalised"), plot.look_of(config.method, p.planner)
 ax.plot(own["env_steps"], own["mean"], "o", ms=4.5, color="white", mec=look.colour, mew=1.4, zorder=4,
         label=f"your own run: {look.label}")
-ax.legend(loc=(0.5, 0.36))
+ax.legend(loc=(0.4, 0.07))
 mean = {name: results.curve(recorded[recorded["run"] == name], "normalised")["mean"] for name in names}
 assert mean["dicp_ad_bayes"][5:15].mean() > mean["ad"][5:15].mean() + 0.1 > mean["dicp_ad_paper"][5:15].mean()
 
