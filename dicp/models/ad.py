@@ -154,7 +154,7 @@ class InContextModel(nn.Module):
         h = self.transformer.branch(x, state.context.cache, imagined)
         state = state._replace(h=h, imagined=imagined)
         if self.config.world_model == "interventional":
-            been = torch.cat((state.been, next_cell.view(1, -1)))
+            been = torch.cat((state.been, next_cell.reshape(1, -1)))
             found = torch.cat((state.found, self.reward_head.value(x).view(1, -1, x.shape[-1])))
             state = state._replace(been=been, found=found)
         return state
