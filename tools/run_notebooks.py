@@ -20,12 +20,15 @@ from pathlib import Path
 
 import jupytext
 import nbformat
-from jupytext.config import load_jupytext_config
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from PIL import Image
 
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+JUPYTEXT = {         # in the notebook itself, so that every jupytext command and JupyterLab write the same pair
+    "cell_metadata_filter": "tags,jupyter,-all",
+    "notebook_metadata_filter": "kernelspec,jupytext,-jupytext.text_representation.jupytext_version",
+}
 
 
 def source_hash(notebook) -> str:
@@ -40,17 +43,16 @@ def problems(py: Path) -> list[str]:
     if not ipynb.exists():
         return [f"{ipynb.name} is missing: run tools/run_notebooks.py on {py.name}."]
     notebook, found = nbformat.read(ipynb, as_version=4), []
-    if as_py(notebook, py) != py.read_text():
+    if as_py(notebook) != py.read_text():
         found.append(f"{py.name} and {ipynb.name} differ: edit the .py, then run tools/run_notebooks.py.")
     if notebook.metadata.get("dicp", {}).get("source_hash") != source_hash(notebook):
         found.append(f"the outputs of {ipynb.name} are stale: its code has changed since they were made.")
     return found
 
 
-def as_py(notebook, py: Path) -> str:
-    """The text that jupytext writes for a notebook, as JupyterLab does on saving (settings: pyproject.toml)."""
-    # not `jupytext --output -`, which leaves some of the settings out
-    return jupytext.writes(deepcopy(notebook), fmt="py:percent", config=load_jupytext_config(str(py)))
+def as_py(notebook) -> str:
+    """The text that jupytext writes for a notebook, as JupyterLab does on saving."""
+    return jupytext.writes(deepcopy(notebook), fmt="py:percent")
 
 
 def read(py: Path):
@@ -58,7 +60,7 @@ def read(py: Path):
     notebook = jupytext.read(py)
     notebook.metadata = nbformat.NotebookNode({
         "kernelspec": KERNEL, "language_info": {"name": "python"},
-        "jupytext": {"formats": "ipynb,py:percent"}, "dicp": {"source_hash": source_hash(notebook)},
+        "jupytext": JUPYTEXT, "dicp": {"source_hash": source_hash(notebook)},
     })
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     for i, cell in enumerate(notebook.cells):
@@ -92,7 +94,7 @@ def run(py: Path, timeout: int) -> None:
     notebook.metadata["language_info"] = {"name": "python"}
     part = py.with_suffix(".ipynb.tmp")
     nbformat.write(notebook, part)
-    py.write_text(as_py(nbformat.read(part, as_version=4), py))      # read back: writing sorts the cells' metadata
+    py.write_text(as_py(nbformat.read(part, as_version=4)))      # read back: writing sorts the cells' metadata
     os.replace(part, py.with_suffix(".ipynb"))
 
 
