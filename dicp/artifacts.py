@@ -37,8 +37,7 @@ def cache_folder() -> Path:
 def histories_of(config: Config) -> LearningHistories:
     """The source's learning histories of every task of the world, collected now as far as they are missing (Darkroom:
     about two CPU-minutes); they serve every split and every model."""
-    name = Config(env=config.env, source=config.source, source_seed=config.source_seed).key
-    path = cache_folder() / "histories" / f"{config.env.name}-{name}.zarr"
+    path = cache_folder() / "histories" / f"{config.env.name}-{config.history_key}.zarr"
     return collect(path, config.env, config.source, all_tasks(config.env.name, config.env.size), config.source_seed)
 
 

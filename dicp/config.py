@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields, replace
 
 from dicp.errors import at_least, one_of, whole
@@ -32,12 +33,18 @@ class EnvConfig:
     def n_cells(self) -> int:
         return self.size**2
 
+    @classmethod
+    def preset(cls, env: str) -> "EnvConfig":
+        one_of("env", env, ENVS)
+        return cls(env, horizon=20 if env == "darkroom" else 50)
+
 
 @dataclass(frozen=True)
 class SourceConfig:
     """PPO with stable-baselines3's defaults, except for what the paper's Table 4 changes."""
 
     n_streams: int = 100           # parallel actors of ONE policy a task (paper: 100)
+    keep_streams: int = 100        # at most so many of them are stored (key-to-door: 10, with its 6,561 tasks)
     env_steps: int = 1000          # per stream; the paper's 100K a task over 100 streams
     n_steps: int = 20              # env steps per stream between updates (paper: the horizon)
     batch_size: int = 50           # transitions a minibatch (paper: 50; key-to-door 100)
@@ -62,6 +69,20 @@ class SourceConfig:
                 f"source.batch_size is {self.batch_size}; allowed: a divisor of "
                 f"n_steps * n_streams = {self.n_steps * self.n_streams}."
             )
+
+    @property
+    def n_kept(self) -> int:
+        return min(self.keep_streams, self.n_streams)
+
+    @classmethod
+    def preset(cls, env: str) -> "SourceConfig":
+        """The paper's settings (Table 4)."""
+        one_of("env", env, ENVS)
+        return {
+            "darkroom": cls(),
+            "darkroom_permuted": cls(n_steps=50),
+            "dark_key_to_door": cls(n_steps=50, batch_size=100, n_epochs=10, keep_streams=10),
+        }[env]
 
 
 @dataclass(frozen=True)
@@ -143,6 +164,7 @@ class TrainConfig:
     max_grad_norm: float = 1.0         # (authors' code: 1)
     max_stride: int = 16               # episodes of a window lie 1 to this many apart (paper: 1)
     n_streams: int = 100               # of the source's streams that are used
+    min_final_return: float = 0.25     # histories that end below this share of the median task's return are left out (paper: 0)
     policy_weight: float = 1.0
     world_model_weight: float = 1.0    # (paper: lambda = 1); 0 trains AD
     prior_batch_size: int = 32         # windows of pre-update episodes a batch (interventional only)
@@ -154,6 +176,8 @@ class TrainConfig:
             whole(f"train.{name}", getattr(self, name), 1)
         for name in ("learning_rate", "warmup", "weight_decay", "max_grad_norm", "policy_weight", "world_model_weight"):
             at_least(f"train.{name}", getattr(self, name), 0)
+        if not 0 <= self.min_final_return <= 1:
+            raise ValueError(f"train.min_final_return is {self.min_final_return!r}; allowed: a number in [0, 1].")
         whole("train.seed", self.seed, 0)
 
 
@@ -176,8 +200,8 @@ class Config:
             )
         if not self.train.policy_weight and (self.model.world_model == "none" or not self.train.world_model_weight):
             raise ValueError("train.policy_weight is 0 and there is no world model to train; allowed: one of the two.")
-        if self.train.n_streams > self.source.n_streams:
-            raise ValueError(f"train.n_streams is {self.train.n_streams}; allowed: 1 to {self.source.n_streams}.")
+        if self.train.n_streams > self.source.n_kept:
+            raise ValueError(f"train.n_streams is {self.train.n_streams}; allowed: 1 to {self.source.n_kept}.")
 
     @property
     def method(self) -> str:
@@ -185,8 +209,22 @@ class Config:
 
     @property
     def key(self) -> str:
-        """Ten letters that change with any field: the name under which weights are kept."""
-        return hashlib.sha1(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:10]
+        """Ten letters that change with any field: the name under which weights are kept. A field that has its default does
+        not count, so that a new field leaves the names of what is trained already as they are."""
+        return self._digest(f.name for f in fields(self))
+
+    @property
+    def history_key(self) -> str:
+        """The same for the learning histories, which depend on the world and the source alone."""
+        return self._digest(("env", "source", "source_seed"))
+
+    def _digest(self, names: Iterable[str]) -> str:
+        values, default = asdict(self), asdict(Config())
+        parts = {name: values[name] for name in names}
+        for name, part in parts.items():
+            if isinstance(part, dict):
+                parts[name] = {field: value for field, value in part.items() if value != default[name][field]}
+        return hashlib.sha1(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:10]
 
     @classmethod
     def preset(cls, env: str = "darkroom", profile: str = "fast", world_model: str = "none", seed: int = 0, split: int = 0):
@@ -197,7 +235,7 @@ class Config:
         model, train = ModelConfig(world_model=world_model), TrainConfig(seed=seed)
         if profile == "paper":
             model = replace(model, n_heads=4, dropout=0.1)
-            train = replace(train, updates=50_000, batch_size=512, warmup=1, max_stride=1)
+            train = replace(train, updates=50_000, batch_size=512, warmup=1, max_stride=1, min_final_return=0.0)
         elif world_model == "interventional":
             model, train = INTERVENTIONAL_MODEL, replace(INTERVENTIONAL_TRAIN, seed=seed)
         return cls(model=model, train=train, split=split)

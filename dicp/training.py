@@ -68,7 +68,7 @@ class Trainer:
 
     def __init__(self, config: Config, histories: SourceLog, device: str = "cpu"):
         self.config, train = config, config.train
-        self.sampler = WindowSampler(config.env, histories, train.n_streams)
+        self.sampler = WindowSampler(config.env, histories, train.n_streams, train.min_final_return)
         torch.manual_seed(train.seed)
         self.model = InContextModel(config.env, config.model).to(device)
         torch.manual_seed(train.seed)                # dropout's numbers do not depend on which heads there are

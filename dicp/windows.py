@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dicp.config import EnvConfig
 from dicp.errors import at_least
-from dicp.history import next_cell
+from dicp.history import episode_returns, next_cell
 from dicp.source import SourceLog
 
 
@@ -40,9 +40,15 @@ class Windows(NamedTuple):
 
 
 class WindowSampler:
-    """Cuts random windows from histories held in memory (uint8, [task stream step]); ~1 ms for 5,000 transitions."""
+    """Cuts random windows from histories held in memory (uint8, [task stream step]); ~1 ms for 5,000 transitions.
 
-    def __init__(self, env: EnvConfig, log: SourceLog, n_streams: int | None = None):
+    Now and then PPO learns nothing: before its first update no stream came upon the goal. Such a history teaches to give
+    up. `min_final_return` leaves tasks out of `history` whose last ten episodes brought less than that share of the median.
+    """
+
+    def __init__(self, env: EnvConfig, log: SourceLog, n_streams: int | None = None, min_final_return: float = 0.0):
+        final = episode_returns(log)[..., -10:].float().mean((1, 2))
+        self.learned = (final >= min_final_return * final.median()).nonzero()[:, 0]
         log = SourceLog(*(x[:, :n_streams] for x in log))
         self.env, (self.n_tasks, self.n_streams, n_steps) = env, log.cell.shape
         self.n_episodes = n_steps // env.horizon
@@ -56,7 +62,8 @@ class WindowSampler:
         most = min(max_stride, (self.n_episodes - 1) // max(n_episodes - 1, 1))
         stride = self._draw(batch, generator, torch.full((batch,), most)) + 1
         start = self._draw(batch, generator, self.n_episodes - stride * (n_episodes - 1))
-        stream = torch.randint(self.n_tasks * self.n_streams, (batch,), generator=generator)
+        draw = torch.randint(len(self.learned) * self.n_streams, (batch,), generator=generator)
+        stream = self.learned[draw // self.n_streams] * self.n_streams + draw % self.n_streams
         episode = start[:, None] + stride[:, None] * torch.arange(n_episodes)
         return self._windows(stream[:, None] * self.n_episodes + episode)
 

@@ -79,6 +79,19 @@ def test_before_the_first_update_nobody_knows_the_goal(n_first):
     assert episode.unique().tolist() == list(range(n_first))
 
 
+def test_a_history_in_which_nothing_was_learned_is_left_out():
+    """Three tasks of two streams; the second task's streams end without a reward."""
+    reward = torch.zeros(3, 2, 60)
+    reward[0], reward[1, :, :20], reward[2, :, 30:] = 1, 1, 1
+    stay = log_of(torch.full((3, 2, 60), 4), torch.full((3, 2, 60), 4), reward, torch.full((3, 2, 20), 4))
+    tasks = torch.arange(3)[:, None, None].expand(3, 2, 60)
+    sampler = WindowSampler(SMALL, stay._replace(action=tasks.byte()), min_final_return=0.25)
+    assert sampler.learned.tolist() == [0, 2]
+    assert sampler.history(200, 2, 16, generator()).action.unique().tolist() == [0, 2]
+    assert sampler.before_first_update(200, 2, 1, generator()).action.unique().tolist() == [0, 1, 2]     # here all serve
+    assert WindowSampler(SMALL, stay).learned.tolist() == [0, 1, 2]
+
+
 def test_only_the_chosen_streams_are_used():
     few = labelled(n_streams=2)
     for windows in (few.history(500, 4, 16, generator()), few.before_first_update(500, 2, 1, generator())):

@@ -108,7 +108,7 @@ def collect_block(path: Path, first: int, algorithm: str | Algorithm) -> int:
         raise ValueError(f"{histories.algorithm} returned {len(log[0])} tasks; allowed: the {len(tasks)} asked for.")
     missing = [i for i in range(len(tasks)) if not histories.is_done(first + i)]
     for i in missing:
-        histories.write(first + i, SourceLog(*(values[i] for values in log)))
+        histories.write(first + i, SourceLog(*(values[i, : histories.n_streams] for values in log)))
     return len(missing)
 
 

@@ -82,7 +82,7 @@ class LearningHistories:
         draft = draft_of(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            new_arrays(LocalStore(draft), attrs, source.n_streams)
+            new_arrays(LocalStore(draft), attrs, source.n_kept)
             if path.is_dir():
                 path.rmdir()
             os.rename(draft, path)                      # appears whole or not at all
