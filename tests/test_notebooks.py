@@ -217,7 +217,7 @@ def test_pair_check_notices_edits_of_either_half(tmp_path):
     assert "missing" in run_notebooks.problems(py)[0]
     notebook = run_notebooks.read(py)
     nbformat.write(notebook, tmp_path / "a.ipynb")
-    py.write_text(run_notebooks.as_py(notebook, py))
+    py.write_text(run_notebooks.as_py(notebook))
     assert run_notebooks.problems(py) == []
     notebook.cells[0].source = "x = 2"
     nbformat.write(notebook, tmp_path / "a.ipynb")
