@@ -18,7 +18,7 @@ from dicp.history import collect
 from dicp.rollout import rollout
 from dicp.training import train
 
-AGENTS = (("ad", "none", "none"), ("dicp_ad", "observational", "gated"), ("dicp_ad", "interventional", "bayes"))
+AGENTS = (("ad", "none", "none"), ("dicp_ad", "observational", "gated"), ("dicp", "interventional", "bayes"))
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ from dicp.windows import Tokens, Windows
 class Memory:
     """What an agent remembers without a cache: its latest tokens [batch n], and the model's reading of the last one."""
 
+    context_length: int
     window: Tokens | None = None
     h: Tensor | None = None
 
@@ -50,8 +51,8 @@ class WholeWindows:
     def can_plan(self) -> bool:
         return self.model.can_plan
 
-    def begin(self, batch: int, context_length: int | None = None) -> Memory:
-        return Memory()
+    def begin(self, batch: int, context_length: int | None = None, generator: torch.Generator | None = None) -> Memory:
+        return Memory(self.length)
 
     def observe(self, context: Memory, tokens: Tokens) -> Tensor:
         one = Tokens(*(x[:, None] for x in tokens))
@@ -90,7 +91,7 @@ class TwoTokenModel(InContextModel):
     def read(self, windows: Windows) -> tuple[Tensor, Tensor]:
         """The Transformer's vectors at the observations and at the actions, each [batch n d_model]."""
         observed = windows.tokens._replace(last_action=torch.full_like(windows.action, self.env.n_actions))
-        both = torch.stack((self.embed_tokens(observed), self.embed_action(windows.action)), dim=2)
+        both = torch.stack((self.embed(observed), self.embed_action(windows.action)), dim=2)
         h = self.transformer(both.flatten(1, 2))
         return h[:, 0::2], h[:, 1::2]
 
@@ -108,7 +109,7 @@ class TwoTokenTrainer(Trainer):
         windows = self.sampler.history(train.batch_size, n_episodes, train.max_stride, self.generator)
         h_obs, h_action = self.model.read(windows)
         terms = {"policy": cross_entropy(self.model.policy_head(h_obs), windows.action)}
-        terms |= world_model_loss(self.model, h_action, windows)
+        terms |= world_model_loss(self.model.world_model_head(h_action, windows.action), windows, self.model.env.size)
         self.optimizer.zero_grad()
         sum(terms.values()).backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), train.max_grad_norm)

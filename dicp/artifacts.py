@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from dicp.config import Config
 from dicp.envs import Task, all_tasks, split_tasks
 from dicp.files import load_model, save_model, write_csv
 from dicp.history import LearningHistories, collect
-from dicp.models.ad import InContextModel
+from dicp.models import Model
 from dicp.source import SourceLog
 from dicp.training import Trainer, train
 
@@ -23,7 +24,7 @@ SHIPPED = Path(__file__).parent / "data"
 class Trained(NamedTuple):
     """A model, where it came from (shipped, cached or trained) and how it got there."""
 
-    model: InContextModel
+    model: Model
     origin: str
     log: pd.DataFrame       # each loss term at each update
     cpu_seconds: float      # of training, without collecting the histories
@@ -44,7 +45,13 @@ def histories_of(config: Config) -> LearningHistories:
 def load_or_collect(config: Config, tasks: Sequence[Task] | None = None) -> SourceLog:
     """The histories of `tasks` (default: the training tasks of the config's split), in memory."""
     train_tasks, _ = split_tasks(config.env.name, config.split, config.env.size)
-    return histories_of(config).load(train_tasks if tasks is None else tasks)
+    histories = histories_of(config)
+    return _load(histories.path, tuple(train_tasks if tasks is None else tasks))
+
+
+@lru_cache(maxsize=1)           # key-to-door: half a minute to read, and every model of a split needs the same
+def _load(path: Path, tasks: tuple[Task, ...]) -> SourceLog:
+    return LearningHistories.open(path).load(tasks)
 
 
 def sample_histories(env: str = "darkroom") -> LearningHistories:
@@ -66,7 +73,8 @@ def load_or_train(config: Config, retrain: bool = False, device: str = "cpu", pr
     work = cached / "unfinished" / config.key
     if retrain and (work / "state.pt").exists():
         (work / "state.pt").unlink(missing_ok=True)
-    trainer = train(config, load_or_collect(config), work, device, progress=progress)
+    tasks, _ = split_tasks(config.env.name, config.split, config.env.size)
+    trainer = train(config, load_or_collect(config), work, device, progress=progress, tasks=tasks)
     save_trained(trainer, config, cached / name)
     (work / "state.pt").unlink(missing_ok=True)
     return load_trained(cached / name, config, "trained")

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dicp.config import EnvConfig
 from dicp.envs import GridRules, GridState, all_tasks
-from dicp.models.ad import InContextModel
+from dicp.models import Model
 from dicp.rollout import Learner, Life
 from dicp.source import SourceLog
 from dicp.windows import Tokens, Windows
@@ -64,9 +64,11 @@ def believed_rewards(
 def windows_of(life: Life, env: EnvConfig) -> Windows:
     """Whole lives as windows, as if cut from learning histories: [agent step]."""
     action, reward, next_cell = (x.flatten(0, 1).long() for x in life[1:4])
-    return_to_go = reward.unflatten(1, (-1, env.horizon)).flip(-1).cumsum(-1).flip(-1).flatten(1)
+    by_episode = reward.unflatten(1, (-1, env.horizon))
+    return_to_go, returns = by_episode.flip(-1).cumsum(-1).flip(-1), by_episode.sum(-1, keepdim=True)
+    desired = return_to_go + returns.amax(1, keepdim=True) - returns
     tokens = Tokens(*(field[:, :-1] for field in tokens_of(life, env)))
-    return Windows(tokens, action, reward, next_cell, return_to_go)
+    return Windows(tokens, action, reward, next_cell, return_to_go.flatten(1), action, desired.flatten(1))
 
 
 def log_of(life: Life) -> SourceLog:
@@ -91,8 +93,6 @@ def first_arrivals(windows: Windows, env: EnvConfig) -> tuple[Bool[Tensor, "batc
 
 
 @torch.no_grad()
-def p_reward(model: InContextModel, windows: Windows) -> Float[Tensor, "batch n"]:
+def p_reward(model: Model, windows: Windows) -> Float[Tensor, "batch n"]:
     """P(reward) of the action taken at each step, as the model predicted it just before."""
-    if model.config.world_model == "interventional":
-        return model.reward_logits(windows.tokens, windows.next_cell).softmax(-1)[..., 1]
-    return model.world_model_head(model(windows.tokens), windows.action).reward.softmax(-1)[..., 1]
+    return model.predict(windows).reward.softmax(-1)[..., 1]

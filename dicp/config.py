@@ -9,7 +9,8 @@ from dicp.errors import at_least, one_of, whole
 
 ENVS = ("darkroom", "darkroom_permuted", "dark_key_to_door")
 PROFILES = ("fast", "paper")
-METHODS = ("ad", "dicp_ad")
+IMITATORS = ("ad", "dpt", "idt")
+METHODS = (*IMITATORS, "dicp_ad", "dicp_dpt", "dicp_idt", "dicp")      # dicp: the interventional world model, no imitation
 WORLD_MODELS = ("none", "observational", "interventional")
 PLANNERS = ("none", "paper", "gated", "bayes")
 
@@ -89,7 +90,8 @@ class SourceConfig:
 class ModelConfig:
     """The causal Transformer and what is read off it."""
 
-    world_model: str = "none"      # none: AD | observational: the paper's DICP | interventional: ours
+    world_model: str = "none"      # none: imitation alone | observational: the paper's DICP | interventional: ours
+    imitates: str = "ad"           # ad: the source's actions | dpt: optimal actions | idt: the source's, through decisions
     context_length: int = 80       # transitions the model sees (paper: 80 in Darkroom)
     d_model: int = 32              # width (paper: 32)
     n_layers: int = 4              # (paper: 4)
@@ -97,10 +99,14 @@ class ModelConfig:
     d_ff: int = 128                # width of the gated feed-forward layer (paper: 128)
     d_head_hidden: int = 64        # hidden width of the world-model heads
     dropout: float = 0.0           # (paper: 0.1)
+    chunk: int = 10                # idt: env steps a high-level decision lasts (paper: 10)
+    d_decision: int = 8            # idt: numbers a decision (paper: 8)
+    any_cell_may_pay: bool = True  # interventional: a cell is judged by what was found there alone (False: and by its place)
 
     def __post_init__(self):
         one_of("world_model", self.world_model, WORLD_MODELS)
-        for name in ("context_length", "d_model", "n_layers", "n_heads", "d_ff", "d_head_hidden"):
+        one_of("imitates", self.imitates, IMITATORS)
+        for name in ("context_length", "d_model", "n_layers", "n_heads", "d_ff", "d_head_hidden", "chunk", "d_decision"):
             whole(f"model.{name}", getattr(self, name), 1)
         if self.d_model % (2 * self.n_heads):
             raise ValueError(f"model.d_model is {self.d_model}; allowed: a multiple of 2 * n_heads = {2 * self.n_heads}.")
@@ -117,9 +123,11 @@ class PlanConfig:
     depth: int = 8                     # env steps imagined, never past the end of the episode (paper: 8)
     rank: str = "mode"                 # mode: most likely reward, 0 or 1 (paper) | mean: expected reward
     ties: str = "order"                # order: the policy's, parent by parent (paper) | logp: log-probability | random
-    resolution: float = 0.0            # imagined rewards are rounded to multiples of it, so that equal ones do tie
+    resolution: float = 0.0            # imagined rewards are rounded to multiples of it, so that nearly equal ones tie
     return_to_go: bool = False         # add the predicted return-to-go to the score (paper: Eq. 3; off in the grids)
     discount: float = 1.0              # of imagined rewards, per env step
+    weigh_paths: bool = False          # an imagined reward counts with the probability of the imagined way to it
+    curiosity: float = 0.0             # reward a nat for uncertain next observations, while no reward is in the context
     deduplicate: bool = False          # keep one future for each (cell, rewards so far)
     start_after: int = 80              # env steps before planning starts (paper: once the context is full)
     needs_reward: bool = False         # plan only once a reward is in the context
@@ -130,6 +138,7 @@ class PlanConfig:
         one_of("plan.rank", self.rank, ("mode", "mean"))
         one_of("plan.ties", self.ties, ("order", "logp", "random"))
         at_least("plan.resolution", self.resolution, 0)
+        at_least("plan.curiosity", self.curiosity, 0)
         whole("beam_width", self.beam_width, 1)
         whole("depth", self.depth, 1)
         whole("start_after", self.start_after, 0)
@@ -145,8 +154,8 @@ class PlanConfig:
         settings = {
             "paper": {},
             "gated": dict(ties="logp", needs_reward=True, start_after=0, replan=False),
-            "bayes": dict(beam_width=81, depth=20, rank="mean", ties="random", resolution=1e-3, discount=0.97,
-                          deduplicate=True, start_after=0, replan=False),
+            "bayes": dict(beam_width=81, depth=25, rank="mean", ties="random", resolution=1e-3, discount=0.97,
+                          weigh_paths=True, curiosity=0.003, deduplicate=True, start_after=0, replan=False),
         }[planner]
         return cls(planner=planner, **{**settings, **changes})
 
@@ -164,20 +173,23 @@ class TrainConfig:
     max_grad_norm: float = 1.0         # (authors' code: 1)
     max_stride: int = 16               # episodes of a window lie 1 to this many apart (paper: 1)
     n_streams: int = 100               # of the source's streams that are used
+    max_tasks: int = 10_000            # at most so many of the split's training tasks are used, the first ones
+    dense: bool = True                 # loss at every position of a window (authors' code: at the last one alone)
     min_final_return: float = 0.25     # histories that end below this share of the median task's return are left out (paper: 0)
-    policy_weight: float = 1.0
+    sort_episodes: bool = False        # windows in the order of the episodes' returns (authors' code for IDT: yes)
+    prompt_quantile: float = 0.75      # idt: asks for the best return that this share of the training streams does not beat
     world_model_weight: float = 1.0    # (paper: lambda = 1); 0 trains AD
-    prior_batch_size: int = 32         # windows of pre-update episodes a batch (interventional only)
     n_first_episodes: int = 1          # of each stream count as "before the first update"
     seed: int = 0
 
     def __post_init__(self):
-        for name in ("updates", "batch_size", "max_stride", "n_streams", "prior_batch_size", "n_first_episodes"):
+        for name in ("updates", "batch_size", "max_stride", "n_streams", "n_first_episodes", "max_tasks"):
             whole(f"train.{name}", getattr(self, name), 1)
-        for name in ("learning_rate", "warmup", "weight_decay", "max_grad_norm", "policy_weight", "world_model_weight"):
+        for name in ("learning_rate", "warmup", "weight_decay", "max_grad_norm", "world_model_weight"):
             at_least(f"train.{name}", getattr(self, name), 0)
-        if not 0 <= self.min_final_return <= 1:
-            raise ValueError(f"train.min_final_return is {self.min_final_return!r}; allowed: a number in [0, 1].")
+        for name in ("min_final_return", "prompt_quantile"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"train.{name} is {getattr(self, name)!r}; allowed: a number in [0, 1].")
         whole("train.seed", self.seed, 0)
 
 
@@ -198,14 +210,15 @@ class Config:
                 f"model.context_length is {self.model.context_length}; allowed: a multiple of the horizon "
                 f"{self.env.horizon}, so that training windows are whole episodes."
             )
-        if not self.train.policy_weight and (self.model.world_model == "none" or not self.train.world_model_weight):
-            raise ValueError("train.policy_weight is 0 and there is no world model to train; allowed: one of the two.")
+        if self.model.imitates == "idt" and self.env.horizon % self.model.chunk:
+            raise ValueError(f"model.chunk is {self.model.chunk}; allowed: a divisor of the horizon {self.env.horizon}.")
         if self.train.n_streams > self.source.n_kept:
             raise ValueError(f"train.n_streams is {self.train.n_streams}; allowed: 1 to {self.source.n_kept}.")
 
     @property
     def method(self) -> str:
-        return "ad" if self.model.world_model == "none" else "dicp_ad"
+        kind, imitates = self.model.world_model, self.model.imitates
+        return {"none": imitates, "observational": f"dicp_{imitates}", "interventional": "dicp"}[kind]
 
     @property
     def key(self) -> str:
@@ -227,18 +240,28 @@ class Config:
         return hashlib.sha1(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:10]
 
     @classmethod
-    def preset(cls, env: str = "darkroom", profile: str = "fast", world_model: str = "none", seed: int = 0, split: int = 0):
-        """The settings that this project's results use (`fast`), or the paper's own (`paper`: hours on a GPU)."""
-        one_of("env", env, ("darkroom",))
+    def preset(
+        cls, env: str = "darkroom", profile: str = "fast", world_model: str = "none", seed: int = 0, split: int = 0,
+        imitates: str = "ad",
+    ) -> "Config":
+        """The settings that this project's results use (`fast`), or the paper's own (`paper`: hours on a GPU). Each split
+        has learning histories of its own."""
+        one_of("env", env, ENVS)
         one_of("profile", profile, PROFILES)
         one_of("world_model", world_model, WORLD_MODELS)
-        model, train = ModelConfig(world_model=world_model), TrainConfig(seed=seed)
+        one_of("imitates", imitates, IMITATORS)
+        world, source, small = EnvConfig.preset(env), SourceConfig.preset(env), env == "darkroom"
+        any_cell = world_model != "interventional" or env != "darkroom_permuted"         # there, the goal never moves
+        model = ModelConfig(world_model, imitates, context_length=80 if small else 200, any_cell_may_pay=any_cell)
+        train = TrainConfig(seed=seed, n_streams=source.n_kept, batch_size=64 if small else 32)
         if profile == "paper":
             model = replace(model, n_heads=4, dropout=0.1)
             train = replace(train, updates=50_000, batch_size=512, warmup=1, max_stride=1, min_final_return=0.0)
         elif world_model == "interventional":
-            model, train = INTERVENTIONAL_MODEL, replace(INTERVENTIONAL_TRAIN, seed=seed)
-        return cls(model=model, train=train, split=split)
+            model = replace(model, context_length=120 if small else 200, n_layers=2)
+            train = replace(train, updates=1000, batch_size=32, learning_rate=6e-3)
+        # the 6,561 tasks of key-to-door make up for one seed
+        return cls(world, source, model, train, split, source_seed=0 if env == "dark_key_to_door" else split)
 
     @classmethod
     def from_dict(cls, values: dict) -> "Config":
@@ -246,7 +269,3 @@ class Config:
         parts = dict(env=EnvConfig, source=SourceConfig, model=ModelConfig, train=TrainConfig)
         values = values | {"train": values["train"] | {"betas": tuple(values["train"]["betas"])}}      # JSON has no tuples
         return cls(**values | {name: part(**values[name]) for name, part in parts.items()})
-
-
-INTERVENTIONAL_MODEL = ModelConfig(world_model="interventional", context_length=120, n_layers=2)
-INTERVENTIONAL_TRAIN = TrainConfig(policy_weight=0.0, updates=1000, learning_rate=6e-3)

@@ -15,7 +15,7 @@ import safetensors.torch
 import torch
 
 from dicp.config import Config
-from dicp.models.ad import InContextModel
+from dicp.models import Model, new_model
 
 
 class CheckpointError(ValueError):
@@ -56,7 +56,7 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
     atomically(path, lambda part: table.to_csv(part, index=False))
 
 
-def save_model(model: InContextModel, config: Config, path: Path, **facts) -> None:
+def save_model(model: Model, config: Config, path: Path, **facts) -> None:
     """Weights as safetensors at `path`, and beside them, as JSON, the config that made them and any `facts`."""
     weights = {name: value.contiguous().cpu() for name, value in model.state_dict().items()}
     text = json.dumps({"config": asdict(config), **facts}, indent=1)
@@ -64,7 +64,7 @@ def save_model(model: InContextModel, config: Config, path: Path, **facts) -> No
     atomically(path, lambda part: part.write_bytes(safetensors.torch.save(weights)))
 
 
-def load_model(path: Path, expected: Config | None = None) -> tuple[InContextModel, Config]:
+def load_model(path: Path, expected: Config | None = None) -> tuple[Model, Config]:
     """The model at `path` and its config; `CheckpointError` if it is damaged or not what is `expected`."""
     try:
         config = Config.from_dict(json.loads(path.with_suffix(".json").read_text())["config"])
@@ -73,7 +73,7 @@ def load_model(path: Path, expected: Config | None = None) -> tuple[InContextMod
         raise CheckpointError(f"{path} is not a whole model (safetensors and JSON): {error}.") from error
     if expected is not None:
         check_same(asdict(expected), asdict(config), str(path))
-    model = InContextModel(config.env, config.model)
+    model = new_model(config.env, config.model)
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:

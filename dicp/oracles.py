@@ -4,16 +4,19 @@ All of them act and plan through the same interface as a trained model (`dicp.ro
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dicp.config import EnvConfig
-from dicp.envs import GridRules, GridState, Task
+from dicp.envs import GridRules, GridState, Task, all_tasks
+from dicp.envs.tasks import PERMUTATIONS
 from dicp.planning import Imagined
 from dicp.windows import Tokens
 
@@ -26,7 +29,7 @@ class RandomPolicy:
     def __init__(self, env: EnvConfig):
         self.env = env
 
-    def begin(self, batch: int, context_length: int | None = None) -> None:
+    def begin(self, batch: int, context_length: int | None = None, generator: torch.Generator | None = None) -> None:
         return None
 
     def observe(self, context: None, tokens: Tokens) -> Float[Tensor, "batch n_actions"]:
@@ -54,7 +57,7 @@ class Simulator:
     def __post_init__(self):
         self.rules = GridRules.of(self.env, self.tasks)
 
-    def begin(self, batch: int, context_length: int | None = None) -> "Life":
+    def begin(self, batch: int, context_length: int | None = None, generator: torch.Generator | None = None) -> "Life":
         start = GridState(torch.full((batch, 1), self.rules.start), torch.zeros(batch, 1, dtype=torch.long))
         return Life(torch.arange(len(self.tasks)).repeat_interleave(batch // len(self.tasks)), start)
 
@@ -100,61 +103,122 @@ class Life:
 
 @dataclass
 class Belief:
-    """Where an agent is, and which cells may still hold the goal (one, once it is found)."""
+    """Where an agent is, how many rewards this episode has brought, and which hypotheses are still possible."""
 
     cell: Int[Tensor, "batch *beam"]
-    possible: Bool[Tensor, "batch *beam cell"]
+    stage: Int[Tensor, "batch *beam"]
+    possible: Bool[Tensor, "batch *beam goal hypothesis"]
     context_length = math.inf
 
     def rows(self, index: Tensor) -> "Belief":
-        return Belief(self.cell[index], self.possible[index])
+        return Belief(self.cell[index], self.stage[index], self.possible[index])
 
 
-class BayesExplorer:
-    """Knows the rules of Darkroom, not the goal: the exact belief over goals, uniform over the cells not yet ruled out.
+class Explorer(ABC):
+    """Knows the rules of a world and keeps the exact belief over what is hidden, uniform over what is not ruled out.
 
-    With the `bayes` planner it is the ceiling for anybody who starts without the goal.
+    With the `bayes` planner it is the ceiling for anybody who starts without that knowledge.
     """
 
     can_plan = True
+    n_goals: int                    # parts of what is hidden that are learned of separately
+    n_hypotheses: int               # for each of them
 
     def __init__(self, env: EnvConfig):
-        if env.name != "darkroom":
-            raise ValueError(f"BayesExplorer's env is {env.name!r}; allowed: 'darkroom', where the goal alone is hidden.")
-        self.env, self.rules = env, GridRules.of(env, [(0, 0)])
+        self.env, self.rules = env, GridRules.of(env, [all_tasks(env.name, env.size)[0]])
 
-    def begin(self, batch: int, context_length: int | None = None) -> Belief:
-        return Belief(torch.full((batch,), self.rules.start), torch.ones(batch, self.env.n_cells, dtype=torch.bool))
+    @abstractmethod
+    def learn(self, belief: Belief, action: Tensor, reward: Tensor, arrived: Tensor) -> Tensor:
+        """What is possible (fields [row ...]) once `action` from `belief.cell` has led to `arrived` and paid `reward`."""
+
+    @abstractmethod
+    def imagine(self, state: Belief, return_to_go: bool = False) -> Imagined:
+        """What each action leads to."""
+
+    def begin(self, batch: int, context_length: int | None = None, generator: torch.Generator | None = None) -> Belief:
+        everything = torch.ones(batch, self.n_goals, self.n_hypotheses, dtype=torch.bool)
+        return Belief(torch.full((batch,), self.rules.start), torch.zeros(batch, dtype=torch.long), everything)
 
     def observe(self, context: Belief, tokens: Tokens) -> Float[Tensor, "batch n_actions"]:
-        known = (tokens.arrived < self.env.n_cells).nonzero()[:, 0]
-        self._learn(context.possible, known, tokens.arrived, tokens.last_reward)
+        acted = (tokens.arrived < self.env.n_cells).nonzero()[:, 0]
+        result = tokens.last_action[acted], tokens.last_reward[acted], tokens.arrived[acted]
+        context.possible[acted] = self.learn(context.rows(acted), *result)
+        context.stage = torch.where(tokens.first == 1, 0, context.stage + tokens.last_reward)
         context.cell = tokens.cell
         return torch.zeros(len(tokens.cell), self.env.n_actions)
 
-    @staticmethod
-    def _learn(possible: Tensor, rows: Tensor, arrived: Tensor, reward: Tensor) -> None:
-        """Bayes' rule, in place: a cell that paid is the goal, one that did not is not."""
-        paid = rows[reward[rows] > 0]
-        possible[paid] = False
-        possible[rows, arrived[rows]] = reward[rows] > 0
-
     def root(self, context: Belief) -> Belief:
-        return Belief(context.cell[:, None], context.possible[:, None])
+        return Belief(context.cell[:, None], context.stage[:, None], context.possible[:, None])
 
     def propose(self, state: Belief) -> Float[Tensor, "batch beam action"]:
         return torch.zeros(*state.cell.shape, self.env.n_actions)
 
-    def imagine(self, state: Belief, return_to_go: bool = False) -> Imagined:
-        next_cell = self.rules.next_cell[0, state.cell]                                   # batch beam action
-        chance = state.possible / state.possible.sum(-1, keepdim=True).clamp(min=1)
-        return Imagined(chance.gather(-1, next_cell), next_cell)
-
     def advance(self, state: Belief, action: Tensor, reward: Tensor, next_cell: Tensor) -> Belief:
-        possible = state.possible.flatten(0, 1).clone()
-        self._learn(possible, torch.arange(len(possible)), next_cell.flatten(), reward.flatten())
-        return Belief(next_cell, possible.view_as(state.possible))
+        flat = Belief(*(x.flatten(0, 1) for x in (state.cell, state.stage, state.possible)))
+        possible = self.learn(flat, action.flatten(), reward.flatten(), next_cell.flatten())
+        return Belief(next_cell, state.stage + reward, possible.view_as(state.possible))
 
     def fork(self, state: Belief, beam: Int[Tensor, "batch new_beam"]) -> Belief:
-        index = beam[..., None].expand(-1, -1, self.env.n_cells)
-        return Belief(state.cell.gather(1, beam), state.possible.gather(1, index))
+        row = torch.arange(len(beam))[:, None]
+        return Belief(state.cell[row, beam], state.stage[row, beam], state.possible[row, beam])
+
+
+class GoalExplorer(Explorer):
+    """Darkroom and Dark Key-to-Door: every cell may be the goal; or the key, and every cell the door."""
+
+    def __init__(self, env: EnvConfig):
+        super().__init__(env)
+        self.n_goals, self.n_hypotheses = 1 if self.rules.pays_forever else 2, env.n_cells
+
+    def learn(self, belief: Belief, action: Tensor, reward: Tensor, arrived: Tensor) -> Tensor:
+        """A cell that paid is the goal, one that did not is not."""
+        possible, row, goal = belief.possible.clone(), torch.arange(len(arrived)), self._goal(belief.stage)
+        searching = goal < self.n_goals                       # once the door is open, nothing more is learned
+        paid = row[searching & (reward > 0)]
+        possible[paid, goal[paid]] = False
+        row = row[searching]
+        possible[row, goal[row], arrived[row]] = reward[row] > 0
+        return possible
+
+    def imagine(self, state: Belief, return_to_go: bool = False) -> Imagined:
+        next_cell = self.rules.next_cell[0, state.cell]                                    # batch beam action
+        goal = self._goal(state.stage)
+        index = goal.clamp(max=self.n_goals - 1)[..., None, None].expand(*goal.shape, 1, self.n_hypotheses)
+        possible = state.possible.gather(2, index)[:, :, 0]
+        chance = possible / possible.sum(-1, keepdim=True).clamp(min=1)
+        return Imagined(chance.gather(-1, next_cell) * (goal < self.n_goals)[..., None], next_cell)
+
+    def _goal(self, stage: Tensor) -> Tensor:
+        return torch.zeros_like(stage) if self.rules.pays_forever else stage
+
+
+class ActionExplorer(Explorer):
+    """Darkroom-Permuted: the goal is known, each of the 120 permutations may be the true one."""
+
+    n_goals, n_hypotheses = 1, len(PERMUTATIONS)
+
+    def __init__(self, env: EnvConfig):
+        super().__init__(env)
+        self.next_cell = GridRules.of(env, range(self.n_hypotheses)).next_cell             # hypothesis cell action
+        self.by_move = GridRules.of(replace(env, name="darkroom"), [(0, 0)]).next_cell[0]  # cell move
+        self.does = F.one_hot(torch.tensor(PERMUTATIONS), env.n_actions).float()           # hypothesis action move
+
+    def learn(self, belief: Belief, action: Tensor, reward: Tensor, arrived: Tensor) -> Tensor:
+        """The permutations under which this action leads there from here."""
+        return belief.possible & (self.next_cell[:, belief.cell, action] == arrived).T[:, None]
+
+    def imagine(self, state: Belief, return_to_go: bool = False) -> Imagined:
+        possible = state.possible[:, :, 0].float()
+        chance = torch.einsum("bkh,ham->bkam", possible / possible.sum(-1, keepdim=True), self.does)
+        there = self.by_move[state.cell]                                                   # batch beam move
+        same = (there[..., None] == there[..., None, :]).float()                           # at a wall, moves lead to one cell
+        chances = torch.einsum("bkam,bkmn->bkan", chance, same)
+        probability, move = chances.max(-1)
+        next_cell = there.gather(-1, move)
+        entropy = -(chance * chances.clamp(min=1e-9).log()).sum(-1)
+        return Imagined((next_cell == self.rules.goals[0, 0]).float(), next_cell, None, probability, entropy)
+
+
+def exact_belief(env: EnvConfig) -> Explorer:
+    """The explorer of this world."""
+    return ActionExplorer(env) if env.name == "darkroom_permuted" else GoalExplorer(env)

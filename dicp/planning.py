@@ -6,7 +6,7 @@ The same search serves a trained Transformer, a perfect simulator and an exact b
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dicp.config import PlanConfig
@@ -20,6 +20,8 @@ class Imagined(NamedTuple):
     reward: Float[Tensor, "batch beam action"]         # expected reward = P(reward = 1)
     next_cell: Int[Tensor, "batch beam action"]        # the most likely next observation
     return_to_go: Float[Tensor, "batch beam action"] | None = None     # expected from here to the episode's end
+    probability: Float[Tensor, "batch beam action"] | None = None      # of that next observation; None: certain
+    entropy: Float[Tensor, "batch beam action"] | None = None          # of the next observation, in nats; None: zero
 
 
 @runtime_checkable
@@ -46,21 +48,29 @@ class Plan(NamedTuple):
 
 @torch.no_grad()
 def beam_search(
-    model: WorldModel, root: State, config: PlanConfig, steps_left: int, generator: torch.Generator | None = None
+    model: WorldModel, root: State, config: PlanConfig, steps_left: int, generator: torch.Generator | None = None,
+    curious: Bool[Tensor, "batch"] | None = None,
 ) -> Plan:
     """Imagine `min(config.depth, steps_left)` steps ahead, keeping the `beam_width` best futures after each.
 
     `root` has one beam a row. Ranking: the sum of (discounted) imagined rewards, then the policy's preference, or chance
-    (`generator`), as `config.ties` says.
+    (`generator`), as `config.ties` says. `config.curiosity` counts in the `curious` rows (None: in all).
     """
     logp = model.propose(root)
     (batch, _, n_actions), depth = logp.shape, min(config.depth, steps_left)
     score, preference, state = logp.new_zeros(batch, 1), logp.new_zeros(batch, 1), root
+    chance = logp.new_ones(batch, 1)                                                # that a future goes as imagined
     paths = torch.zeros(3, batch, 1, 0, dtype=torch.long, device=logp.device)      # (action, cell, reward) of each step
     for step in range(depth):
         imagined = model.imagine(state, config.return_to_go)
+        chances = chance[..., None].expand_as(imagined.reward)
         likely = (imagined.reward >= 0.5).long()
         gain = likely if config.rank == "mode" else imagined.reward
+        if config.curiosity and imagined.entropy is not None:
+            bonus = config.curiosity * imagined.entropy
+            gain = gain + (bonus if curious is None else bonus * curious[:, None, None])
+        if config.weigh_paths and imagined.probability is not None:
+            gain, chances = gain * chances * imagined.probability, chances * imagined.probability
         if config.resolution:
             gain = (gain / config.resolution).round() * config.resolution
         gain = config.discount**step * gain
@@ -73,6 +83,7 @@ def beam_search(
         beam, action = keep // n_actions, keep % n_actions
         score, preference = so_far.gather(1, keep), liking.gather(1, keep)
         score = score.masked_fill(worth == -torch.inf, -torch.inf)
+        chance = chances.flatten(1).gather(1, keep)
         taken = torch.stack((action, imagined.next_cell.flatten(1).gather(1, keep), likely.flatten(1).gather(1, keep)))
         past = paths.gather(2, beam[None, :, :, None].expand(3, -1, -1, step))
         paths = torch.cat((past, taken[..., None]), dim=-1)

@@ -17,12 +17,13 @@ from dicp.windows import Tokens
 @runtime_checkable
 class Learner(Protocol):
     """What a rollout asks of an agent. One that `can_plan` is a `WorldModel`, too, starting from `root(context)`; its
-    context says how many transitions it holds (`context_length`)."""
+    context says how many transitions it holds (`context_length`) and may say how many steps can be imagined from here
+    (`imaginable`). A model that draws numbers takes them from `generator`."""
 
     @property
     def can_plan(self) -> bool: ...
 
-    def begin(self, batch: int, context_length: int | None = None) -> Any: ...
+    def begin(self, batch: int, context_length: int | None = None, generator: torch.Generator | None = None) -> Any: ...
 
     def observe(self, context: Any, tokens: Tokens) -> Float[Tensor, "batch n_actions"]: ...
 
@@ -55,7 +56,7 @@ class Planner:
         self.last_reward = torch.full((batch,), -10**9)        # env step of the latest reward
 
     def notice(self, env_step: int, reward: Tensor, next_cell: Tensor, done: bool) -> None:
-        """Compare reality with what was imagined for this step; a plan does not outlive its episode."""
+        """Compare reality with what was imagined for this step; a plan does not outlive its episode (or IDT's chunk)."""
         self.last_reward[reward > 0] = env_step
         if self.plan is not None:
             at = self.age.clamp(max=self.plan.action.shape[1] - 1)[:, None]
@@ -67,14 +68,16 @@ class Planner:
     def act(self, context: Any, env_step: int, steps_left: int) -> tuple[Tensor, Tensor]:
         """(action, whether it comes from a plan) of each agent at this env step."""
         wanted = torch.full_like(self.age, env_step >= self.config.start_after, dtype=torch.bool)
+        rewarded = env_step - self.last_reward <= context.context_length           # a reward is in the context
         if self.config.needs_reward:
-            wanted &= env_step - self.last_reward <= context.context_length
+            wanted &= rewarded
         length = 0 if self.plan is None else self.plan.action.shape[1]
+        steps_left = min(steps_left, getattr(context, "imaginable", steps_left))
         due = wanted if self.config.replan else wanted & (self.age >= length)
         if due.any():
             rows = due.nonzero()[:, 0]
             state = self.model.root(context if len(rows) == len(due) else context.rows(rows))
-            new = beam_search(self.model, state, self.config, steps_left, self.generator)
+            new = beam_search(self.model, state, self.config, steps_left, self.generator, ~rewarded[rows])
             self._store(rows, new)
         if self.plan is None:
             return torch.zeros_like(self.age), wanted
@@ -116,7 +119,7 @@ def rollout(
         raise ValueError(f"planner is {plan.planner!r}, but this agent has no world model; allowed: no plan.")
     world, generator = GridWorld(env, tasks, n_rollouts), torch.Generator().manual_seed(seed)
     shape, batch = (len(world.tasks), n_rollouts), len(world.tasks) * n_rollouts
-    context = model.begin(batch, context_length)
+    context = model.begin(batch, context_length, generator)
     planner = plan and Planner(model, plan, batch, generator)
     cell = world.reset().flatten()
     tokens = Tokens(cell, *(torch.full_like(cell, x) for x in (env.n_actions, 0, env.n_cells, 1)))
@@ -128,10 +131,11 @@ def rollout(
         if planner:
             proposed, planned = planner.act(context, env_step, env.horizon - world.t)
             action = torch.where(planned, proposed, action)
+        last = getattr(context, "imaginable", 2) == 1                  # nothing can be planned beyond this step
         outcome = world.step(action.view(shape))
         reward, next_cell = outcome.reward.flatten(), outcome.next_cell.flatten()
         if planner:
-            planner.notice(env_step, reward, next_cell, outcome.done)
+            planner.notice(env_step, reward, next_cell, outcome.done or last)
         steps.append(torch.stack((tokens.cell, action, reward, next_cell, planned.long())).to(torch.uint8))
         tokens = Tokens(outcome.cell.flatten(), action, reward, next_cell, torch.full_like(action, outcome.done))
     record = torch.stack(steps, dim=-1).view(5, *shape, -1)

@@ -3,6 +3,7 @@
 import math
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from dicp.config import Config, TrainConfig
+from dicp.envs import Task, split_tasks
 from dicp.files import check_same, load_state, save_state, write_csv
-from dicp.models.ad import InContextModel
+from dicp.models import HierarchicalModel, Model, new_model
+from dicp.models.heads import Predictions
 from dicp.source import SourceLog
 from dicp.windows import Windows, WindowSampler
 
@@ -24,36 +27,31 @@ def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     return F.cross_entropy(logits.flatten(0, -2), target.flatten())
 
 
-def world_model_loss(model: InContextModel, h: Tensor, windows: Windows, symbols: Tensor | None = None) -> dict[str, Tensor]:
+def world_model_loss(p: Predictions, windows: Windows, size: int) -> dict[str, Tensor]:
     """- log g(reward, next observation, return-to-go | history, action taken), term by term (Paper: Eq. 2)."""
-    size, p = model.env.size, model.world_model_head(h, windows.action)
-    interventional = model.config.world_model == "interventional"
-    reward = model.reward_logits(windows.tokens, windows.next_cell, symbols) if interventional else p.reward
     next_obs = cross_entropy(p.next_x, windows.next_cell // size) + cross_entropy(p.next_y, windows.next_cell % size)
-    # What aimless actions will earn says little: the interventional Transformer is not bent towards it, only read.
-    returns = model.world_model_head(h.detach(), windows.action).return_to_go if interventional else p.return_to_go
-    terms = {"reward": cross_entropy(reward, windows.reward), "next_obs": next_obs}
-    return terms | {"return_to_go": cross_entropy(returns, windows.return_to_go)}
+    terms = {"reward": cross_entropy(p.reward, windows.reward), "next_obs": next_obs}
+    return terms | {"return_to_go": cross_entropy(p.return_to_go, windows.return_to_go)}
 
 
-def losses(model: InContextModel, sampler: WindowSampler, config: TrainConfig, generator: torch.Generator) -> dict[str, Tensor]:
-    """One batch's loss terms, weighted. The policy learns from whole histories; so does the `observational` world model.
-    The `interventional` one learns from episodes before the source's first update alone."""
-    env, kind = model.env, model.config.world_model
-    n_episodes, terms = model.config.context_length // env.horizon, {}
-    if config.policy_weight or kind == "observational":
-        windows = sampler.history(config.batch_size, n_episodes, config.max_stride, generator).to(model.device)
-        h = model(windows.tokens)
-        terms["policy"] = config.policy_weight * cross_entropy(model.policy_head(h), windows.action)
-    if config.world_model_weight and kind == "interventional":
-        windows = sampler.before_first_update(config.prior_batch_size, n_episodes, config.n_first_episodes, generator)
+def losses(model: Model, sampler: WindowSampler, config: TrainConfig, generator: torch.Generator) -> dict[str, Tensor]:
+    """One batch's loss terms, weighted. A policy and an `observational` world model learn from whole histories, the
+    `interventional` one from episodes before the source's first update alone."""
+    size, kind, n_episodes = model.env.size, model.config.world_model, model.config.context_length // model.env.horizon
+    if kind == "interventional":
+        windows = sampler.before_first_update(config.batch_size, n_episodes, config.n_first_episodes, generator)
         windows = windows.to(model.device)
-        symbols = torch.rand(config.prior_batch_size, 2, env.size, generator=generator).argsort(-1).to(model.device)
-        h = model(windows.tokens)
-    if config.world_model_weight and kind != "none":
-        parts = world_model_loss(model, h, windows, symbols if kind == "interventional" else None)
-        terms |= {name: config.world_model_weight * term for name, term in parts.items()}
-    return terms
+        return world_model_loss(model.predict(windows), windows, size)
+    windows = sampler.history(config.batch_size, n_episodes, config.max_stride, generator, config.sort_episodes)
+    windows = windows.to(model.device)
+    h = model.read(windows)
+    if not config.dense:
+        h, windows = h[:, -1:], windows.last()
+    terms = {"policy": cross_entropy(model.policy_head(h), windows.label)}
+    if kind == "none" or not config.world_model_weight:
+        return terms
+    parts = world_model_loss(model.world_model_head(h, windows.action), windows, size)
+    return terms | {name: config.world_model_weight * term for name, term in parts.items()}
 
 
 def learning_rate(config: TrainConfig, update: int) -> float:
@@ -66,11 +64,18 @@ def learning_rate(config: TrainConfig, update: int) -> float:
 class Trainer:
     """A model in training: everything that has to be kept for the loss curve to go on as if nothing had happened."""
 
-    def __init__(self, config: Config, histories: SourceLog, device: str = "cpu"):
+    def __init__(self, config: Config, histories: SourceLog, device: str = "cpu", tasks: Sequence[Task] | None = None):
+        """`tasks` of the histories: for DPT's labels alone; None: the training tasks of the config's split."""
         self.config, train = config, config.train
-        self.sampler = WindowSampler(config.env, histories, train.n_streams, train.min_final_return)
+        if config.model.imitates == "dpt" and tasks is None:
+            tasks, _ = split_tasks(config.env.name, config.split, config.env.size)
+        histories = SourceLog(*(x[: train.max_tasks] for x in histories))
+        optimal_of = tasks[: train.max_tasks] if config.model.imitates == "dpt" else None
+        self.sampler = WindowSampler(config.env, histories, train.n_streams, train.min_final_return, optimal_of)
         torch.manual_seed(train.seed)
-        self.model = InContextModel(config.env, config.model).to(device)
+        self.model = new_model(config.env, config.model).to(device)
+        if isinstance(self.model, HierarchicalModel):
+            self.model.prompt.fill_(self.sampler.best_return.float().quantile(train.prompt_quantile).item())
         torch.manual_seed(train.seed)                # dropout's numbers do not depend on which heads there are
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=train.learning_rate, betas=train.betas, weight_decay=train.weight_decay, fused=True
@@ -117,11 +122,11 @@ class Trainer:
 
 def train(
     config: Config, histories: SourceLog, folder: str | Path | None = None, device: str = "cpu", save_every: int = 100,
-    progress: bool = True,
+    progress: bool = True, tasks: Sequence[Task] | None = None,
 ) -> Trainer:
     """Train to the last update. With a `folder`, the state is kept there every `save_every` updates, and a call that
     finds one goes on from it: same windows, same losses as if it had never stopped."""
-    trainer = Trainer(config, histories, device)
+    trainer = Trainer(config, histories, device, tasks)
     state = folder and Path(folder) / "state.pt"
     if state and state.exists():
         trainer.load_state_dict(load_state(state), str(state))

@@ -1,12 +1,14 @@
 """Training windows: a few episodes of learning histories, cut so that position t of a window is what an agent sees."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Int, UInt8
 from torch import Tensor
 
 from dicp.config import EnvConfig
+from dicp.envs import GridRules, GridState, Task
 from dicp.errors import at_least
 from dicp.history import episode_returns, next_cell
 from dicp.source import SourceLog
@@ -34,9 +36,15 @@ class Windows(NamedTuple):
     reward: Int[Tensor, "batch n"]
     next_cell: Int[Tensor, "batch n"]
     return_to_go: Int[Tensor, "batch n"]
+    label: Int[Tensor, "batch n"]              # the action to imitate: the one taken, or the optimal one
+    desired_return: Int[Tensor, "batch n"]     # return-to-go had the episode been the stream's best (IDT's relabelling)
 
     def to(self, device: torch.device | str) -> "Windows":
         return Windows(Tokens(*(x.to(device) for x in self.tokens)), *(x.to(device) for x in self[1:]))
+
+    def last(self) -> "Windows":
+        """The last position of each window."""
+        return Windows(Tokens(*(x[:, -1:] for x in self.tokens)), *(x[:, -1:] for x in self[1:]))
 
 
 class WindowSampler:
@@ -46,7 +54,13 @@ class WindowSampler:
     up. `min_final_return` leaves tasks out of `history` whose last ten episodes brought less than that share of the median.
     """
 
-    def __init__(self, env: EnvConfig, log: SourceLog, n_streams: int | None = None, min_final_return: float = 0.0):
+    def __init__(
+        self, env: EnvConfig, log: SourceLog, n_streams: int | None = None, min_final_return: float = 0.0,
+        optimal_of: Sequence[Task] | None = None,
+    ):
+        """optimal_of: the tasks of the log, to label windows with their optimal actions."""
+        if optimal_of is not None and len(optimal_of) != len(log.cell):
+            raise ValueError(f"optimal_of has {len(optimal_of)} tasks; allowed: {len(log.cell)}, those of the histories.")
         final = episode_returns(log)[..., -10:].float().mean((1, 2))
         self.learned = (final >= min_final_return * final.median()).nonzero()[:, 0]
         log = SourceLog(*(x[:, :n_streams] for x in log))
@@ -54,10 +68,17 @@ class WindowSampler:
         self.n_episodes = n_steps // env.horizon
         fields = torch.stack((log.cell, log.action, log.reward, next_cell(log)), dim=-1)
         self.data = fields.reshape(-1, env.horizon, 4)                                   # episode step field
+        returns = episode_returns(log).flatten(0, 1)                                     # stream episode
+        self.best_return = returns.amax(-1)
+        self.missed = (self.best_return[:, None] - returns).flatten()                    # by the best of the stream
+        self.by_return = returns.argsort(dim=-1, stable=True)
+        self.optimal = None if optimal_of is None else optimal_actions(env, optimal_of)  # task rewards-so-far cell
 
-    def history(self, batch: int, n_episodes: int, max_stride: int, generator: torch.Generator) -> Windows:
+    def history(
+        self, batch: int, n_episodes: int, max_stride: int, generator: torch.Generator, by_return: bool = False
+    ) -> Windows:
         """Episodes of one stream in order, `stride` apart (drawn for each window from 1 to `max_stride`): the larger the
-        stride, the steeper the improvement inside a window."""
+        stride, the steeper the improvement inside a window. `by_return`: in the order of their returns instead."""
         at_least("the number of episodes of a history", self.n_episodes, n_episodes)
         most = min(max_stride, (self.n_episodes - 1) // max(n_episodes - 1, 1))
         stride = self._draw(batch, generator, torch.full((batch,), most)) + 1
@@ -65,6 +86,8 @@ class WindowSampler:
         draw = torch.randint(len(self.learned) * self.n_streams, (batch,), generator=generator)
         stream = self.learned[draw // self.n_streams] * self.n_streams + draw % self.n_streams
         episode = start[:, None] + stride[:, None] * torch.arange(n_episodes)
+        if by_return:
+            episode = self.by_return[stream[:, None], episode]
         return self._windows(stream[:, None] * self.n_episodes + episode)
 
     def before_first_update(self, batch: int, n_episodes: int, n_first: int, generator: torch.Generator) -> Windows:
@@ -84,7 +107,11 @@ class WindowSampler:
     def _windows(self, episode: Int[Tensor, "batch episode"]) -> Windows:
         cell, action, reward, next_cell = self.data[episode].long().flatten(1, 2).unbind(-1)       # batch n
         by_episode = reward.unflatten(1, (-1, self.env.horizon))
-        return_to_go = by_episode.flip(-1).cumsum(-1).flip(-1).flatten(1)
+        return_to_go = by_episode.flip(-1).cumsum(-1).flip(-1)
+        desired, label = (return_to_go + self.missed[episode][..., None]).flatten(1), action
+        if self.optimal is not None:
+            stage = (by_episode.cumsum(-1) - by_episode).flatten(1).clamp(max=self.optimal.shape[1] - 1)
+            label = self.optimal[(episode // (self.n_streams * self.n_episodes))[:, :1], stage, cell].long()
 
         def last(x: Tensor, at_birth: int) -> Tensor:
             return torch.cat((torch.full_like(x[:, :1], at_birth), x[:, :-1]), dim=1)
@@ -92,4 +119,12 @@ class WindowSampler:
         first = torch.zeros_like(cell)
         first[:, :: self.env.horizon] = 1
         tokens = Tokens(cell, last(action, self.env.n_actions), last(reward, 0), last(next_cell, self.env.n_cells), first)
-        return Windows(tokens, action, reward, next_cell, return_to_go)
+        return Windows(tokens, action, reward, next_cell, return_to_go.flatten(1), label, desired)
+
+
+def optimal_actions(env: EnvConfig, tasks: Sequence[Task]) -> UInt8[Tensor, "task stage cell"]:
+    """The optimal action in every cell of every task, after each number of rewards in the episode that matters."""
+    rules = GridRules.of(env, tasks)
+    cell = torch.arange(env.n_cells).expand(len(rules.goals), -1)
+    stages = (torch.full_like(cell, stage) for stage in range(rules.goals.shape[1]))
+    return torch.stack([rules.optimal_action(GridState(cell, stage)) for stage in stages], dim=1).to(torch.uint8)

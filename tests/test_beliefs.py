@@ -13,10 +13,10 @@ from dicp.beliefs import (
     tokens_of,
     windows_of,
 )
-from dicp.config import Config, EnvConfig
+from dicp.config import Config, EnvConfig, ModelConfig
 from dicp.envs import GridRules
-from dicp.models.ad import InContextModel
-from dicp.oracles import BayesExplorer, RandomPolicy, Simulator
+from dicp.models import new_model
+from dicp.oracles import GoalExplorer, RandomPolicy, Simulator
 from dicp.rollout import rollout
 from dicp.windows import Tokens, Windows, WindowSampler
 
@@ -30,7 +30,7 @@ def life():
 
 def model_of(kind):
     torch.manual_seed(0)
-    model = InContextModel(ENV, Config.preset(world_model=kind).model)
+    model = new_model(ENV, Config.preset(world_model=kind).model)
     with torch.no_grad():
         model.embed.weight *= 10                     # fresh weights hardly look at the tokens
     return model
@@ -43,7 +43,7 @@ def up_to(tokens, n):
 class Recorder(RandomPolicy):
     """A random agent that keeps what it reads."""
 
-    def begin(self, batch, context_length=None):
+    def begin(self, batch, context_length=None, generator=None):
         self.read = []
 
     def observe(self, context, tokens):
@@ -73,8 +73,8 @@ def test_windows_are_those_of_the_sampler(life):
 
 def test_exact_belief_by_hand():
     """Nothing known: after d - 1 imagined steps without a reward, 1 / (81 - cells walked over)."""
-    context = BayesExplorer(ENV).begin(1)
-    belief = believed_rewards(BayesExplorer(ENV), context, ENV, torch.tensor([START]))[0]
+    context = GoalExplorer(ENV).begin(1)
+    belief = believed_rewards(GoalExplorer(ENV), context, ENV, torch.tensor([START]))[0]
     for cell, n_before in ((START, 0), (START + 1, 0), (START + 9, 0), (START + 2, 1), (0, 7), (80, 7)):
         assert belief[cell] == pytest.approx(1 / (81 - n_before))
 
@@ -83,7 +83,7 @@ def test_visited_cells_are_ruled_out(life):
     nothing = life.reward.sum(-1).flatten() == 0
     assert nothing.any()
     tokens = tokens_of(life, ENV)
-    belief = believed_rewards(BayesExplorer(ENV), remember(BayesExplorer(ENV), tokens), ENV, tokens.cell[:, -1])
+    belief = believed_rewards(GoalExplorer(ENV), remember(GoalExplorer(ENV), tokens), ENV, tokens.cell[:, -1])
     visited = torch.zeros(6, 82, dtype=torch.bool).scatter_(1, tokens.arrived, True)[:, :81]
     assert (belief[nothing][visited[nothing]] == 0).all() and (belief[nothing][~visited[nothing]] > 1 / 81).all()
 
@@ -136,3 +136,13 @@ def test_p_reward_ignores_what_comes_later(kind, life):
     model, windows = model_of(kind), windows_of(life, ENV)
     early = Windows(up_to(windows.tokens, 30), *(x[:, :30] for x in windows[1:]))
     torch.testing.assert_close(p_reward(model, windows)[:, :30], p_reward(model, early), atol=1e-5, rtol=1e-4)
+
+
+def test_p_reward_of_two_levels_is_read_off_the_chunks(life):
+    """IDT reads what happened as well as the tokens, and draws its decisions."""
+    torch.manual_seed(0)
+    model, windows = new_model(ENV, ModelConfig("observational", "idt", n_layers=1)), windows_of(life, ENV)
+    torch.manual_seed(0)
+    expected = model.world_model_head(model.read(windows), windows.action).reward.softmax(-1)[..., 1]
+    torch.manual_seed(0)
+    assert torch.equal(p_reward(model, windows), expected)

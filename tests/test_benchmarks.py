@@ -24,7 +24,7 @@ ENV = EnvConfig()
 def model_of(n_layers: int, context_length: int = 20) -> InContextModel:
     """Untrained, with weights large enough that rewards are imagined here and not there."""
     torch.manual_seed(0)
-    model = InContextModel(ENV, ModelConfig("observational", context_length, n_layers=n_layers)).eval()
+    model = InContextModel(ENV, ModelConfig("observational", context_length=context_length, n_layers=n_layers)).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(2)
@@ -54,7 +54,7 @@ def test_a_life_without_a_cache_is_the_same_life():
 
 def test_the_two_token_model_sees_the_action_at_the_second_token_alone():
     source = SourceConfig(n_streams=4, env_steps=60, batch_size=40, n_epochs=1)
-    model = ModelConfig("observational", 40, d_model=16, n_layers=2, n_heads=1)
+    model = ModelConfig("observational", context_length=40, d_model=16, n_layers=2, n_heads=1)
     config = Config(ENV, source, model, TrainConfig(updates=4, batch_size=4, n_streams=4))
     trainer = naive.TwoTokenTrainer(config, train_ppo(ENV, [(4, 5)], source, 0))
     windows = trainer.sampler.history(4, 2, 1, trainer.generator)

@@ -4,13 +4,12 @@ import pytest
 import torch
 
 from dicp.config import EnvConfig, ModelConfig
-from dicp.models.ad import InContextModel
-from dicp.models.heads import RetrievalRewardHead
+from dicp.models import HierarchicalModel, InContextModel, InterventionalModel, new_model
 from dicp.models.transformer import rotary, rotate
 from dicp.windows import Tokens
 
 ENV = EnvConfig()
-KINDS = ("none", "observational", "interventional")
+KINDS = ("none", "observational")
 
 
 def random_tokens(batch: int, n: int, seed: int = 0) -> Tokens:
@@ -53,10 +52,6 @@ def test_a_future_token_never_changes_an_earlier_prediction(kind):
         h, h_other = model(tokens), model(other)
         assert torch.equal(h[:, :cut], h_other[:, :cut])
         assert not torch.equal(h[:, cut:], h_other[:, cut:])
-        if kind == "interventional":
-            cells = torch.randint(ENV.n_cells, (2, 12))
-            rewards, rewards_other = (model.reward_logits(t, cells) for t in (tokens, other))
-            assert torch.allclose(rewards[:, :cut], rewards_other[:, :cut], atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -80,15 +75,13 @@ def test_a_full_cache_forgets_the_oldest_token():
     assert torch.allclose(logits, window, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", KINDS[1:])
-def test_imagined_futures_equal_the_same_tokens_read_as_one_window(kind):
+def test_imagined_futures_equal_the_same_tokens_read_as_one_window():
     """Beams share the context, fork, and carry their own suffix; a plain window per beam must give the same."""
-    model, n = model_of(kind), 10
+    model, n = model_of("observational"), 10
     past, context = random_tokens(2, n), model.begin(2)
     for t in range(n):
         model.observe(context, at(past, t))
-    state, windows = model.root(context), [[past], [past]]                       # per row: one window a beam
-    windows = [[Tokens(*(f[r : r + 1] for f in past))] for r in range(2)]
+    state, windows = model.root(context), [[Tokens(*(f[r : r + 1] for f in past))] for r in range(2)]       # row beam
     g = torch.Generator().manual_seed(3)
     for _ in range(4):
         beam = torch.randint(len(windows[0]), (2, 3), generator=g)
@@ -105,16 +98,14 @@ def test_imagined_futures_equal_the_same_tokens_read_as_one_window(kind):
                 h = model(windows[r][k])
                 p = model.world_model_head(h[:, -1])
                 assert torch.allclose(policy[r, k], model.policy_head(h[0, -1]).log_softmax(-1), atol=1e-4)
-                cell = p.next_x.argmax(-1) * 9 + p.next_y.argmax(-1)
-                assert torch.equal(imagined.next_cell[r, k], cell[0])
-                for action in range(5):
-                    reward = p.reward[0, action]
-                    if kind == "interventional":
-                        asked = torch.cat((windows[r][k].arrived[:, 1:], cell[:, action : action + 1]), 1)
-                        reward = model.reward_logits(windows[r][k], asked)[0, -1]
-                    assert torch.allclose(imagined.reward[r, k, action], reward.softmax(-1)[1], atol=1e-4)
+                joint = (p.next_x.softmax(-1)[..., :, None] * p.next_y.softmax(-1)[..., None, :]).flatten(-2)[0]
+                assert torch.equal(imagined.next_cell[r, k], joint.argmax(-1))
+                assert torch.allclose(imagined.probability[r, k], joint.amax(-1), atol=1e-4)
+                assert torch.allclose(imagined.entropy[r, k], -(joint * joint.log()).sum(-1), atol=1e-3)
+                assert torch.allclose(imagined.reward[r, k], p.reward[0].softmax(-1)[:, 1], atol=1e-4)
                 expected = (p.return_to_go.softmax(-1) * torch.arange(21)).sum(-1)[0]
                 assert torch.allclose(imagined.return_to_go[r, k], expected, atol=1e-3)
+    assert model.imagine(state).return_to_go is None
 
 
 def test_imagination_slides_the_window_too():
@@ -134,27 +125,13 @@ def test_imagination_slides_the_window_too():
         assert torch.allclose(state.h[:, 0], model(at(tokens, slice(5, 9)))[:, -1], atol=1e-5)
 
 
-def test_the_reward_head_knows_cells_by_their_code_alone():
-    """Renaming x and y symbols everywhere (context and question alike) changes no answer."""
-    torch.manual_seed(0)
-    head = RetrievalRewardHead(ENV, ModelConfig(world_model="interventional"))
-    h, arrived, asked = torch.randn(2, 6, 32), torch.randint(81, (2, 6)), torch.randint(81, (2, 6))
-    symbols = torch.rand(2, 2, 9).argsort(-1)
-    mask = torch.ones(6, 6, dtype=torch.bool).tril()
-    plain, renamed = (
-        head.read(head.query(asked, s), *head.memorise(h, arrived, s), mask) for s in (None, symbols)
-    )
-    assert torch.allclose(plain, renamed, atol=1e-5)
-
-
-def test_the_reward_head_starts_by_looking_up_the_very_cell():
-    head = RetrievalRewardHead(ENV, ModelConfig(world_model="interventional"))
-    h, arrived = torch.zeros(1, 4, 32), torch.tensor([[40, 41, 50, 81]])          # (4,4), (4,5), (5,5), nothing yet
-    keys, _ = head.memorise(h, arrived)
-    for asked, found in ((41, 1), (50, 2), (49, None)):                            # (5,4) shares x with one, y with one
-        query = head.query(torch.tensor([[asked]]))
-        weights = torch.cat((query @ keys.mT, (query @ head.null_key)[..., None]), -1).softmax(-1)[0, 0]
-        assert weights[found if found is not None else -1] > 0.99
+@pytest.mark.parametrize("kind, imitates, expected", [
+    ("none", "ad", InContextModel), ("observational", "dpt", InContextModel), ("none", "idt", HierarchicalModel),
+    ("interventional", "ad", InterventionalModel), ("interventional", "idt", InterventionalModel),
+])
+def test_the_config_says_which_model(kind, imitates, expected):
+    model = new_model(ENV, ModelConfig(kind, imitates, context_length=20))
+    assert type(model) is expected and model.can_plan == (kind != "none")
 
 
 def test_a_context_longer_than_trained_is_refused():
@@ -165,7 +142,8 @@ def test_a_context_longer_than_trained_is_refused():
 @pytest.mark.parametrize(
     "field, value, sentence",
     [("d_model", 0, "model.d_model is 0; allowed"), ("n_heads", 3, "d_model is 32; allowed: a multiple of 2 \\* n_heads = 6"),
-     ("dropout", 1.0, "model.dropout is 1.0; allowed"), ("world_model", "obs", "world_model is 'obs'; allowed: 'none'")],
+     ("dropout", 1.0, "model.dropout is 1.0; allowed"), ("world_model", "obs", "world_model is 'obs'; allowed: 'none'"),
+     ("imitates", "ppo", "imitates is 'ppo'; allowed: 'ad'"), ("chunk", 0, "model.chunk is 0; allowed")],
 )
 def test_impossible_architectures_are_refused(field, value, sentence):
     with pytest.raises(ValueError, match=sentence):

@@ -11,7 +11,7 @@ from dicp.envs import all_tasks
 from dicp.models.ad import InContextModel
 from dicp.oracles import Simulator
 from dicp.planning import Imagined, Plan, _liking, beam_search, best_futures
-from dicp.rollout import rollout
+from dicp.rollout import Life, rollout
 from dicp.windows import Tokens
 
 ENV, PAPER = EnvConfig(), PlanConfig.preset("paper")
@@ -20,25 +20,30 @@ EXHAUSTIVE = replace(PAPER, beam_width=5**3, depth=3)
 
 @dataclass
 class Table:
-    """A world model written down: for each cell and action a reward, a next cell, a return-to-go and a policy."""
+    """A world model written down: for each cell and action a reward, a next cell, a return-to-go, a policy, and how sure
+    the next cell is."""
 
-    reward: torch.Tensor            # [cell action], as the other three
+    reward: torch.Tensor            # [cell action], as the others
     next_cell: torch.Tensor
     return_to_go: torch.Tensor
     logp: torch.Tensor
+    probability: torch.Tensor
+    entropy: torch.Tensor
 
     @classmethod
     def random(cls, seed: int, n_cells: int = 12, n_actions: int = 5) -> "Table":
         g = torch.Generator().manual_seed(seed)
         reward, return_to_go, logits = torch.rand(3, n_cells, n_actions, generator=g)
         next_cell = torch.randint(n_cells, (n_cells, n_actions), generator=g)
-        return cls(reward**2, next_cell, 3 * return_to_go, (2 * logits).log_softmax(-1))
+        doubt, entropy = torch.rand(2, n_cells, n_actions, generator=g)
+        return cls(reward**2, next_cell, 3 * return_to_go, (2 * logits).log_softmax(-1), 1 - doubt / 2, entropy)
 
     def propose(self, state):
         return self.logp[state]
 
     def imagine(self, state, return_to_go=False):
-        return Imagined(self.reward[state], self.next_cell[state], self.return_to_go[state] if return_to_go else None)
+        return Imagined(self.reward[state], self.next_cell[state], self.return_to_go[state] if return_to_go else None,
+                        self.probability[state], self.entropy[state])
 
     def advance(self, state, action, reward, next_cell):
         assert torch.equal(self.next_cell[state, action], next_cell)
@@ -49,13 +54,15 @@ class Table:
         return state.gather(1, beam)
 
 
-def table(reward, next_cell=None, return_to_go=None) -> Table:
-    """Two actions; a cell that is left out of `next_cell` leads to itself. The policy prefers action 1."""
+def table(reward, next_cell=None, return_to_go=None, probability=None, entropy=None) -> Table:
+    """Two actions; without `next_cell` every cell leads to itself, for certain. The policy prefers action 1."""
     reward = torch.tensor(reward)
     stay = torch.arange(len(reward))[:, None].expand(-1, 2)
     next_cell = stay if next_cell is None else torch.tensor(next_cell)
-    return_to_go = torch.zeros_like(reward) if return_to_go is None else torch.tensor(return_to_go)
-    return Table(reward, next_cell, return_to_go, torch.tensor([[0.4, 0.6]]).log().expand_as(reward))
+    return_to_go, probability, entropy = (
+        torch.full_like(reward, default) if x is None else torch.tensor(x)
+        for x, default in ((return_to_go, 0), (probability, 1), (entropy, 0)))
+    return Table(reward, next_cell, return_to_go, torch.tensor([[0.4, 0.6]]).log().expand_as(reward), probability, entropy)
 
 
 # ---- by hand -----------------------------------------------------------------------------------------------------------
@@ -126,6 +133,62 @@ def test_return_to_go_ranks_what_lies_beyond_the_plan():
     assert plan_of(model, depth=1, return_to_go=True).score.item() == 6
 
 
+@pytest.mark.parametrize("sure, first", [(0.5, 1), (0.7, 0)])
+def test_a_way_that_may_fail_counts_with_its_chance(sure, first):
+    """Action 0 may lead to a certain reward, action 1 surely leads to one of 0.6."""
+    model = table([[0, 0], [1.0, 1.0], [0.6, 0.6]], [[1, 2], [1, 1], [2, 2]], probability=[[sure, 1], [1.0, 1], [1, 1]])
+    plan = plan_of(model, depth=2, rank="mean", weigh_paths=True)
+    assert plan.action[0, 0] == first and plan.score.item() == pytest.approx(max(sure, 0.6))
+    assert plan_of(model, depth=2, rank="mean").action[0, 0] == 0              # as if it were sure
+    plan = plan_of(model, depth=2, weigh_paths=True)                           # the most likely reward of both is 1
+    assert plan.action[0, 0] == 1 and plan.score.item() == 1
+
+
+def test_chances_multiply_along_the_way():
+    """A reward at every step, each reached with 0.9 from the last; the first step's chance counts for its reward, too."""
+    model = table([[1.0, 1.0]], probability=[[0.9, 0.8]])
+    plan = plan_of(model, depth=3, rank="mean", weigh_paths=True)
+    assert plan.action.tolist() == [[0, 0, 0]] and plan.score.item() == pytest.approx(0.9 + 0.81 + 0.729)
+    plan = plan_of(model, depth=2, rank="mean", weigh_paths=True, discount=0.5)
+    assert plan.score.item() == pytest.approx(0.9 + 0.5 * 0.81)
+
+
+def test_the_curious_prefer_what_they_cannot_foresee():
+    model = table([[0.0, 0.0]], entropy=[[1.5, 0.5]])
+    plan = plan_of(model, depth=1)
+    assert plan.action.item() == 1 and plan.score.item() == 0                  # the policy's choice
+    plan = plan_of(model, depth=1, curiosity=0.1)
+    assert plan.action.item() == 0 and plan.score.item() == pytest.approx(0.15)
+    curious = torch.tensor([True, False])
+    plan = beam_search(model, torch.zeros(2, 1, dtype=torch.long), replace(PAPER, depth=1, curiosity=0.1), 20, curious=curious)
+    assert plan.action.tolist() == [[0], [1]] and plan.score.tolist() == pytest.approx([0.15, 0])
+
+
+def test_curiosity_is_one_wish_among_others():
+    """A reward of 0.2, or 0.1 a nat for two nats more; a way that may fail is worth less to the curious, too."""
+    model = table([[0.0, 0.2]], entropy=[[2.0, 0.0]], probability=[[0.5, 1.0]])
+    for curiosity, weigh, first in ((0.09, False, 1), (0.11, False, 0), (0.11, True, 1), (0.21, True, 0)):
+        plan = plan_of(model, depth=1, rank="mean", curiosity=curiosity, weigh_paths=weigh)
+        assert plan.action.item() == first, (curiosity, weigh)
+
+
+def test_rewards_that_differ_by_less_than_the_resolution_tie():
+    """Then the policy decides, which prefers action 1."""
+    model = table([[0.5004, 0.5]])
+    assert plan_of(model, depth=1, rank="mean").action.item() == 0
+    assert plan_of(model, depth=1, rank="mean", resolution=1e-2).action.item() == 1
+
+
+def test_a_model_without_doubts_weighs_nothing():
+    class Sure(Table):
+        def imagine(self, state, return_to_go=False):
+            return Imagined(*super().imagine(state, return_to_go)[:3])
+
+    model = Table.random(0)
+    sure, changes = Sure(*vars(model).values()), dict(rank="mean", weigh_paths=True, curiosity=1.0)
+    assert plan_of(sure, **changes).score == plan_of(model, rank="mean").score != plan_of(model, **changes).score
+
+
 def test_a_plan_ends_with_the_episode():
     model = Table.random(0)
     for steps_left, length in ((1, 1), (3, 3), (8, 8), (20, 8)):
@@ -133,7 +196,8 @@ def test_a_plan_ends_with_the_episode():
         assert plan.action.shape == plan.next_cell.shape == plan.reward.shape == (1, length)
 
 
-@pytest.mark.parametrize("field, value", [("beam_width", 0), ("depth", 0), ("discount", 0.0), ("rank", "max")])
+@pytest.mark.parametrize("field, value", [("beam_width", 0), ("depth", 0), ("discount", 0.0), ("rank", "max"),
+                                          ("curiosity", -1.0)])
 def test_impossible_plans_are_refused(field, value):
     with pytest.raises(ValueError, match=f"{field} is {value!r}; allowed"):
         replace(PAPER, **{field: value})
@@ -148,9 +212,22 @@ def test_an_unknown_planner_is_refused():
 # ---- against plain versions ----------------------------------------------------------------------------------------------
 
 
+def gain_of(model: Table, cell: int, action: int, config: PlanConfig, chance: float) -> tuple[float, float]:
+    """(what a step is worth, the chance that all goes as imagined until after it)."""
+    reward = model.reward[cell, action].item()
+    gain = float(reward >= 0.5) if config.rank == "mode" else reward
+    gain += config.curiosity * model.entropy[cell, action].item()
+    if config.weigh_paths:
+        chance *= model.probability[cell, action].item()
+        gain *= chance
+    if config.resolution:
+        gain = round(gain / config.resolution) * config.resolution
+    return gain, chance
+
+
 def plain_beam(model: Table, start: int, config: PlanConfig) -> list[int]:
     """Algorithm 3 with lists: the actions of the best future."""
-    futures = [dict(cell=start, score=0.0, logp=0.0, rewards=0, actions=[])]
+    futures = [dict(cell=start, score=0.0, chance=1.0, logp=0.0, rewards=0, actions=[])]
     for step in range(config.depth):
         children = []
         for parent in futures:
@@ -158,9 +235,10 @@ def plain_beam(model: Table, start: int, config: PlanConfig) -> list[int]:
             for action in model.logp[cell].argsort(descending=True).tolist():
                 reward = model.reward[cell, action].item()
                 likely = int(reward >= 0.5)
-                score = parent["score"] + config.discount**step * (likely if config.rank == "mode" else reward)
+                gain, chance = gain_of(model, cell, action, config, parent["chance"])
+                score = parent["score"] + config.discount**step * gain
                 children.append(dict(
-                    cell=model.next_cell[cell, action].item(), score=score, rewards=parent["rewards"] + likely,
+                    cell=model.next_cell[cell, action].item(), score=score, chance=chance, rewards=parent["rewards"] + likely,
                     logp=parent["logp"] + model.logp[cell, action].item(), actions=[*parent["actions"], action],
                     worth=score + (model.return_to_go[cell, action].item() if config.return_to_go else 0),
                 ))
@@ -179,6 +257,8 @@ def plain_beam(model: Table, start: int, config: PlanConfig) -> list[int]:
 @pytest.mark.parametrize("changes", [
     {}, dict(ties="logp"), dict(deduplicate=True), dict(ties="logp", deduplicate=True, beam_width=4),
     dict(rank="mean", discount=0.9), dict(rank="mean", deduplicate=True, discount=0.97), dict(return_to_go=True),
+    dict(rank="mean", weigh_paths=True), dict(weigh_paths=True, beam_width=3), dict(rank="mean", curiosity=0.5, discount=0.9),
+    dict(rank="mean", weigh_paths=True, curiosity=0.5, deduplicate=True, resolution=0.01, discount=0.97),
 ], ids=str)
 def test_the_beam_equals_one_written_with_lists(changes):
     config = replace(PAPER, depth=5, **changes)
@@ -188,21 +268,24 @@ def test_the_beam_equals_one_written_with_lists(changes):
         assert plan.action.tolist() == [plain_beam(model, start, config) for start in range(12)]
 
 
-def best_return(model: Table, cell: int, depth: int, config: PlanConfig, step: int = 0) -> float:
+def best_return(model: Table, cell: int, depth: int, config: PlanConfig, step: int = 0, chance: float = 1.0) -> float:
     """The worth of the best of all action sequences."""
     values = []
     for action in range(5):
-        reward = model.reward[cell, action].item()
-        value = config.discount**step * (float(reward >= 0.5) if config.rank == "mode" else reward)
+        gain, chances = gain_of(model, cell, action, config, chance)
+        value = config.discount**step * gain
         if step + 1 < depth:
-            value += best_return(model, model.next_cell[cell, action].item(), depth, config, step + 1)
+            value += best_return(model, model.next_cell[cell, action].item(), depth, config, step + 1, chances)
         elif config.return_to_go:
             value += model.return_to_go[cell, action].item()
         values.append(value)
     return max(values)
 
 
-@pytest.mark.parametrize("changes", [{}, dict(rank="mean"), dict(rank="mean", discount=0.9), dict(return_to_go=True)], ids=str)
+@pytest.mark.parametrize("changes", [
+    {}, dict(rank="mean"), dict(rank="mean", discount=0.9), dict(return_to_go=True),
+    dict(rank="mean", weigh_paths=True), dict(rank="mean", weigh_paths=True, curiosity=0.3, discount=0.9),
+], ids=str)
 def test_an_exhaustive_beam_equals_brute_force(changes):
     config = replace(EXHAUSTIVE, **changes)
     for seed in range(3):
@@ -304,15 +387,16 @@ def test_ten_futures_lose_the_way_to_a_far_goal(distance, least, most):
 
 
 class Spy:
-    """Stands in for `beam_search` and remembers, for each call, how many agents planned and how far."""
+    """Stands in for `beam_search` and remembers, for each call, how many agents planned and how far, and who was curious."""
 
     def __init__(self, monkeypatch):
-        self.calls = []
+        self.calls, self.curious = [], []
         monkeypatch.setattr(dicp.rollout, "beam_search", self)
 
-    def __call__(self, model, root, config, steps_left, generator):
-        plan = beam_search(model, root, config, steps_left, generator)
+    def __call__(self, model, root, config, steps_left, generator, curious):
+        plan = beam_search(model, root, config, steps_left, generator, curious)
         self.calls.append(tuple(plan.action.shape))
+        self.curious.append(curious)
         return plan
 
 
@@ -340,11 +424,23 @@ def test_without_replanning_a_surprised_agent_plans_anew_alone(monkeypatch):
     assert life.episode_return[0].tolist() == [[19, 19]]
 
 
+def in_context(life: Life, n: int) -> torch.Tensor:
+    """Where a reward is among the last `n` tokens."""
+    last_reward = torch.cat((torch.zeros_like(life.reward[..., :1]), life.reward[..., :-1]), -1)    # as the tokens have it
+    return torch.stack([last_reward[..., max(t + 1 - n, 0) : t + 1].any(-1) for t in range(life.reward.shape[-1])], -1)
+
+
 @pytest.mark.parametrize("context_length", [5, 20])
 def test_gated_plans_exactly_while_a_reward_is_in_the_context(context_length):
     plan = PlanConfig.preset("gated", beam_width=2, depth=2)
     life = rollout(random_model(), ENV, [(4, 4), (4, 5), (0, 0)], 8, 4, plan, context_length=context_length)
-    last_reward = torch.cat((torch.zeros_like(life.reward[..., :1]), life.reward[..., :-1]), -1)    # as the tokens have it
-    in_context = torch.stack([last_reward[..., max(t + 1 - context_length, 0) : t + 1].any(-1) for t in range(80)], -1)
-    assert torch.equal(life.planned, in_context)
+    assert torch.equal(life.planned, in_context(life, context_length))
     assert not life.planned[2].any() and 0 < life.planned[:2].float().mean() < 1
+
+
+@pytest.mark.parametrize("context_length", [5, 20])
+def test_the_curious_are_those_without_a_reward_in_the_context(context_length, monkeypatch):
+    spy, plan = Spy(monkeypatch), replace(PAPER, beam_width=2, depth=2, start_after=0, ties="random", curiosity=0.1)
+    life = rollout(random_model(), ENV, [(4, 4), (4, 5), (0, 0)], 8, 4, plan, context_length=context_length)
+    assert life.planned.all() and torch.equal(torch.stack(spy.curious, -1).view(3, 8, 80), ~in_context(life, context_length))
+    assert len(torch.stack(spy.curious).unique()) == 2

@@ -7,7 +7,7 @@ import torch
 
 from dicp.config import EnvConfig, ModelConfig, PlanConfig
 from dicp.envs import GridWorld
-from dicp.models.ad import InContextModel
+from dicp.models import Model, new_model
 from dicp.oracles import RandomPolicy
 from dicp.rollout import rollout
 from dicp.windows import Tokens
@@ -17,10 +17,10 @@ TASKS = [(4, 3), (4, 4), (0, 8)]
 GATED = PlanConfig.preset("gated", beam_width=4, depth=3)
 
 
-def model_of(kind: str = "observational", env: EnvConfig = ENV, context_length: int = 20) -> InContextModel:
+def model_of(kind: str = "observational", env: EnvConfig = ENV, context_length: int = 20) -> Model:
     """Untrained, with weights large enough that what is in the context matters."""
     torch.manual_seed(0)
-    model = InContextModel(env, ModelConfig(world_model=kind, context_length=context_length, n_layers=2)).eval()
+    model = new_model(env, ModelConfig(world_model=kind, context_length=context_length, n_layers=2)).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(2)

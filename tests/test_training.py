@@ -12,30 +12,40 @@ import torch
 from dicp import artifacts, config, training
 from dicp.artifacts import load_or_train, load_trained, save_trained, weights_name
 from dicp.config import Config, EnvConfig, ModelConfig, SourceConfig, TrainConfig
+from dicp.envs import split_tasks
 from dicp.files import CheckpointError, load_model, load_state, save_model, save_state, write_csv
-from dicp.source import train_ppo
-from dicp.training import Trainer, cross_entropy, learning_rate, losses, train
-from dicp.windows import Tokens
+from dicp.history import episode_returns
+from dicp.source import SourceLog, train_ppo
+from dicp.training import Trainer, cross_entropy, learning_rate, losses, train, world_model_loss
+from dicp.windows import Tokens, optimal_actions
 
 ENV, SOURCE = EnvConfig(), SourceConfig(n_streams=8, env_steps=400, batch_size=40, n_epochs=5, learning_rate=1e-3)
-KINDS = ("none", "observational", "interventional")
+GOALS = [(4, 6), (6, 4), (3, 3)]
+KINDS = [("none", "ad"), ("observational", "ad"), ("none", "dpt"), ("observational", "idt"), ("interventional", "ad")]
 full_disk = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a disk that is always full")
 
 
-def tiny(kind: str = "observational", dropout: float = 0.0, **changes) -> Config:
-    model = ModelConfig(world_model=kind, context_length=40, d_model=16, n_layers=1, n_heads=1, d_ff=16, d_head_hidden=16)
-    settings = dict(updates=8, batch_size=4, warmup=2, n_streams=8, prior_batch_size=4) | changes
-    return Config(ENV, SOURCE, replace(model, dropout=dropout), TrainConfig(**settings))
+def tiny(kind: str = "observational", imitates: str = "ad", dropout: float = 0.0, places: bool = False, **changes) -> Config:
+    """places: the interventional model judges them, too."""
+    model = ModelConfig(kind, imitates, context_length=40, d_model=16, n_layers=1, n_heads=1, d_ff=16, d_head_hidden=16)
+    model = replace(model, dropout=dropout, chunk=5, any_cell_may_pay=not places)
+    return Config(ENV, SOURCE, model, TrainConfig(**dict(updates=8, batch_size=4, warmup=2, n_streams=8) | changes))
 
 
 @pytest.fixture(scope="module")
 def log():
     """PPO learns three near goals."""
-    return train_ppo(ENV, [(4, 6), (6, 4), (3, 3)], SOURCE, 0)
+    return train_ppo(ENV, GOALS, SOURCE, 0)
 
 
 def fit(settings: Config, log, folder=None, **options) -> Trainer:
-    return train(settings, log, folder, progress=False, **options)
+    return train(settings, log, folder, progress=False, tasks=GOALS, **options)
+
+
+def terms_of(trainer: Trainer, seed: int = 0) -> dict:
+    """One batch's losses; the seed decides the windows and, for IDT, the decisions."""
+    torch.manual_seed(seed)
+    return losses(trainer.model, trainer.sampler, trainer.config.train, torch.Generator().manual_seed(seed))
 
 
 def weights(model) -> dict:
@@ -49,6 +59,13 @@ def equal(first: dict, second: dict) -> bool:
 def refused(match: str):
     """`CheckpointError`, one sentence."""
     return pytest.raises(CheckpointError, match=rf"(?s)^(?!.*\n).*{match}.*\.$")
+
+
+def seen_by(trainer: Trainer, monkeypatch):
+    """(one batch's losses, its windows)."""
+    seen, real = [], trainer.model.read
+    monkeypatch.setattr(trainer.model, "read", lambda windows: seen.append(windows) or real(windows))
+    return terms_of(trainer), seen[0]
 
 
 # ---- the loss ------------------------------------------------------------------------------------------------------------
@@ -68,47 +85,145 @@ def test_the_learning_rate_by_hand():
     assert learning_rate(replace(settings, warmup=0), 0) == 1
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_loss_falls_on_real_histories(log, kind):
-    settings = dict(updates=120, batch_size=16, prior_batch_size=16, learning_rate=1e-2)
-    curve = fit(tiny(kind, **settings), log).log
+@pytest.mark.parametrize("kind, imitates", KINDS)
+def test_the_loss_falls_on_real_histories(log, kind, imitates):
+    curve = fit(tiny(kind, imitates, updates=120, batch_size=16), log).log
     first, last = curve[:5].mean(), curve[-10:].mean()
-    assert first["policy"] == pytest.approx(1.61, abs=0.15)                    # the logarithm of five actions
-    assert last["policy"] < first["policy"] - 0.1
+    if kind != "interventional":
+        if imitates != "dpt":                                                  # which learns to stay at once
+            assert first["policy"] == pytest.approx(1.61, abs=0.15)            # the logarithm of five actions
+        assert last["policy"] < first["policy"] - 0.1
     if kind != "none":
         assert last["next_obs"] < 0.5 * first["next_obs"] and last["reward"] < 0.5 * first["reward"]
         assert last["return_to_go"] < first["return_to_go"]
 
 
-@pytest.mark.parametrize("kind", KINDS[1:])
-def test_without_world_model_weight_the_policy_trains_as_ad(log, kind):
-    ad, other = fit(tiny("none"), log), fit(tiny(kind, world_model_weight=0.0), log)
-    pd.testing.assert_frame_equal(ad.log, other.log)
-    shared = weights(ad.model)
+@pytest.mark.parametrize("imitates", ["ad", "dpt"])
+def test_without_world_model_weight_the_policy_trains_alone(log, imitates):
+    """As AD, or DPT."""
+    alone, other = fit(tiny("none", imitates), log), fit(tiny("observational", imitates, world_model_weight=0.0), log)
+    pd.testing.assert_frame_equal(alone.log, other.log)
+    shared = weights(alone.model)
     assert equal(shared, {name: weights(other.model)[name] for name in shared})
 
 
-@pytest.mark.parametrize("kind", KINDS[1:])
-def test_weights_scale_their_terms(log, kind):
+@pytest.mark.parametrize("imitates", ["ad", "dpt", "idt"])
+def test_the_world_model_weight_scales_its_terms(log, imitates):
     def terms(**changes):
-        trainer = Trainer(tiny(kind, **changes), log)
-        return losses(trainer.model, trainer.sampler, trainer.config.train, trainer.generator)
+        return terms_of(Trainer(tiny("observational", imitates, **changes), log, tasks=GOALS))
 
-    plain, weighted = terms(), terms(world_model_weight=3.0, policy_weight=0.5)
+    plain, weighted, without = terms(), terms(world_model_weight=3.0), terms(world_model_weight=0.0)
     for name, value in plain.items():
-        assert weighted[name].item() == pytest.approx((0.5 if name == "policy" else 3) * value.item(), rel=1e-5)
-    alone = terms(policy_weight=0.0)
-    assert not alone.pop("policy", torch.zeros(())) and all(term > 0 for term in alone.values())
+        assert weighted[name].item() == pytest.approx((1 if name == "policy" else 3) * value.item(), rel=1e-5)
+    assert set(plain) == {"policy", "reward", "next_obs", "return_to_go"} and set(without) == {"policy"}
 
 
-def test_the_interventional_world_model_sees_first_episodes_alone(log, monkeypatch):
-    """And the policy head, without weight, stays as it was."""
-    trainer = Trainer(tiny("interventional", policy_weight=0.0), log)
-    monkeypatch.setattr(trainer.sampler, "history", None)
-    before = weights(trainer.model.policy_head)
-    trainer.step()
-    assert equal(weights(trainer.model.policy_head), before) and set(trainer.log) == {
-        "update", "reward", "next_obs", "return_to_go"}
+@pytest.mark.parametrize("kind, imitates", KINDS[:4])
+def test_a_loss_that_is_not_dense_counts_the_last_position_alone(log, kind, imitates, monkeypatch):
+    trainer = Trainer(tiny(kind, imitates, dense=False), log, tasks=GOALS)
+    terms, windows = seen_by(trainer, monkeypatch)
+    torch.manual_seed(0)
+    h = trainer.model.read(windows)[:, -1]
+    expected = {"policy": cross_entropy(trainer.model.policy_head(h), windows.label[:, -1])}
+    if kind != "none":
+        p = trainer.model.world_model_head(h, windows.action[:, -1])
+        cell = windows.next_cell[:, -1]
+        expected |= {
+            "reward": cross_entropy(p.reward, windows.reward[:, -1]),
+            "next_obs": cross_entropy(p.next_x, cell // 9) + cross_entropy(p.next_y, cell % 9),
+            "return_to_go": cross_entropy(p.return_to_go, windows.return_to_go[:, -1]),
+        }
+    assert {name: x.item() for name, x in terms.items()} == pytest.approx({name: x.item() for name, x in expected.items()})
+
+
+# ---- what each kind learns from ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("imitates", ["ad", "dpt", "idt"])
+def test_only_dpt_imitates_the_optimal_actions(log, imitates, monkeypatch):
+    trainer = Trainer(tiny("none", imitates), log, tasks=GOALS)
+    terms, windows = seen_by(trainer, monkeypatch)
+    target = windows.action
+    if imitates == "dpt":
+        table = optimal_actions(ENV, GOALS)[:, 0]                              # task cell
+        fit_all = [(table[task][windows.tokens.cell] == windows.label).all(1) for task in range(3)]
+        assert torch.stack(fit_all).any(0).all() and not torch.equal(windows.label, windows.action)
+        target = windows.label
+    torch.manual_seed(0)
+    trainer.generator.manual_seed(0)
+    logits = trainer.model.policy_head(trainer.model.read(windows))
+    assert terms["policy"].item() == pytest.approx(cross_entropy(logits, target).item())
+
+
+def test_dpt_becomes_optimal_where_it_was(log):
+    """After some training, the optimal action is its first choice more often than the action taken is AD's, whose source
+    is still learning."""
+    dpt, ad = (fit(tiny("none", imitates, updates=120, batch_size=16), log) for imitates in ("dpt", "ad"))
+    windows = dpt.sampler.history(200, 2, 4, torch.Generator().manual_seed(0))
+    assert dpt.log["policy"][-10:].mean() < ad.log["policy"][-10:].mean() - 0.1
+    with torch.no_grad():
+        choice = dpt.model.policy_head(dpt.model(windows.tokens)).argmax(-1)
+    assert (choice == windows.label).float().mean() > (choice == windows.action).float().mean() + 0.1
+
+
+def test_dpt_knows_the_training_tasks_of_its_split(log):
+    train_tasks, _ = split_tasks("darkroom", 3)
+    histories = SourceLog(*(x[torch.zeros(len(train_tasks), dtype=torch.long)] for x in log))
+    trainer = Trainer(replace(tiny("none", "dpt"), split=3), histories)
+    assert torch.equal(trainer.sampler.optimal, optimal_actions(ENV, train_tasks))
+    assert Trainer(tiny("none", "ad"), log).sampler.optimal is None
+
+
+@pytest.mark.parametrize("sort_episodes", [False, True])
+def test_episodes_are_sorted_by_their_returns_if_wanted(log, sort_episodes, monkeypatch):
+    trainer = Trainer(tiny("none", "idt", sort_episodes=sort_episodes, batch_size=64), log)
+    _, windows = seen_by(trainer, monkeypatch)
+    earned = windows.reward.unflatten(1, (-1, ENV.horizon)).sum(-1)
+    assert (earned[:, 0] <= earned[:, 1]).all() == sort_episodes
+
+
+@pytest.mark.parametrize("n_streams", [3, 8])
+@pytest.mark.parametrize("quantile", [0.0, 0.5, 1.0])
+def test_idt_asks_for_what_the_streams_achieved_at_best(log, n_streams, quantile):
+    best = sorted(episode_returns(log)[:, :n_streams].amax(-1).flatten().tolist())
+    model = Trainer(tiny("none", "idt", n_streams=n_streams, prompt_quantile=quantile), log).model
+    middle = (best[(len(best) - 1) // 2] + best[len(best) // 2]) / 2
+    assert model.prompt.item() == {0.0: best[0], 0.5: middle, 1.0: best[-1]}[quantile]
+    assert best[0] < best[-1] and model.begin(2).prompt.tolist() == [model.prompt.item()] * 2
+
+
+@pytest.mark.parametrize("kind, imitates", [*KINDS, ("none", "idt")])
+def test_only_the_first_tasks_are_used(log, kind, imitates):
+    """Whatever happened in the others; labels and prompt are of the first, too."""
+    less, settings = SourceLog(*(x[:2] for x in log)), tiny(kind, imitates, max_tasks=2, updates=3)
+    few, all_of_few = fit(settings, log), train(settings, less, progress=False, tasks=GOALS[:2])
+    assert few.sampler.n_tasks == 2 and equal(weights(few.model), weights(all_of_few.model))
+    assert not equal(weights(few.model), weights(fit(tiny(kind, imitates, updates=3), log).model))
+
+
+@pytest.mark.parametrize("n_first", [1, 3])
+def test_the_interventional_world_model_sees_first_episodes_alone(log, n_first, monkeypatch):
+    """What came later may have been anything. It has no policy."""
+    n_steps, g = n_first * ENV.horizon, torch.Generator().manual_seed(0)
+    noise = (torch.randint(below, log.cell.shape, generator=g).byte() for below in (81, 5, 2))
+    step = torch.arange(log.cell.shape[-1])
+    garbage = SourceLog(*(torch.where(step < n_steps, x, y) for x, y in zip(log[:3], noise, strict=True)), log.terminal_cell)
+    settings = tiny("interventional", n_first_episodes=n_first, updates=4)
+    plain, other = fit(settings, log), fit(settings, garbage)
+    assert set(plain.log) == {"update", "reward", "next_obs", "return_to_go"}
+    assert equal(weights(plain.model), weights(other.model)) and not hasattr(plain.model, "policy_head")
+    other = fit(replace(settings, train=replace(settings.train, n_first_episodes=n_first + 1)), garbage)
+    assert not equal(weights(plain.model), weights(other.model))
+
+
+@pytest.mark.parametrize("places", [False, True])
+def test_the_loss_of_the_interventional_world_model_is_that_of_its_predictions(log, places):
+    trainer = Trainer(tiny("interventional", places=places), log)
+    windows = trainer.sampler.before_first_update(4, 2, 1, torch.Generator().manual_seed(0))
+    p = trainer.model.predict(windows)
+    expected = {name: term.item() for name, term in world_model_loss(p, windows, ENV.size).items()}
+    assert {name: term.item() for name, term in terms_of(trainer).items()} == expected
+    assert all(term < 10 for term in expected.values())                        # nothing that happens is thought impossible
 
 
 def test_the_seed_decides_the_weights_and_the_windows(log):
@@ -119,15 +234,17 @@ def test_the_seed_decides_the_weights_and_the_windows(log):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_gpu_trains_as_the_cpu_does_and_resumes(log, kind, tmp_path, monkeypatch):
-    cpu, gpu = fit(tiny(kind), log), fit(tiny(kind), log, device="cuda")
-    pd.testing.assert_frame_equal(cpu.log, gpu.log, rtol=0.02)
+@pytest.mark.parametrize("kind, imitates", KINDS)
+def test_a_gpu_trains_as_the_cpu_does_and_resumes(log, kind, imitates, tmp_path, monkeypatch):
+    settings = tiny(kind, imitates)
+    cpu, gpu = fit(settings, log), fit(settings, log, device="cuda")
+    if imitates != "idt":                                                    # whose decisions are drawn on the device
+        pd.testing.assert_frame_equal(cpu.log, gpu.log, rtol=0.02)
     kill_after(5, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
-        fit(tiny(kind), log, tmp_path, device="cuda", save_every=2)
+        fit(settings, log, tmp_path, device="cuda", save_every=2)
     monkeypatch.undo()
-    pd.testing.assert_frame_equal(fit(tiny(kind), log, tmp_path, device="cuda").log, gpu.log, rtol=1e-3)
+    pd.testing.assert_frame_equal(fit(settings, log, tmp_path, device="cuda").log, gpu.log, rtol=1e-3)
 
 
 # ---- interruptions -------------------------------------------------------------------------------------------------------
@@ -144,9 +261,10 @@ def kill_after(n_updates: int, monkeypatch) -> None:
     monkeypatch.setattr(Trainer, "step", step)
 
 
-@pytest.mark.parametrize("kind, dropout", [("none", 0.2), ("observational", 0.2), ("interventional", 0.0)])
-def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(log, kind, dropout, tmp_path, monkeypatch):
-    settings = tiny(kind, dropout)
+@pytest.mark.parametrize("places", [False, True])
+@pytest.mark.parametrize("kind, imitates", KINDS)
+def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(log, kind, imitates, places, tmp_path, monkeypatch):
+    settings = tiny(kind, imitates, dropout=0.2, places=places)
     whole = fit(settings, log)
     kill_after(5, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
@@ -206,7 +324,7 @@ def test_a_full_disk_stops_the_training_and_loses_nothing(log, tmp_path, monkeyp
 @pytest.fixture
 def saved(log, tmp_path):
     """(trainer, path of its saved model)."""
-    trainer = Trainer(tiny("interventional"), log)
+    trainer = Trainer(tiny("interventional", places=True), log)
     save_model(trainer.model, trainer.config, tmp_path / "model.safetensors", cpu_seconds=1.5)
     return trainer, tmp_path / "model.safetensors"
 
@@ -243,9 +361,10 @@ def test_a_damaged_config_is_refused(saved, text):
 def test_weights_of_another_config_or_architecture_are_refused(saved):
     trainer, path = saved
     with refused("another config .train.updates is 8 there, 9 here"):
-        load_model(path, tiny("interventional", updates=9))
+        load_model(path, tiny("interventional", places=True, updates=9))
     beside = path.with_suffix(".json")
-    changes = ({"d_ff": 32}, "size mismatch"), ({"n_layers": 2}, "Missing key"), ({"world_model": "none"}, "Unexpected key")
+    changes = (({"d_ff": 32}, "size mismatch"), ({"n_layers": 2}, "Missing key"), ({"world_model": "none"}, "Missing key"),
+               ({"any_cell_may_pay": True}, "Unexpected key"))
     for change, reason in changes:
         facts = json.loads(beside.read_text())
         facts["config"]["model"] |= change
@@ -282,8 +401,10 @@ def test_a_folder_that_is_a_file_is_refused(log, tmp_path):
 
 def others(value) -> list:
     """Other values of the same kind, some of which a field may refuse."""
+    if isinstance(value, bool):
+        return [not value]
     if isinstance(value, str):
-        return [name for name in (*config.ENVS, *config.WORLD_MODELS) if name != value]
+        return [name for name in (*config.ENVS, *config.WORLD_MODELS, *config.IMITATORS) if name != value]
     if isinstance(value, tuple):
         return [(0.5, 0.5)]
     less = value / 2 if isinstance(value, float) else value - 1
@@ -312,6 +433,43 @@ def test_the_key_changes_with_every_field():
         keys[changed.key] = field
         assert Config.from_dict(json.loads(json.dumps(asdict(changed)))) == changed      # as it comes back from a file
     assert len(keys) > 40 and all(len(key) == 10 for key in keys) and Config().key == Config().key
+
+
+@pytest.mark.parametrize("env, horizon", [("darkroom", 20), ("darkroom_permuted", 50), ("dark_key_to_door", 50)])
+@pytest.mark.parametrize("profile", config.PROFILES)
+def test_presets_of_every_world_and_kind(env, horizon, profile):
+    keys = set()
+    for kind in config.WORLD_MODELS:
+        for imitates in config.IMITATORS:
+            preset = Config.preset(env, profile, kind, seed=2, split=3, imitates=imitates)
+            expected = {"none": imitates, "observational": f"dicp_{imitates}", "interventional": "dicp"}
+            assert preset.method == expected[kind]
+            assert preset.method in config.METHODS and (preset.env.name, preset.env.horizon) == (env, horizon)
+            assert preset.train.seed == 2 and preset.split == 3
+            assert preset.source_seed == (0 if env == "dark_key_to_door" else 3)
+            assert Config.from_dict(json.loads(json.dumps(asdict(preset)))) == preset
+            keys.add(preset.key)
+            if kind == "interventional":                # the goal of Darkroom-Permuted is always the same place
+                assert preset.model.any_cell_may_pay == (env != "darkroom_permuted")
+    assert len(keys) == 9
+
+
+@pytest.mark.parametrize("changes, sentence", [
+    (dict(model=ModelConfig(imitates="idt", chunk=7)), "chunk is 7; allowed: a divisor of the horizon 20"),
+    (dict(model=ModelConfig(context_length=50)), "context_length is 50; allowed: a multiple of the horizon 20"),
+    (dict(train=TrainConfig(n_streams=101)), "n_streams is 101; allowed: 1 to 100"),
+])
+def test_parts_that_do_not_fit_are_refused(changes, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        Config(**changes)
+    assert Config(model=ModelConfig(imitates="ad", chunk=7)).method == "ad"                # for IDT alone
+
+
+@pytest.mark.parametrize("name, value", [
+    ("min_final_return", 1.1), ("prompt_quantile", -0.1), ("batch_size", 0), ("max_tasks", 0)])
+def test_impossible_settings_are_refused(name, value):
+    with pytest.raises(ValueError, match=f"train.{name} is {value}; allowed"):
+        TrainConfig(**{name: value})
 
 
 # ---- shipped, cached, trained ----------------------------------------------------------------------------------------------

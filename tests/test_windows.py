@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from dicp.config import EnvConfig
+from dicp.envs import GridWorld, all_tasks
 from dicp.oracles import RandomPolicy
 from dicp.rollout import rollout
 from dicp.source import SourceLog
-from dicp.windows import Tokens, WindowSampler
+from dicp.windows import Tokens, WindowSampler, optimal_actions
 
 SMALL = EnvConfig(size=3, horizon=3)      # cells 0 to 8, the start is 4
 
@@ -35,6 +36,95 @@ def test_a_window_of_two_episodes_by_hand():
     assert windows.reward[0].tolist() == [0, 1, 1, 0, 1, 0]
     assert windows.next_cell[0].tolist() == [7, 8, 8, 5, 8, 7]   # true terminal cells at the 3rd and the 6th
     assert windows.return_to_go[0].tolist() == [2, 2, 1, 1, 1, 0]
+    assert torch.equal(windows.label, windows.action)            # the action taken is the one to imitate
+
+
+# ---- what to imitate -----------------------------------------------------------------------------------------------------
+
+
+def labels(name: str, tasks: list, *fields) -> list:
+    """Of each task's history (one stream of two episodes), whatever its actions were."""
+    action = torch.randint(5, torch.tensor(fields[0]).shape, generator=generator())
+    log, env = log_of(fields[0], action, *fields[1:]), EnvConfig(name, 3, len(fields[0][0][0]) // 2)
+    windows = WindowSampler(env, log, optimal_of=tasks)._windows(torch.arange(2 * len(tasks)).view(-1, 2))
+    assert torch.equal(windows.action, action[:, 0])
+    return windows.label.tolist()
+
+
+def test_the_optimal_actions_of_two_goals_by_hand():
+    """Goals (2, 2) and (0, 1), cells 8 and 1. Along x first, then along y; on the goal, stay."""
+    cells, nothing = [[4, 7, 8, 4, 5, 0]], [[0] * 6]
+    mine = labels("darkroom", [(2, 2), (0, 1)], [cells, cells], [nothing, nothing], [[[8, 0]]] * 2)
+    assert mine == [[0, 2, 4, 0, 0, 0], [1, 1, 1, 1, 1, 2]]
+
+
+def test_the_optimal_actions_of_two_permutations_by_hand():
+    """The goal is cell 8. Task 0: actions do what they say. Task 119 turns them around: 0 stays, 4 is +x, 2 is +y."""
+    cells, nothing = [[0, 3, 6, 7, 8, 2]], [[0] * 6]
+    mine = labels("darkroom_permuted", [119, 0], [cells, cells], [nothing, nothing], [[[6, 2]]] * 2)
+    assert mine == [[4, 4, 2, 2, 0, 4], [0, 0, 2, 2, 4, 0]]
+
+
+def test_the_optimal_actions_before_the_key_with_it_and_after_the_door_by_hand():
+    """The key lies at cell 7, the door at cell 2. Second task: both at 7. The second episode begins without the key."""
+    cells, rewards = [[4, 7, 4, 5, 2, 2, 4, 5, 4, 4, 4, 4]], [[1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]]
+    both = [[4, 7, 7, 4, 4, 4, 4, 4, 4, 4, 4, 7]], [[1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0]]
+    tasks = [((2, 1), (0, 2)), ((2, 1), (2, 1))]
+    mine = labels("dark_key_to_door", tasks, [cells, both[0]], [rewards, both[1]], [[[2, 4]], [[4, 7]]])
+    assert mine[0] == [0, 1, 1, 1, 4, 4, 0, 0, 0, 0, 0, 0]
+    assert mine[1] == [0, 4, 4, 4, 4, 4, 0, 0, 0, 0, 0, 4]       # 7 with the key in hand: stay, the door is here
+
+
+@pytest.mark.parametrize("name, n_tasks", [("darkroom", 81), ("darkroom_permuted", 120), ("dark_key_to_door", 6561)])
+def test_the_optimal_actions_earn_all_there_is(name, n_tasks):
+    env = EnvConfig.preset(name)
+    tasks = all_tasks(name)[:: max(n_tasks // 100, 1)]
+    world, table = GridWorld(env, tasks, 1), optimal_actions(env, tasks)
+    cell, earned = world.reset(), torch.zeros(len(tasks), 1, dtype=torch.long)
+    for _ in range(env.horizon):
+        stage = earned.clamp(max=table.shape[1] - 1)
+        outcome = world.step(table[torch.arange(len(tasks))[:, None], stage, cell].long())
+        cell, earned = outcome.cell, earned + outcome.reward
+    assert torch.equal(earned[:, 0], world.max_return)
+
+
+# ---- the best of a stream ------------------------------------------------------------------------------------------------
+
+
+def of_returns(*streams: list) -> WindowSampler:
+    """One task; episodes of three steps earn so much, at their end. The action names the stream, the cell the episode."""
+    returns = torch.tensor(streams)
+    reward = (torch.arange(3) >= 3 - returns[..., None]).flatten(1)
+    stream, episode = (x.expand_as(returns).repeat_interleave(3, 1) for x in (
+        torch.arange(len(returns))[:, None], torch.arange(returns.shape[1])))
+    return WindowSampler(SMALL, log_of(episode[None], stream[None], reward[None], torch.zeros_like(returns)[None]))
+
+
+def test_the_desired_return_by_hand():
+    """As if each episode had been its own stream's best: 3, and 2 in the other stream."""
+    sampler = of_returns([1, 3], [0, 2])
+    assert sampler.best_return.tolist() == [3, 2]
+    windows = sampler._windows(torch.tensor([[0, 1], [2, 3]]))
+    assert windows.return_to_go.tolist() == [[1, 1, 1, 3, 2, 1], [0, 0, 0, 2, 2, 1]]
+    assert windows.desired_return.tolist() == [[3, 3, 3, 3, 2, 1], [2, 2, 2, 2, 2, 1]]
+
+
+def test_episodes_in_the_order_of_their_returns():
+    """Streams stay apart, equal returns stay in the order of time, and a stride counts ranks."""
+    sampler = of_returns([2, 0, 3, 1], [1, 1, 0, 2])
+    ranks = {0: [1, 3, 0, 2], 1: [2, 0, 1, 3]}
+    whole = sampler.history(50, 4, 1, generator(), by_return=True)
+    assert {(int(a[0]), tuple(c[::3].tolist())) for a, c in zip(whole.action, whole.tokens.cell, strict=True)} == {
+        (stream, tuple(order)) for stream, order in ranks.items()}
+    pairs = sampler.history(500, 2, 3, generator(), by_return=True)
+    seen = {(int(a[0]), *c[::3].tolist()) for a, c in zip(pairs.action, pairs.tokens.cell, strict=True)}
+    assert seen == {(s, order[i], order[j]) for s, order in ranks.items() for i in range(4) for j in range(i + 1, 4)}
+    in_time = sampler.history(500, 2, 3, generator())
+    assert (in_time.tokens.cell[:, 0] < in_time.tokens.cell[:, 3]).all()
+    assert torch.equal(in_time.action[:, 0], pairs.action[:, 0])          # the same draws
+
+
+# ---- which episodes ------------------------------------------------------------------------------------------------------
 
 
 N_TASKS, N_STREAMS, N_EPISODES = 3, 4, 12
@@ -55,9 +145,10 @@ def origins(windows):
     return [part[..., 0] for part in parts]
 
 
+@pytest.mark.parametrize("by_return", [False, True])              # all returns are equal here
 @pytest.mark.parametrize("n_episodes, max_stride, most", [(4, 16, 3), (4, 2, 2), (4, 1, 1), (2, 16, 11), (12, 9, 1), (1, 9, 1)])
-def test_a_window_follows_one_stream_in_strides(n_episodes, max_stride, most):
-    task, stream, episode = origins(labelled().history(3000, n_episodes, max_stride, generator()))
+def test_a_window_follows_one_stream_in_strides(n_episodes, max_stride, most, by_return):
+    task, stream, episode = origins(labelled().history(3000, n_episodes, max_stride, generator(), by_return))
     assert (task == task[:, :1]).all() and (stream == stream[:, :1]).all()
     assert len(torch.stack((task[:, 0], stream[:, 0]), -1).unique(dim=0)) == N_TASKS * N_STREAMS
     stride = episode.diff()
@@ -116,7 +207,7 @@ def test_the_same_generator_draws_the_same_windows():
 class Witness(RandomPolicy):
     """Acts at random and writes down every token that it is shown."""
 
-    def begin(self, batch, context_length=None):
+    def begin(self, batch, context_length=None, generator=None):
         self.seen = []
 
     def observe(self, context, tokens):
@@ -140,3 +231,8 @@ def test_a_window_is_what_an_agent_sees_in_its_life(env, tasks):
         assert torch.equal(field, lived.flatten(0, 1))
     assert torch.equal(windows.return_to_go[:, :: env.horizon], life.episode_return.flatten(0, 1))
     assert life.reward.any()
+
+
+def test_tasks_of_other_histories_are_refused():
+    with pytest.raises(ValueError, match="optimal_of has 1 tasks; allowed: 3"):
+        WindowSampler(SMALL, log_of(*torch.zeros(3, 3, 4, 36), torch.zeros(3, 4, 12)), optimal_of=[(0, 0)])

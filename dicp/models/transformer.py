@@ -81,6 +81,15 @@ class Cache:
         return (torch.arange(self.n_seen - self.n_held, self.n_seen - self.n_held + n_drop)) % self.capacity
 
 
+def new_cache(config: ModelConfig, batch: int, context_length: int | None, device: torch.device | str = "cpu") -> Cache:
+    """An empty cache of `context_length` tokens (None: as many as the model was trained with, the most allowed)."""
+    most = config.context_length
+    context_length = most if context_length is None else context_length
+    if not 1 <= context_length <= most:
+        raise ValueError(f"context_length is {context_length}; allowed: 1 to {most}, what this model was trained with.")
+    return Cache(config, batch, context_length, device)
+
+
 class Transformer(nn.Module):
     """Token embeddings in, one vector a token out. Three ways to run the same weights: whole windows (`forward`), one
     real token at a time (`append`), and one imagined token for each of many beams (`branch`)."""

@@ -1,0 +1,202 @@
+"""IDT (Huang et al. 2024, "In-Context Decision Transformer") and, with a world model beside its policy head, DICP-IDT.
+
+Two levels. Every `chunk` env steps the high level takes a decision z, a few numbers; the low level acts for one chunk, and
+knows of all that was before only what z tells it (Paper: section 3). A planner therefore imagines no further than the end
+of the chunk: what comes after it is another decision's, and decisions are not imagined.
+"""
+
+from copy import copy
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dicp.config import EnvConfig, ModelConfig
+from dicp.models.ad import BeamState, Context, InContextModel
+from dicp.models.heads import TokenEmbedding
+from dicp.models.transformer import Cache, Transformer
+from dicp.windows import Tokens, Windows
+
+
+class ReviewingDecisions(nn.Module):
+    """Which decision was it? Reads a finished chunk and names the decision that would have led to it (IDT)."""
+
+    def __init__(self, env: EnvConfig, config: ModelConfig):
+        super().__init__()
+        self.embed = TokenEmbedding(env, config.d_model)
+        self.transformer = Transformer(replace(config, n_layers=min(config.n_layers, 2)))
+        self.out = nn.Linear(config.d_model, 2 * config.d_decision)
+
+    def forward(self, finished: Tokens) -> Float[Tensor, "batch two_d_decision"]:
+        """Mean and log-variance. finished [batch chunk]: cell, and which action, reward and arrival came OF it."""
+        return self.out(self.transformer(self.embed(finished))[:, -1])
+
+
+class HighLevel(nn.Module):
+    """A Decision Transformer over chunks, one token a chunk: the return that is still desired and the observation as the
+    chunk begins, and the review of the chunk before. It predicts this chunk's decision, a diagonal Gaussian (IDT)."""
+
+    def __init__(self, env: EnvConfig, config: ModelConfig):
+        super().__init__()
+        self.horizon = env.horizon
+        self.embed = TokenEmbedding(env, config.d_model)
+        self.from_return = nn.Linear(1, config.d_model)
+        self.from_review = nn.Linear(2 * config.d_decision, config.d_model)
+        self.transformer = Transformer(config)
+        self.out = nn.Linear(config.d_model, 2 * config.d_decision)
+
+    def forward(
+        self, start: Tokens, desired_return: Tensor, review: Float[Tensor, "*batch two_d_decision"], cache: Cache | None = None
+    ) -> Float[Tensor, "*batch two_d_decision"]:
+        """Mean and log-variance for all chunks of a window (fields [batch chunks]), or for the next one ([batch] and a
+        cache). desired_return [*batch]: rewards still wanted in the episode."""
+        x = self.embed(start) + self.from_return(desired_return[..., None] / self.horizon) + self.from_review(review)
+        return self.out(self.transformer(x) if cache is None else self.transformer.append(x, cache))
+
+
+@dataclass
+class ChunkContext(Context):
+    """What an agent remembers of its life, for a batch of agents: past decisions, and the present chunk step by step.
+
+    Full, it holds `context_length // chunk` chunks including the present one, each with the review of the one before it.
+    """
+
+    context_length: int                          # transitions
+    decisions: Cache                             # of the high level, one token a chunk
+    cache: Cache                                 # of the low level, for this chunk alone
+    prompt: Float[Tensor, "batch"]               # the return that is asked for in every episode
+    desired_return: Float[Tensor, "batch"]       # what is left of it in this one
+    generator: torch.Generator                   # draws the decisions
+    seen: list[Tokens]                           # the tokens of this chunk, to be reviewed (fields [batch])
+    decision: Tensor | None = None               # of this chunk, as it is added to each token [batch d_model]
+    h: Tensor | None = None                      # the low level's reading of the last token [batch d_model]
+
+    @property
+    def imaginable(self) -> int:
+        """Env steps that may be imagined from here: the one about to be taken, and the rest of the chunk."""
+        return self.cache.capacity - self.cache.n_seen + 1
+
+    def rows(self, index: Tensor) -> "ChunkContext":
+        """The same for some of the agents."""
+        parts = {name: getattr(self, name)[index] for name in ("prompt", "desired_return", "decision", "h")}
+        seen = [Tokens(*(x[index] for x in tokens)) for tokens in self.seen]
+        return replace(self, decisions=self.decisions.rows(index), cache=self.cache.rows(index), seen=seen, **parts)
+
+
+class HierarchicalModel(InContextModel):
+    """Both levels. The low one (IDT's Decisions-to-Go) is AD's model with this chunk for its whole context and the decision
+    added to every token; policy, world model and imagination are read off it as AD's are."""
+
+    def __init__(self, env: EnvConfig, config: ModelConfig):
+        super().__init__(env, config)
+        self.review, self.high_level = ReviewingDecisions(env, config), HighLevel(env, config)
+        self.from_decision = nn.Linear(config.d_decision, config.d_model)
+        self.register_buffer("prompt", torch.tensor(torch.nan))      # return asked for in an episode: training sets it
+        self.asked: Tensor | None = None                             # the same for each agent, see `prompted`
+
+    # ---- training: whole windows -------------------------------------------------------------------------------------
+
+    def read(self, windows: Windows) -> Float[Tensor, "batch n d_model"]:
+        """The low level's vector at every position of whole chunks; the heads turn it into predictions. One decision a
+        chunk is drawn from PyTorch's default generator."""
+
+        def by_chunk(*fields: Tensor) -> Tokens:
+            return Tokens(*(rearrange(x, "b (c t) -> b c t", t=self.config.chunk) for x in fields))
+
+        tokens, batch = by_chunk(*windows.tokens), len(windows.action)
+        finished = by_chunk(
+            windows.tokens.cell, windows.action, windows.reward, windows.next_cell, torch.zeros_like(windows.action)
+        )
+        review = self.review(Tokens(*(x.flatten(0, 1) for x in finished))).unflatten(0, (batch, -1))
+        review = F.pad(review, (0, 0, 1, -1))                        # of the chunk before; zeros at birth
+        start = self.forgetful(Tokens(*(x[..., 0] for x in tokens)))
+        desired_return = windows.desired_return[:, :: self.config.chunk]
+        decision = self.draw(self.high_level(start, desired_return, review))
+        steps = Tokens(*(torch.cat((x[..., None], y[..., 1:]), dim=-1) for x, y in zip(start, tokens, strict=True)))
+        x = self.embed(steps) + decision[:, :, None]
+        return self.transformer(x.flatten(0, 1)).view(batch, -1, self.config.d_model)
+
+    forward = read            # AD's would read a window without its decisions
+
+    def draw(
+        self, gaussian: Float[Tensor, "*batch two_d_decision"], generator: torch.Generator | None = None
+    ) -> Float[Tensor, "*batch d_model"]:
+        """Draw decisions (mean and log-variance given), so that gradients pass; as they are added to the tokens."""
+        mean, log_variance = gaussian.chunk(2, dim=-1)
+        where = mean.device if generator is None else generator.device
+        noise = torch.randn(mean.shape, generator=generator, device=where).to(mean)
+        return self.from_decision(mean + (log_variance / 2).exp() * noise)
+
+    def forgetful(self, tokens: Tokens) -> Tokens:
+        """The tokens as a chunk begins: of what came before, the decision alone tells."""
+        nothing = (torch.full_like(tokens.cell, x) for x in (self.env.n_actions, 0, self.env.n_cells))
+        return Tokens(tokens.cell, *nothing, tokens.first)
+
+    # ---- acting: one real token at a time ----------------------------------------------------------------------------
+
+    def prompted(self, desired_return: Float[Tensor, "batch"]) -> "HierarchicalModel":
+        """The same weights, asked for a return of its own by each agent in every episode.
+
+        The authors' code asks for the highest return of the UNSEEN task. That is privileged: in Darkroom it tells how many
+        steps away the goal lies. In the other worlds it tells nothing, because every task allows the same.
+        """
+        other = copy(self)                                           # shares every parameter and buffer
+        other.asked = desired_return.to(self.device)
+        return other
+
+    def begin(
+        self, batch: int, context_length: int | None = None, generator: torch.Generator | None = None
+    ) -> ChunkContext:
+        """An empty context for each of `batch` agents. generator: draws the decisions (None: a new one, seeded 0)."""
+        chunk, most = self.config.chunk, self.config.context_length
+        context_length = most if context_length is None else context_length
+        if not chunk <= context_length <= most:
+            raise ValueError(f"context_length is {context_length}; allowed: {chunk} to {most}, what it was trained with.")
+        asked = self.prompt.expand(batch) if self.asked is None else self.asked
+        if len(asked) != batch:
+            raise ValueError(f"desired_return has {len(asked)} agents; allowed: {batch}, as many as there are.")
+        if asked.isnan().any():
+            raise ValueError("This model has no prompt: train it first, or ask for a return with `prompted`.")
+        decisions, steps = (Cache(self.config, batch, n, self.device) for n in (context_length // chunk, chunk))
+        generator = generator or torch.Generator().manual_seed(0)
+        return ChunkContext(context_length, decisions, steps, asked, asked, generator, [])
+
+    @torch.no_grad()
+    def observe(self, context: ChunkContext, tokens: Tokens) -> Float[Tensor, "batch n_actions"]:
+        """Append one real token of each agent (fields [batch]); returns the policy's logits. As a chunk begins, the one
+        before is reviewed and the next decision drawn."""
+        left = context.desired_return - tokens.last_reward
+        context.desired_return = torch.where(tokens.first == 1, context.prompt, left)
+        context.seen.append(tokens)
+        if context.cache.n_seen % self.config.chunk == 0:
+            tokens = self.forgetful(tokens)
+            self._decide(context, tokens)
+        context.h = self.transformer.append(self.embed(tokens) + context.decision, context.cache)
+        return self.policy_head(context.h)
+
+    def _decide(self, context: ChunkContext, start: Tokens) -> None:
+        """Review the finished chunk, draw the next one's decision, and begin it."""
+        seen = Tokens(*(torch.stack(x, dim=1) for x in zip(*context.seen, strict=True)))       # [batch chunk+1]
+        review = start.cell.new_zeros(len(start.cell), 2 * self.config.d_decision, dtype=context.prompt.dtype)
+        if context.decisions.n_seen:
+            came = (x[:, 1:] for x in (seen.last_action, seen.last_reward, seen.arrived))
+            review = self.review(Tokens(seen.cell[:, :-1], *came, torch.zeros_like(seen.cell[:, 1:])))
+        gaussian = self.high_level(start, context.desired_return, review, context.decisions)
+        context.decision = self.draw(gaussian, context.generator)
+        context.cache = Cache(self.config, len(review), self.config.chunk, self.device)
+        context.seen = context.seen[-1:]
+
+    # ---- planning: AD's, with the decision; beams share the chunk's cache --------------------------------------------
+
+    def advance(self, state: BeamState, action: Tensor, reward: Tensor, next_cell: Tensor) -> BeamState:
+        """Append one imagined transition to each beam (all arguments [batch beam])."""
+        if len(state.imagined) + 1 >= state.context.imaginable:
+            most = state.context.imaginable
+            raise ValueError(f"a plan is over {most} env steps long; allowed: 1 to {most}, to the chunk's end.")
+        tokens = Tokens(next_cell, action, reward, next_cell, torch.zeros_like(action))
+        imagined = torch.cat((state.imagined, state.imagined.new_empty(1, *state.imagined.shape[1:])))
+        x = self.embed(tokens) + state.context.decision[:, None]
+        return state._replace(h=self.transformer.branch(x, state.context.cache, imagined), imagined=imagined)

@@ -1,0 +1,232 @@
+"""A world model of what actions do, whoever chooses them: P(reward, next observation | history, do(action)).
+
+It is trained on episodes in which nobody could know the goal, so an action is no evidence of where the goal is. It has no
+policy. A reward is looked up in the context, and so is what an action does; the Transformer supplies the rest.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from dicp.config import EnvConfig, ModelConfig
+from dicp.models.heads import Predictions, TokenEmbedding
+from dicp.models.recall import LookUp, Recall
+from dicp.models.transformer import Cache, Transformer, new_cache
+from dicp.planning import Imagined
+from dicp.windows import Tokens, Windows
+
+CHANGE_TELLS = 8.0     # an action that changed nothing met a wall, mostly: a change tells e^8 times as much about it
+STAGES = 3        # rewards so far in the episode, as far as they are told apart: 0, 1, 2 or more
+
+
+class Past(NamedTuple):
+    """What the last action of a token did, as numbers that `Recall` looks up, and how it was found."""
+
+    cell: Int[Tensor, "*batch"]                  # arrived at; n_cells: nothing has been done yet
+    staged_cell: Int[Tensor, "*batch"]           # the same with the rewards before it: cell * STAGES + rewards
+    action: Int[Tensor, "*batch"]                # n_actions: nothing has been done yet
+    reward_value: Float[Tensor, "*batch d_model"]
+    move_value: Float[Tensor, "*batch d_model"]
+    move_salience: Float[Tensor, "*batch"]
+
+
+class Memory:
+    """What an agent remembers of its life, for a batch of agents: the Transformer's cache, the last transitions for the
+    look-ups, and where it stands: `h` (the reading of the last token), cell and rewards so far."""
+
+    def __init__(self, cache: Cache, past: Past, cell: Tensor, stage: Tensor, h: Tensor | None = None):
+        self.cache, self.past, self.cell, self.stage, self.h = cache, past, cell, stage, h
+        self.context_length = cache.capacity
+
+    def rows(self, index: Tensor) -> "Memory":
+        """The same for some of the agents."""
+        past = Past(*(x[index] for x in self.past))
+        return Memory(self.cache.rows(index), past, self.cell[index], self.stage[index], self.h[index])
+
+
+class Imagination(NamedTuple):
+    """Where each imagined future stands. A row's beams share its context; `past` and `imagined` are what each has added."""
+
+    memory: Memory
+    look_ups: tuple[LookUp, LookUp, LookUp]
+    h: Float[Tensor, "batch beam d_model"]
+    cell: Int[Tensor, "batch beam"]
+    stage: Int[Tensor, "batch beam"]
+    imagined: Float[Tensor, "n batch*beam memory"]
+    past: Past                                                          # fields [n batch beam ...]
+
+
+class InterventionalModel(nn.Module):
+    """The world model with its two look-ups, read off one causal Transformer.
+
+    - *Has this cell paid?* The cell arrived at is looked up among those of the context, alone and together with the
+      rewards so far in the episode; the reward is judged by what was found. Nothing else is judged, neither the place
+      nor the Transformer's summary, which lost a known goal once more rewards lay behind it than any training window
+      held. That any cell may pay is thereby built in; without `config.any_cell_may_pay` the place is judged, too.
+    - *What does this action do?* The action is looked up among those of the context, for the moves it made.
+    """
+
+    can_plan = True
+
+    def __init__(self, env: EnvConfig, config: ModelConfig):
+        super().__init__()
+        self.env, self.config, d = env, config, config.d_model
+        self.embed = TokenEmbedding(env, d)
+        self.transformer = Transformer(config)
+        self.by_cell, self.by_stage = Recall(env.n_cells, d), Recall(env.n_cells * STAGES, d)
+        self.by_action = Recall(env.n_actions, d)
+        self.reward_value = nn.Linear(d, d)
+        self.move_value = nn.Sequential(nn.Linear(2 * (env.size + 1) + 6, d), nn.SiLU(), nn.Linear(d, d))
+        self.judge = nn.Sequential(nn.Linear(2 * d, config.d_head_hidden), nn.SiLU(), nn.Linear(config.d_head_hidden, 2))
+        self.place = None if config.any_cell_may_pay else nn.Embedding(env.n_cells, 2)
+        hidden = config.d_head_hidden
+        self.next_from = nn.ModuleList((nn.Linear(d, hidden), nn.Linear(d, hidden), nn.Embedding(env.n_actions, hidden)))
+        self.next_out = nn.Linear(hidden, 6)                             # x: -1, 0, +1; y: -1, 0, +1
+        self.returns = nn.Sequential(nn.Linear(d, hidden), nn.SiLU(), nn.Linear(hidden, env.n_actions * (env.horizon + 1)))
+
+    @property
+    def device(self) -> torch.device:
+        return self.embed.weight.device
+
+    # ---- training: whole windows -------------------------------------------------------------------------------------
+
+    def forward(self, tokens: Tokens) -> Float[Tensor, "batch n d_model"]:
+        """The Transformer's vector at every position."""
+        return self.transformer(self.embed(tokens))
+
+    def predict(self, windows: Windows) -> Predictions:
+        """Logits at every position of whole lives, for the action taken there; of the reward, given where it led."""
+        tokens, action, next_cell = windows.tokens, windows.action, windows.next_cell
+        h, stage = self(tokens), stages(tokens)
+        came_from = F.pad(tokens.cell[:, :-1], (1, 0), value=self.env.n_cells)
+        past = self.past_of(tokens, came_from, F.pad(stage[:, :-1], (1, 0)))
+        found = torch.cat((
+            self.by_cell(next_cell, past.cell, past.reward_value),
+            self.by_stage(next_cell * STAGES + stage, past.staged_cell, past.reward_value),
+        ), dim=-1)
+        moves = self.by_action(action, past.action, past.move_value, past.move_salience)
+        next_x, next_y = self.next_logits(h, tokens.cell, action, moves)
+        # What aimless actions will earn says little: the Transformer is not bent towards it, only read.
+        returns = self.returns(h.detach()).unflatten(-1, (self.env.n_actions, -1))
+        returns = returns.gather(2, action[..., None, None].expand(-1, -1, 1, returns.shape[-1]))[:, :, 0]
+        return Predictions(self.reward_logits(next_cell, found), next_x, next_y, returns)
+
+    # ---- the look-ups ------------------------------------------------------------------------------------------------
+
+    def past_of(self, tokens: Tokens, came_from: Tensor, before: Tensor) -> Past:
+        """The last transition of each token. came_from: the cell it began in; before: the rewards in its episode until
+        then (fields of the shape of the tokens')."""
+        size, cell = self.env.size, tokens.arrived
+        staged = torch.where(cell < self.env.n_cells, cell * STAGES + before, self.env.n_cells * STAGES)
+        x, y = came_from // size, came_from % size
+        steps = ((there - here).clamp(-1, 1) + 1 for here, there in ((x, cell // size), (y, cell % size)))
+        codes = [F.one_hot(i, n) for n, pair in ((size + 1, (x, y)), (3, steps)) for i in pair]
+        move = self.move_value(torch.cat(codes, dim=-1).to(self.by_cell.null_value))
+        salience = CHANGE_TELLS * (came_from != cell).to(move)
+        return Past(cell, staged, tokens.last_action, self.reward_value(self.embed(tokens)), move, salience)
+
+    def reward_logits(self, next_cell: Tensor, found: Float[Tensor, "*batch found"]) -> Float[Tensor, "*batch 2"]:
+        """What was found about a cell, judged."""
+        logits = self.judge(found)
+        return logits if self.place is None else logits + self.place(next_cell)
+
+    def next_logits(
+        self, h: Float[Tensor, "*batch d_model"], cell: Tensor, action: Tensor, found: Tensor
+    ) -> tuple[Float[Tensor, "*shape size"], Float[Tensor, "*shape size"]]:
+        """Of the next cell's x and of its y. What is predicted is the change of each, by -1, 0 or 1."""
+        from_h, from_found, from_action = self.next_from
+        hidden = F.silu(from_h(h) + from_found(found) + from_action(action))
+        changes = self.next_out(hidden).unflatten(-1, (2, 3)).unbind(-2)
+        step, size = torch.arange(3, device=cell.device), self.env.size
+        logits = []
+        for at, change in zip((cell // size, cell % size), changes, strict=True):
+            beyond = change.new_full((*change.shape[:-1], size + 2), -1e9)          # the room with its walls
+            index = (at[..., None] + step).expand_as(change)
+            logits.append(beyond.scatter(-1, index, change)[..., 1:-1])
+        return logits[0], logits[1]
+
+    # ---- acting: one real token at a time ----------------------------------------------------------------------------
+
+    def begin(self, batch: int, context_length: int | None = None, generator: torch.Generator | None = None) -> Memory:
+        """An empty memory for each of `batch` agents, of at most the transitions that the model was trained with."""
+        cache = new_cache(self.config, batch, context_length, self.device)
+        n, d = cache.capacity, self.config.d_model
+        numbers, values = torch.zeros(3, batch, n, dtype=torch.long), torch.zeros(2, batch, n, d)
+        past = Past(*numbers.to(self.device), *values.to(self.device), values[0, ..., 0].clone().to(self.device))
+        nowhere = torch.full((batch,), self.env.n_cells, device=self.device)
+        return Memory(cache, past, nowhere, torch.zeros_like(nowhere))
+
+    @torch.no_grad()
+    def observe(self, memory: Memory, tokens: Tokens) -> Float[Tensor, "batch n_actions"]:
+        """Append one real token of each agent; it has no policy, all actions are alike to it."""
+        slot = memory.cache.n_seen % memory.cache.capacity
+        memory.h = self.transformer.append(self.embed(tokens), memory.cache)
+        for kept, new in zip(memory.past, self.past_of(tokens, memory.cell, memory.stage), strict=True):
+            kept[:, slot] = new
+        memory.stage = torch.where(tokens.first == 1, 0, (memory.stage + tokens.last_reward).clamp(max=STAGES - 1))
+        memory.cell = tokens.cell
+        return memory.h.new_zeros(len(memory.h), self.env.n_actions)
+
+    # ---- planning: the WorldModel protocol of dicp.planning ----------------------------------------------------------
+
+    def root(self, memory: Memory) -> Imagination:
+        """One beam a row: nothing imagined yet."""
+        n, past, h = memory.cache.n_held, memory.past, memory.h[:, None]
+        held = Past(*(x[:, :n] for x in past))
+        look_ups = (
+            self.by_cell.tabulate(held.cell, held.reward_value), self.by_stage.tabulate(held.staged_cell, held.reward_value),
+            self.by_action.tabulate(held.action, held.move_value, held.move_salience),
+        )
+        nothing = h.new_zeros(0, len(h), 2 * self.config.n_layers * self.config.d_model)
+        empty = Past(*(x.new_zeros(0, len(h), 1, *x.shape[2:]) for x in past))
+        return Imagination(memory, look_ups, h, memory.cell[:, None], memory.stage[:, None], nothing, empty)
+
+    def propose(self, state: Imagination) -> Float[Tensor, "batch beam n_actions"]:
+        """All actions alike."""
+        return state.h.new_zeros(*state.cell.shape, self.env.n_actions)
+
+    def imagine(self, state: Imagination, return_to_go: bool = False) -> Imagined:
+        """What each action would lead to."""
+        (by_cell, by_stage, by_action), past = state.look_ups, state.past
+        action = torch.arange(self.env.n_actions, device=self.device).expand(*state.cell.shape, -1)
+        moves = by_action(action, past.action, past.move_value, past.move_salience)   # batch beam action d_model
+        xy = [logits.softmax(-1) for logits in self.next_logits(state.h[:, :, None], state.cell[..., None], action, moves)]
+        (p_x, x), (p_y, y) = (p.max(-1) for p in xy)
+        next_cell = x * self.env.size + y
+        staged = next_cell * STAGES + state.stage[..., None]
+        found = torch.cat((
+            by_cell(next_cell, past.cell, past.reward_value), by_stage(staged, past.staged_cell, past.reward_value)
+        ), dim=-1)
+        reward, returns = self.reward_logits(next_cell, found), None
+        if return_to_go:
+            returns = self.returns(state.h).unflatten(-1, (self.env.n_actions, -1)).softmax(-1)
+            returns = returns @ torch.arange(returns.shape[-1], device=self.device, dtype=returns.dtype)
+        entropy = -sum((p * p.clamp(min=1e-9).log()).sum(-1) for p in xy)
+        return Imagined((reward[..., 1] - reward[..., 0]).sigmoid(), next_cell, returns, p_x * p_y, entropy)
+
+    def advance(self, state: Imagination, action: Tensor, reward: Tensor, next_cell: Tensor) -> Imagination:
+        """Append one imagined transition to each beam (all arguments [batch beam])."""
+        tokens = Tokens(next_cell, action, reward, next_cell, torch.zeros_like(action))
+        imagined = torch.cat((state.imagined, state.imagined.new_empty(1, *state.imagined.shape[1:])))
+        h = self.transformer.branch(self.embed(tokens), state.memory.cache, imagined)
+        new = self.past_of(tokens, state.cell, state.stage)
+        past = Past(*(torch.cat((old, x[None])) for old, x in zip(state.past, new, strict=True)))
+        stage = (state.stage + reward).clamp(max=STAGES - 1)
+        return state._replace(h=h, cell=next_cell, stage=stage, imagined=imagined, past=past)
+
+    def fork(self, state: Imagination, beam: Int[Tensor, "batch new_beam"]) -> Imagination:
+        """Keep the given beams of each row; copies only what was imagined."""
+        flat = (beam + state.h.shape[1] * torch.arange(len(beam), device=beam.device)[:, None]).flatten()
+        h, cell, stage = (x.flatten(0, 1)[flat].unflatten(0, beam.shape) for x in (state.h, state.cell, state.stage))
+        past = Past(*(x.flatten(1, 2).index_select(1, flat).unflatten(1, beam.shape) for x in state.past))
+        return Imagination(state.memory, state.look_ups, h, cell, stage, state.imagined.index_select(1, flat), past)
+
+
+def stages(tokens: Tokens) -> Int[Tensor, "batch n"]:
+    """Rewards in this episode before each step, counted up to `STAGES` - 1; a statistic of the history."""
+    total = tokens.last_reward.cumsum(1)
+    before = torch.where(tokens.first == 1, total, 0).cummax(1).values        # all rewards before the episode began
+    return (total - before).clamp(max=STAGES - 1)
