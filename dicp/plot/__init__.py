@@ -4,19 +4,22 @@ Every function takes `ax=None` and returns the Axes it drew on. Call `style()` o
 """
 
 from dicp.plot.beliefs import MODELS, belief_curves, belief_panels, look_up
+from dicp.plot.comparison import comparison
 from dicp.plot.curves import bars, calibration, returns
 from dicp.plot.distillation import arrows, by_goal, training, trend
 from dicp.plot.evidence import by_context, learned_to_remember, who_chose
 from dicp.plot.futures import bar_panels, by_width, futures, plans
 from dicp.plot.grid import animate, grid_heatmap, trajectories
 from dicp.plot.histories import PLUM, claim, lines, mark_guess, paths, stream_returns, task_split, transitions
+from dicp.plot.lessons import lessons
 from dicp.plot.look import COLOURS, axes, look_of, style
 from dicp.plot.tokens import influence, tokens, windows
 
 __all__ = [
     "MODELS", "belief_curves", "belief_panels", "by_context", "learned_to_remember", "look_up", "who_chose",
     "bar_panels", "by_width", "futures", "plans",
-    "COLOURS", "animate", "axes", "bars", "calibration", "grid_heatmap", "look_of", "returns", "style", "trajectories",
+    "COLOURS", "animate", "axes", "bars", "calibration", "comparison", "grid_heatmap", "look_of",
+    "returns", "style", "trajectories",
     "arrows", "by_goal", "influence", "tokens", "training", "trend", "windows",
-    "PLUM", "claim", "lines", "mark_guess", "paths", "stream_returns", "task_split", "transitions",
+    "PLUM", "claim", "lessons", "lines", "mark_guess", "paths", "stream_returns", "task_split", "transitions",
 ]

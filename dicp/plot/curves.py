@@ -46,20 +46,20 @@ def _plain(value) -> str:
 def returns(
     table: pd.DataFrame, *, title: str, value: str = "episode_return", paper: Sequence[str] = (),
     recorded: pd.DataFrame | None = None, optimum: float | bool = True, guess: float | None = None,
-    ax: Axes | None = None,
+    labels: bool = True, ax: Axes | None = None,
 ) -> Axes:
     """Learning curves against environment steps in context, with 95% bootstrap bands.
 
     value: episode_return | normalised | success | solved_so_far. paper: methods of the paper ("AD", "DICP-AD") drawn
     faint behind; recorded: a full run, drawn the same way. optimum: a line at the highest possible mean (True: from
-    the table). guess: the reader's guess, in env steps.
+    the table). guess: the reader's guess, in env steps. labels: name the curves and say what stands behind them.
     """
     one_of("value", value, VALUES)
     if (envs := table["env"].unique()).size > 1:
         raise ValueError(f"the table mixes env {', '.join(map(repr, envs))}; draw one figure for each.")
-    ax, labels = axes(ax, title), []
+    ax, ends = axes(ax, title), []
     for name in paper:
-        labels.append(_paper(ax, envs[0], name, value))
+        ends.append(_paper(ax, envs[0], name, value))
     for look, rows in looks(recorded) if recorded is not None else ():
         mean = results.curve(rows, value)
         ax.plot(mean["env_steps"], mean["mean"], color=tint(look.colour, 0.6), lw=1.6, zorder=1)
@@ -68,13 +68,15 @@ def returns(
         ax.plot(mean["env_steps"], mean["mean"], color=look.colour, ls=look.dashes, lw=look.width, zorder=3)
         if rows["method"].iloc[0] not in THIN:
             ax.fill_between(mean["env_steps"], mean["low"], mean["high"], color=look.colour, alpha=0.15, lw=0, zorder=2)
-        labels.append((mean["mean"].iloc[-1], look.label, look.colour))
+        ends.append((mean["mean"].iloc[-1], look.label, look.colour))
     _frame(ax, table, value)
     if optimum is not False:
-        labels.append(_optimum(ax, table, value, optimum))
+        ends.append(_optimum(ax, table, value, optimum))
     if guess is not None:
         _guess(ax, guess)
-    label_ends(ax, labels)
+    if not labels:
+        return ax
+    label_ends(ax, ends)
     caption(ax, f"{sizes(table)}; bands: 95% bootstrap{'' if recorded is None else '; faint: recorded full run'}")
     return ax
 

@@ -51,35 +51,46 @@ def lines(
 
 
 def mark_guess(ax: Axes, guess: float | None = None, level: float | None = None) -> None:
-    """The reader's guess as a dotted line: upright at x = guess, or flat at y = level."""
+    """The reader's guess as a dotted line: upright at x = guess, or flat at y = level. A far one widens the axes."""
     text = {"textcoords": "offset points", "xytext": (5, 5), "fontsize": 11.5, "zorder": 6,
             "bbox": {"fc": "white", "ec": "none", "pad": 1.5, "alpha": 0.85}}
     if guess is not None:
+        ax.set_xlim(min(ax.get_xlim()[0], guess), max(ax.get_xlim()[1], 1.02 * guess))
         ax.axvline(guess, color=BLACK, ls=":", lw=1.8, zorder=5)
-        ax.annotate("your guess", (guess, 0.01), xycoords=("data", "axes fraction"), **text)
+        late = {"ha": "right", "xytext": (-5, 5)} if guess > 0.85 * ax.get_xlim()[1] else {}
+        ax.annotate("your guess", (guess, 0.01), xycoords=("data", "axes fraction"), **text | late)
     if level is not None:
+        ax.set_ylim(min(ax.get_ylim()[0], level), max(ax.get_ylim()[1], 1.1 * level))
         ax.axhline(level, color=BLACK, ls=":", lw=1.8, zorder=5)
         ax.annotate("your guess", (0.98, level), xycoords=("axes fraction", "data"), ha="right", **text)
 
 
 def task_split(
-    max_return, held_out: Collection[tuple[int, int]], *, title: str, shown: Collection[tuple[int, int]] = (),
-    note: str = "", ax: Axes | None = None,
+    numbers, held_out: Collection[tuple[int, int]], *, title: str, shown: Collection[tuple[int, int]] = (),
+    note: str = "", xlabel: str = "x", ylabel: str = "y", ax: Axes | None = None,
 ) -> Axes:
-    """The goals of Darkroom in the room: each with the highest possible return, held-out ones filled, `shown` framed.
+    """All tasks of a world as a map: held-out ones filled, `shown` framed. In Darkroom the map is the room.
 
-    max_return: [size, size], indexed [x, y].
+    numbers: [x, y], what to write on each task's field (the highest possible return, say); large maps have no room for it.
     """
-    values, ax = np.asarray(max_return), axes(ax, title, (ROOM[0] + 0.4, ROOM[1] + 0.4))
-    size = len(values)
-    _room(ax, size)
+    values, ax = np.asarray(numbers), axes(ax, title, (ROOM[0] + 0.4, ROOM[1] + 0.4))
+    large = values.size > 200
+    _room(ax, max(values.shape), lines=not large)
     for (x, y), value in np.ndenumerate(values):
         held = (x, y) in held_out
-        ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, color=GREY if held else tint(GREY, 0.9), lw=0, zorder=0))
-        ax.text(x, y, f"{value:g}", ha="center", va="center", color="white" if held else GREY, fontsize=12,
-                fontweight="bold" if held else "normal")
+        if held or not large:
+            ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, color=GREY if held else tint(GREY, 0.9), lw=0, zorder=0))
+        if not large:
+            weight, fontsize = "bold" if held else "normal", 12 if values.size <= 81 else 10
+            ax.text(x, y, f"{value:g}", ha="center", va="center", color="white" if held else GREY, fontsize=fontsize,
+                    fontweight=weight)
+    side = 4 if large else 0.92
     for x, y in shown:
-        ax.add_patch(Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, fill=False, ec=COLOURS["ad"], lw=2.5, zorder=4))
+        frame = {"fill": False, "ec": COLOURS["ad"], "lw": 2.5, "zorder": 4, "clip_on": not large}
+        ax.add_patch(Rectangle((x - side / 2, y - side / 2), side, side, **frame))
+    ax.set(xlabel=xlabel, ylabel=ylabel, ylim=(-0.5, values.shape[1] - 0.5))
+    if values.shape[0] != values.shape[1]:                   # not a room: places mean nothing
+        ax.set(xticks=[], yticks=[])
     caption(ax, note)
     return ax
 
@@ -93,19 +104,22 @@ def stream_returns(returns, *, title: str, guess: float | None = None, note: str
     bar = ax.figure.colorbar(image, ax=ax, aspect=20, label="return of the episode", ticks=MaxNLocator(5, integer=True))
     bar.outline.set_visible(False)
     ax.set(xlabel="episode (one update of the policy after each)", ylabel="stream", yticks=[1, n_streams // 2, n_streams])
+    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     mark_guess(ax, guess)
     caption(ax, note)
     return ax
 
 
-def paths(cells, *, title: str, goal: int, start: int = 40, size: int = 9, ax: Axes | None = None) -> Axes:
+def paths(
+    cells, *, title: str, goal: int, start: int = 40, key: int | None = None, size: int = 9, ax: Axes | None = None
+) -> Axes:
     """The paths of several streams in one episode, each shifted a little. `cells`: [stream, step]."""
     ax, cells = axes(ax, title, ROOM), np.asarray(cells)
     _room(ax, size)
     ways = [xy(way, size) + shift for way, shift in zip(cells, np.linspace(-0.28, 0.28, len(cells)), strict=True)]
     for way, share in zip(ways, np.linspace(0, 0.6, len(cells)), strict=True):
         ax.plot(*way.T, "o-", lw=1.8, ms=5, markevery=[len(way) - 1], color=tint(COLOURS["ad"], share), zorder=3)
-    _marks(ax, size, goal=goal, start=start)
+    _marks(ax, size, goal=goal, start=start, key=key)
     return ax
 
 

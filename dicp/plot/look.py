@@ -8,6 +8,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 
+from dicp.config import IMITATORS
 from dicp.results import CONTROLS
 
 SIZE = (7, 3.5)      # inches
@@ -66,10 +67,12 @@ def axes(ax: Axes | None, title: str, size: tuple[float, float] = SIZE) -> Axes:
 
 def look_of(method: str, planner: str = "none") -> Look:
     """The look of a method: by its planner where it plans, else by its name (DICP without a planner acts as AD)."""
-    if method in CONTROLS or planner == "none" and method in LOOKS:
+    if method in CONTROLS:
         return LOOKS[method]
     if planner != "none":
         return LOOKS[planner]
+    if method in IMITATORS:
+        return LOOKS["ad"]._replace(label=method.upper())
     return LOOKS["ad"]._replace(label=f"{method.upper().replace('_', '-')}, no planner", dashes=(0, (5, 1)))
 
 
