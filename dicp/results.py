@@ -98,10 +98,14 @@ def from_source(log: SourceLog, config: Config, tasks: Sequence, **settings) -> 
 
 def recorded(env: str) -> pd.DataFrame:
     """The full runs that `python -m dicp.reproduce` recorded in figures/data, compact."""
-    path = RECORDED / f"{env}.csv"
+    path = recorded_path(env)
     if not path.exists():
-        raise ValueError(f"There are no recorded results of {env!r} at {path}; run python -m dicp.reproduce.")
+        raise ValueError(f"There are no recorded results of {env!r} at {path}; run python -m dicp.reproduce --env {env}.")
     return load(path)
+
+
+def recorded_path(env: str) -> Path:
+    return RECORDED / f"{env}.csv.gz"
 
 
 def settings_of(table: pd.DataFrame) -> list[str]:

@@ -48,11 +48,12 @@ from dicp.beliefs import believed_rewards, first_arrivals, last_episodes, log_of
 from dicp.config import Config, EnvConfig, PlanConfig
 from dicp.envs import GridRules, all_tasks, cell_to_xy, split_tasks
 from dicp.envs.gym import ACTIONS
-from dicp.oracles import BayesExplorer, RandomPolicy
+from dicp.models import interventional
+from dicp.oracles import RandomPolicy, exact_belief
 from dicp.planning import beam_search
 from dicp.rollout import rollout
 from dicp.training import Trainer, world_model_loss
-from dicp.windows import Tokens, WindowSampler
+from dicp.windows import Tokens, Windows, WindowSampler
 
 p = parameters.check(globals(), env=("darkroom",), profile=("fast", "paper"), seed=range(100), retrain=bool,
                      my_claims=float | None, my_hit=float | None)
@@ -63,7 +64,7 @@ world, (train_goals, held_out) = EnvConfig(p.env), split_tasks(p.env, 0)
 configs = {kind: Config.preset(p.env, p.profile, kind, p.seed) for kind in ("observational", "interventional")}
 trained = {kind: load_or_train(config, p.retrain) for kind, config in configs.items()}
 models = {kind: made.model.requires_grad_(False) for kind, made in trained.items()}
-believers = models | {"exact belief": BayesExplorer(world)}
+believers = models | {"exact belief": exact_belief(world)}
 
 life = rollout(RandomPolicy(world), world, held_out, n_rollouts=64, n_episodes=10, seed=p.seed)
 nothing = life.reward.sum(-1).flatten() == 0                     # agents that stumbled about and found nothing
@@ -126,7 +127,7 @@ def surprise(w, t):                                      # - log g of one transi
 
 few = type(windows)(Tokens(*(field[:3] for field in windows.tokens)), *(field[:3] for field in windows[1:]))
 plain = [surprise(w, t) for w in range(3) for t in range(windows.action.shape[1])]
-library = sum(world_model_loss(model, h[:3], few).values())
+library = sum(world_model_loss(model.world_model_head(h[:3], few.action), few, world.size).values())
 assert isclose(sum(plain) / len(plain), float(library), rel_tol=1e-4)
 
 
@@ -323,34 +324,37 @@ assert excess["observational"] > 4 and excess["interventional"] < 2.5
 
 # %% [markdown]
 # ## How does it remember?
-# It predicts where the step leads, then *looks that cell up* among the cells arrived at: $q$ and $k$ are codes of cells (one
-# for $x$, one for $y$) times one shared matrix, $k_0$ a learned null key ("not there"), $v_i$ the token read on arrival, with
+# It predicts where the step leads, then *looks that cell up* among the cells arrived at: one attention whose scores $s_i$ are
+# 8 for the same cell, $-\infty$ for another and 0 for a null key ("not there"); $v_i$ is the token read on arrival, with
 # its reward:
 #
-# $$w = \text{softmax}(q \cdot k_0,\ q \cdot k_1, \dots, q \cdot k_n), \qquad
-# P(r) = \text{MLP}\big(\textstyle\sum_i w_i v_i\big)$$
+# $$w = \text{softmax}(0,\ s_1, \dots, s_n), \qquad P(r) = \text{MLP}\big(\textstyle\sum_i w_i v_i,\ \dots\big)$$
 #
-# Plain, for two cells, and against the library:
+# The dots: a second look-up, of the cell together with the rewards so far in the episode. Darkroom has no use for it; where
+# a door pays only with a key, it matters. Plain, for two cells, and against the library:
 
 # %%
-model = models["interventional"]
-head, n = model.reward_head, model.config.context_length
+model, n = models["interventional"], models["interventional"].config.context_length
 tokens = Tokens(*(field[:1, :n] for field in read))      # one wanderer, a full context
-arrived, token = tokens.arrived[0], model.embed_tokens(tokens)[0]
+memory, arrived = remember(model, tokens), tokens.arrived[0]
+past, n_rewards = memory.past, int(memory.stage)
 
-def plain_look_up(cell):                                 # -> (P(reward), weights: null key first)
-    q = head.code(torch.tensor(cell)) @ head.match
-    scores = [q @ head.null_key] + [q @ (head.code(c) @ head.match) for c in arrived]
-    weights = torch.stack(scores).softmax(0)
-    values = torch.stack([head.null_value] + [head.value(x) for x in token])
-    return float(head.judge(weights @ values).softmax(-1)[1]), weights
+def plain_look_up(recall, thing, things):                # -> (weights: null key first, what is found)
+    weights = torch.tensor([0.0, *(8.0 if other == thing else -torch.inf for other in things.tolist())]).softmax(0)
+    return weights, weights @ torch.stack([recall.null_value, *past.reward_value[0]])
+
+def plain_belief(cell):                                  # -> (P(reward), weights of the first look-up)
+    weights, found = plain_look_up(model.by_cell, cell, past.cell[0])
+    _, with_rewards = plain_look_up(model.by_stage, cell * interventional.STAGES + n_rewards, past.staged_cell[0])
+    return float(model.judge(torch.cat((found, with_rewards))).softmax(-1)[1]), weights
 
 often = int(arrived[arrived < world.n_cells].bincount().argmax())
 never = next(cell for cell in range(world.n_cells) if cell not in arrived)
-(p_often, w_often), (p_never, w_never) = plain_look_up(often), plain_look_up(never)
+(p_often, w_often), (p_never, w_never) = plain_belief(often), plain_belief(never)
 for cell, plain in ((often, p_often), (never, p_never)):
     asked = torch.full_like(tokens.cell, cell)           # at every position; the last is ours
-    assert isclose(plain, model.reward_logits(tokens, asked)[0, -1].softmax(-1)[1], rel_tol=1e-3, abs_tol=1e-6)
+    library = p_reward(model, Windows(tokens, asked * 0, asked * 0, asked, *(asked,) * 3))[0, -1]
+    assert isclose(plain, library, rel_tol=1e-3, abs_tol=1e-6)
 plot.look_up({f"a cell it has been at: P(reward) = {p_often:.3f}": w_often,
               f"a cell it has never seen: P(reward) = {p_never:.3f}": w_never}, world.horizon,
              title="Where the reward head looks before it answers")
@@ -359,12 +363,12 @@ assert w_often[0] < 0.1 and w_never[0] > 0.9
 # %% [markdown]
 # ## Can you train it yourself?
 # A hundred and fifty updates are enough to see it. Here dice make the first episodes (the shipped weights come from
-# PPO's own). In each window, the head sees the $x$ and $y$ symbols permuted at random: so it cannot learn *which* cells
-# never paid, only that a visited one pays again or never. "Any cell may pay" is thereby built in: a prior that we chose.
+# PPO's own). The head judges what was found in a cell, not the cell: so it cannot learn *which* cells never paid, only that
+# a visited one pays again or never. "Any cell may pay" is thereby built in: a prior that we chose.
 
 # %%
 fast = Config.preset(p.env, "fast", "interventional", p.seed)
-short = replace(fast.train, updates=150, warmup=20, learning_rate=1e-2, prior_batch_size=16)
+short = replace(fast.train, updates=150, warmup=20, learning_rate=1e-2, batch_size=16)
 first_episodes = log_of(rollout(RandomPolicy(world), world, train_goals, 100, n_episodes=1, seed=p.seed + 3))
 trainer = Trainer(replace(fast, train=short), first_episodes)
 for _ in range(short.updates):
@@ -402,8 +406,8 @@ for n in when:
 late = windows.return_to_go[:, -world.horizon] > world.horizon / 2           # its last episode is an expert's
 expert = {"observed": windows.return_to_go[late, -world.horizon :].float().mean(0)}
 for kind, model in models.items():
-    said = model.world_model_head(model(windows.tokens)[late, -world.horizon :], windows.action[late, -world.horizon :])
-    expert[kind] = (said.return_to_go.softmax(-1) @ torch.arange(world.horizon + 1.0)).mean(0)
+    said = model.predict(windows).return_to_go[late, -world.horizon :].softmax(-1)
+    expert[kind] = (said @ torch.arange(world.horizon + 1.0)).mean(0)
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8))
 plot.belief_curves({"interventional": only_first, "exact belief": [0.0] * len(when)}, when, ax=left, xlabel="episodes lived",
                    title="What leaves the context is new again", ylabel="P(reward) where it has\nbeen in episode 1 only")

@@ -1,4 +1,4 @@
-"""Write the README's results table from the recorded runs: python tools/results_table.py [env]."""
+"""Write the README's results tables from the recorded runs: python tools/results_table.py [env ...]."""
 
 import re
 import sys
@@ -7,41 +7,61 @@ from pathlib import Path
 import pandas as pd
 
 from dicp import results
+from dicp.config import ENVS, IMITATORS
 from dicp.paper import paper_curve
 
+METHODS = {imitates: imitates.upper() for imitates in IMITATORS}
 ROWS = {
-    "random": "random policy", "source": "source PPO (learns by gradient; 100 streams share its updates)",
-    "ad": "AD", "dicp_ad": "DICP-AD, policy only", "dicp_ad_paper": "DICP-AD, the paper's planner",
-    "dicp_ad_gated": "DICP-AD, `gated`", "dicp_ad_bayes": "DICP, interventional, `bayes`",
-    "exact_belief": "exact belief over the goal: the ceiling",
+    "random": "random policy", "source": "source PPO (learns by gradient; its 100 streams share their updates)",
+    **{run: label for imitates, name in METHODS.items() for run, label in {
+        imitates: name, f"dicp_{imitates}": f"DICP-{name}, policy only",
+        f"dicp_{imitates}_paper": f"DICP-{name}, the paper's planner", f"dicp_{imitates}_gated": f"DICP-{name}, `gated`",
+    }.items()},
+    "bayes": "DICP, interventional, `bayes`", "exact_belief": "exact belief over what is hidden: the ceiling",
 }
-METRICS = {"last_10_episodes": "episodes 41 to 50", "all_episodes": "all 50 episodes", "found_by_5": "goal found by episode 5"}
+METRICS = {"last_10_episodes": "episodes 41 to 50", "all_episodes": "all 50 episodes", "found_by_5": "solved by episode 5"}
 README = Path(__file__).parent.parent / "README.md"
 
 
 def table(env: str) -> str:
     recorded, cost = results.recorded(env), pd.read_csv(results.RECORDED / f"{env}_cost.csv")
-    header = ["", *METRICS.values(), "seeds", "CPU-s: train, act"]
+    header = ["", *METRICS.values(), "paper: episode 50, all 50", "splits", "CPU-s: train, act"]
     lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
-    for name in ("AD", "DICP-AD"):
-        curve = paper_curve(env, name)["normalised"]
-        lines.append(f"| paper, {name} | {curve[-10:].mean():.2f} | {curve.mean():.2f} | | | |")
     for run, label in ROWS.items():
         rows = recorded[recorded["run"] == run]
+        if rows.empty:
+            continue
         numbers = results.summary(rows).set_index("metric")
         cells = [f"{v.value:.3f} [{v.low:.2f}, {v.high:.2f}]" for v in (numbers.loc[m] for m in METRICS)]
         spent = cost[cost["run"] == run].mean(numeric_only=True)
         spent = f"{spent.train_cpu_s:.0f}, {spent.evaluate_cpu_s:.0f}" if run not in ("random", "source") else ""
-        lines.append(f"| {label} | " + " | ".join(cells) + f" | {rows['train_seed'].nunique()} | {spent} |")
-    n = int(recorded.loc[recorded["run"] == "ad", "n_rollouts"].max())
-    lines += ["", f"Return as a share of the highest possible: 8 held-out goals of split 0 x {n} lives of 50 episodes "
-              "(source: its 100 streams) a training seed, with 95% bootstrap intervals over goals and seeds; one thread. "
-              "The paper: five splits, one life a goal. Command: `python -m dicp.reproduce`."]
-    return "\n".join(lines)
+        cells += [published(env, run), str(rows["split"].nunique()), spent]
+        lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    return "\n".join([*lines, "", footnote(recorded, env)])
+
+
+def published(env: str, run: str) -> str:
+    """The paper's numbers for its methods: imitation, and DICP with its own planner."""
+    name = run.removesuffix("_paper")
+    if name.removeprefix("dicp_") not in IMITATORS or (name.startswith("dicp") and run == name):
+        return ""
+    curve = paper_curve(env, name)["normalised"]
+    return f"{curve.iloc[-1]:.2f}, {curve.mean():.2f}"
+
+
+def footnote(recorded: pd.DataFrame, env: str) -> str:
+    methods = recorded[~recorded["method"].isin(results.CONTROLS)]
+    tasks = methods[methods["split"] == methods["split"].min()].groupby("run")["task"].nunique()
+    n_tasks = str(tasks.max()) if tasks.min() == tasks.max() else f"{tasks.max()} ({tasks.min()} where it plans at every step)"
+    return (f"Return as a share of the highest possible: {n_tasks} held-out tasks a split x {int(methods['n_rollouts'].max())} "
+            "lives of 50 episodes, with 95% bootstrap intervals over splits (each with a source, a training seed and held-out "
+            "tasks of its own) and tasks; CPU seconds of one thread a split. The paper: five splits, one life a task. "
+            f"Command: `python -m dicp.reproduce --env {env}`.")
 
 
 if __name__ == "__main__":
-    env = sys.argv[1] if len(sys.argv) > 1 else "darkroom"
     text = README.read_text()
-    block = f"<!-- results {env} -->\n{table(env)}\n<!-- end -->"
-    README.write_text(re.sub(rf"<!-- results {env} -->.*?<!-- end -->", lambda _: block, text, flags=re.S))
+    for env in sys.argv[1:] or [env for env in ENVS if results.recorded_path(env).exists()]:
+        block = f"<!-- results {env} -->\n{table(env)}\n<!-- end -->"
+        text = re.sub(rf"<!-- results {env} -->.*?<!-- end -->", lambda _, block=block: block, text, flags=re.S)
+    README.write_text(text)
