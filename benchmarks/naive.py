@@ -66,7 +66,7 @@ class WholeWindows:
     def propose(self, state: Futures) -> Tensor:
         return self.model.policy_head(state.h).log_softmax(-1)
 
-    def imagine(self, state: Futures, return_to_go: bool = False) -> Imagined:
+    def imagine(self, state: Futures, return_to_go: bool = False, doubts: bool = False) -> Imagined:
         predicted = self.model.world_model_head(state.h)
         next_cell = predicted.next_x.argmax(-1) * self.model.env.size + predicted.next_y.argmax(-1)
         return Imagined(predicted.reward.softmax(-1)[..., 1], next_cell)

@@ -13,7 +13,7 @@ from dicp.envs import GridRules, GridState, all_tasks
 from dicp.models import Model
 from dicp.rollout import Learner, Life
 from dicp.source import SourceLog
-from dicp.windows import Tokens, Windows
+from dicp.windows import Tokens, Windows, episodes_as_windows
 
 
 def tokens_of(life: Life, env: EnvConfig) -> Tokens:
@@ -63,12 +63,9 @@ def believed_rewards(
 
 def windows_of(life: Life, env: EnvConfig) -> Windows:
     """Whole lives as windows, as if cut from learning histories: [agent step]."""
-    action, reward, next_cell = (x.flatten(0, 1).long() for x in life[1:4])
-    by_episode = reward.unflatten(1, (-1, env.horizon))
-    return_to_go, returns = by_episode.flip(-1).cumsum(-1).flip(-1), by_episode.sum(-1, keepdim=True)
-    desired = return_to_go + returns.amax(1, keepdim=True) - returns
-    tokens = Tokens(*(field[:, :-1] for field in tokens_of(life, env)))
-    return Windows(tokens, action, reward, next_cell, return_to_go.flatten(1), action, desired.flatten(1))
+    returns = life.episode_return.flatten(0, 1)
+    fields = (x.flatten(0, 1).long() for x in life[:4])
+    return episodes_as_windows(env, *fields, returns.amax(1, keepdim=True) - returns)
 
 
 def log_of(life: Life) -> SourceLog:

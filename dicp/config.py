@@ -120,7 +120,7 @@ class PlanConfig:
 
     planner: str = "paper"             # the setting's name, for tables and figures
     beam_width: int = 10               # futures kept after each imagined step (paper: K = 10)
-    depth: int = 8                     # env steps imagined, never past the end of the episode (paper: 8)
+    depth: int = 8                     # env steps imagined, never past the end of the episode (paper: 8, the other worlds 16)
     rank: str = "mode"                 # mode: most likely reward, 0 or 1 (paper) | mean: expected reward
     ties: str = "order"                # order: the policy's, parent by parent (paper) | logp: log-probability | random
     resolution: float = 0.0            # imagined rewards are rounded to multiples of it, so that nearly equal ones tie
@@ -129,7 +129,7 @@ class PlanConfig:
     weigh_paths: bool = False          # an imagined reward counts with the probability of the imagined way to it
     curiosity: float = 0.0             # reward a nat for uncertain next observations, while no reward is in the context
     deduplicate: bool = False          # keep one future for each (cell, rewards so far)
-    start_after: int = 80              # env steps before planning starts (paper: once the context is full)
+    start_after: int = 80              # env steps before planning starts (paper: 80, 200, when the context is full)
     needs_reward: bool = False         # plan only once a reward is in the context
     replan: bool = True                # plan anew at every env step (paper), or only when reality differs from the plan
 
@@ -146,14 +146,16 @@ class PlanConfig:
             raise ValueError(f"plan.discount is {self.discount!r}; allowed: a number in (0, 1].")
 
     @classmethod
-    def preset(cls, planner: str, **changes) -> "PlanConfig | None":
-        """The named planner's setting; "none" is no planner."""
+    def preset(cls, planner: str, env: str = "darkroom", **changes) -> "PlanConfig | None":
+        """The named planner's setting for a world; "none" is no planner. `bayes` is the same in every world."""
         one_of("planner", planner, PLANNERS)
+        one_of("env", env, ENVS)
         if planner == "none":
             return None
+        depth, full = (8, 80) if env == "darkroom" else (16, 200)
         settings = {
-            "paper": {},
-            "gated": dict(ties="logp", needs_reward=True, start_after=0, replan=False),
+            "paper": dict(depth=depth, start_after=full),
+            "gated": dict(depth=depth, ties="logp", needs_reward=True, start_after=0, replan=False),
             "bayes": dict(beam_width=81, depth=25, rank="mean", ties="random", resolution=1e-3, discount=0.97,
                           weigh_paths=True, curiosity=0.003, deduplicate=True, start_after=0, replan=False),
         }[planner]
@@ -258,7 +260,7 @@ class Config:
             model = replace(model, n_heads=4, dropout=0.1)
             train = replace(train, updates=50_000, batch_size=512, warmup=1, max_stride=1, min_final_return=0.0)
         elif world_model == "interventional":
-            model = replace(model, context_length=120 if small else 200, n_layers=2)
+            model = replace(model, n_layers=2)
             train = replace(train, updates=1000, batch_size=32, learning_rate=6e-3)
         # the 6,561 tasks of key-to-door make up for one seed
         return cls(world, source, model, train, split, source_seed=0 if env == "dark_key_to_door" else split)

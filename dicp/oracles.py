@@ -76,7 +76,7 @@ class Simulator:
     def _step(self, state: Simulated, action: Int[Tensor, "batch n"]) -> tuple[GridState, Tensor]:
         return self.rules.of_tasks(state.task).step(state.state, action)
 
-    def imagine(self, state: Simulated, return_to_go: bool = False) -> Imagined:
+    def imagine(self, state: Simulated, return_to_go: bool = False, doubts: bool = False) -> Imagined:
         n_beams, n_actions = state.state.cell.shape[1], self.env.n_actions
         each = Simulated(state.task, GridState(*(x.repeat_interleave(n_actions, 1) for x in state.state)))
         reached, reward = self._step(each, torch.arange(n_actions).repeat(len(state.task), n_beams))
@@ -132,7 +132,7 @@ class Explorer(ABC):
         """What is possible (fields [row ...]) once `action` from `belief.cell` has led to `arrived` and paid `reward`."""
 
     @abstractmethod
-    def imagine(self, state: Belief, return_to_go: bool = False) -> Imagined:
+    def imagine(self, state: Belief, return_to_go: bool = False, doubts: bool = False) -> Imagined:
         """What each action leads to."""
 
     def begin(self, batch: int, context_length: int | None = None, generator: torch.Generator | None = None) -> Belief:
@@ -180,7 +180,7 @@ class GoalExplorer(Explorer):
         possible[row, goal[row], arrived[row]] = reward[row] > 0
         return possible
 
-    def imagine(self, state: Belief, return_to_go: bool = False) -> Imagined:
+    def imagine(self, state: Belief, return_to_go: bool = False, doubts: bool = False) -> Imagined:
         next_cell = self.rules.next_cell[0, state.cell]                                    # batch beam action
         goal = self._goal(state.stage)
         index = goal.clamp(max=self.n_goals - 1)[..., None, None].expand(*goal.shape, 1, self.n_hypotheses)
@@ -207,7 +207,7 @@ class ActionExplorer(Explorer):
         """The permutations under which this action leads there from here."""
         return belief.possible & (self.next_cell[:, belief.cell, action] == arrived).T[:, None]
 
-    def imagine(self, state: Belief, return_to_go: bool = False) -> Imagined:
+    def imagine(self, state: Belief, return_to_go: bool = False, doubts: bool = False) -> Imagined:
         possible = state.possible[:, :, 0].float()
         chance = torch.einsum("bkh,ham->bkam", possible / possible.sum(-1, keepdim=True), self.does)
         there = self.by_move[state.cell]                                                   # batch beam move

@@ -20,17 +20,18 @@ class Imagined(NamedTuple):
     reward: Float[Tensor, "batch beam action"]         # expected reward = P(reward = 1)
     next_cell: Int[Tensor, "batch beam action"]        # the most likely next observation
     return_to_go: Float[Tensor, "batch beam action"] | None = None     # expected from here to the episode's end
-    probability: Float[Tensor, "batch beam action"] | None = None      # of that next observation; None: certain
-    entropy: Float[Tensor, "batch beam action"] | None = None          # of the next observation, in nats; None: zero
+    probability: Float[Tensor, "batch beam action"] | None = None      # of that next observation; None: no doubts
+    entropy: Float[Tensor, "batch beam action"] | None = None          # of the next observation, in nats; None: no doubts
 
 
 @runtime_checkable
 class WorldModel(Protocol):
-    """What a planner asks of a model. Beams of a row share the row's context."""
+    """What a planner asks of a model. Beams of a row share the row's context. `return_to_go` and `doubts` (probability and
+    entropy) of what is imagined are asked for only when the plan depends on them."""
 
     def propose(self, state: State) -> Float[Tensor, "batch beam action"]: ...
 
-    def imagine(self, state: State, return_to_go: bool = False) -> Imagined: ...
+    def imagine(self, state: State, return_to_go: bool = False, doubts: bool = False) -> Imagined: ...
 
     def advance(self, state: State, action: Tensor, reward: Tensor, next_cell: Tensor) -> State: ...
 
@@ -60,9 +61,10 @@ def beam_search(
     (batch, _, n_actions), depth = logp.shape, min(config.depth, steps_left)
     score, preference, state = logp.new_zeros(batch, 1), logp.new_zeros(batch, 1), root
     chance = logp.new_ones(batch, 1)                                                # that a future goes as imagined
+    doubts = config.weigh_paths or config.curiosity > 0
     paths = torch.zeros(3, batch, 1, 0, dtype=torch.long, device=logp.device)      # (action, cell, reward) of each step
     for step in range(depth):
-        imagined = model.imagine(state, config.return_to_go)
+        imagined = model.imagine(state, config.return_to_go, doubts)
         chances = chance[..., None].expand_as(imagined.reward)
         likely = (imagined.reward >= 0.5).long()
         gain = likely if config.rank == "mode" else imagined.reward

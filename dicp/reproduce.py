@@ -88,19 +88,19 @@ def config_of(run: Run, env: str, split: int) -> Config:
     return replace(config, model=model, train=train)
 
 
-def plan_of(run: Run) -> PlanConfig | None:
-    return PlanConfig.preset(run.planner, **dict(run.plan))
+def plan_of(run: Run, env: str) -> PlanConfig | None:
+    return PlanConfig.preset(run.planner, env, **dict(run.plan))
 
 
 def tasks_of(run: Run, env: str, split: int) -> list[Task]:
-    plan = plan_of(run)
+    plan = plan_of(run, env)
     most = MOST_TASKS_REPLANNED if plan is not None and plan.replan else MOST_TASKS
     return split_tasks(env, split)[1][: most[env]]
 
 
 def measure(run: Run, env: str, split: int) -> tuple[pd.DataFrame, dict]:
     """(compact result table, CPU seconds of training and of evaluating) of one run."""
-    config, plan, tasks = config_of(run, env, split), plan_of(run), tasks_of(run, env, split)
+    config, plan, tasks = config_of(run, env, split), plan_of(run, env), tasks_of(run, env, split)
     settings = {"run": run.name, "greedy": run.greedy, "privileged": run.privileged, **settings_of(config)}
     trained = load_or_train(config) if run.world_model else None
     started = time.process_time()
@@ -128,7 +128,7 @@ def settings_of(config: Config) -> dict:
 def part_name(run: Run, env: str, split: int) -> str:
     """The file of one run; its name changes with any setting, so a stale part is never taken for a done one. Settings that
     have their default do not count (as in `Config.key`): a new one leaves the names of what is done as they are."""
-    plan = plan_of(run)
+    plan = plan_of(run, env)
     planner = plan and {name: value for name, value in asdict(plan).items() if value != getattr(PlanConfig(), name)}
     acting = {name: value for name, value in run._asdict().items() if value != Run._field_defaults.get(name)}
     settings = [config_of(run, env, split).key, planner, acting, tasks_of(run, env, split), N_ROLLOUTS[env]]

@@ -111,7 +111,7 @@ class Trainer:
         }
 
     def load_state_dict(self, state: dict, where: str) -> None:
-        check_same(asdict(self.config), state["config"], where)
+        check_same(asdict(self.config), asdict(Config.from_dict(state["config"])), where)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["windows_rng"])

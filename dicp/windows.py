@@ -105,21 +105,32 @@ class WindowSampler:
         return (torch.rand(batch, generator=generator) * below).long()
 
     def _windows(self, episode: Int[Tensor, "batch episode"]) -> Windows:
-        cell, action, reward, next_cell = self.data[episode].long().flatten(1, 2).unbind(-1)       # batch n
-        by_episode = reward.unflatten(1, (-1, self.env.horizon))
-        return_to_go = by_episode.flip(-1).cumsum(-1).flip(-1)
-        desired, label = (return_to_go + self.missed[episode][..., None]).flatten(1), action
-        if self.optimal is not None:
-            stage = (by_episode.cumsum(-1) - by_episode).flatten(1).clamp(max=self.optimal.shape[1] - 1)
-            label = self.optimal[(episode // (self.n_streams * self.n_episodes))[:, :1], stage, cell].long()
+        fields = self.data[episode].long().flatten(1, 2).unbind(-1)                                # batch n
+        windows = episodes_as_windows(self.env, *fields, self.missed[episode])
+        if self.optimal is None:
+            return windows
+        by_episode = windows.reward.unflatten(1, (-1, self.env.horizon))
+        stage = (by_episode.cumsum(-1) - by_episode).flatten(1).clamp(max=self.optimal.shape[1] - 1)
+        task = (episode // (self.n_streams * self.n_episodes))[:, :1]
+        return windows._replace(label=self.optimal[task, stage, windows.tokens.cell].long())
 
-        def last(x: Tensor, at_birth: int) -> Tensor:
-            return torch.cat((torch.full_like(x[:, :1], at_birth), x[:, :-1]), dim=1)
 
-        first = torch.zeros_like(cell)
-        first[:, :: self.env.horizon] = 1
-        tokens = Tokens(cell, last(action, self.env.n_actions), last(reward, 0), last(next_cell, self.env.n_cells), first)
-        return Windows(tokens, action, reward, next_cell, return_to_go.flatten(1), label, desired)
+def episodes_as_windows(
+    env: EnvConfig, cell: Int[Tensor, "batch n"], action: Int[Tensor, "batch n"], reward: Int[Tensor, "batch n"],
+    next_cell: Int[Tensor, "batch n"], missed: Int[Tensor, "batch episode"],
+) -> Windows:
+    """Whole episodes, one after the other, as windows that imitate the actions taken. missed: what each episode's return
+    lacks of the stream's best."""
+
+    def last(x: Tensor, at_birth: int) -> Tensor:
+        return torch.cat((torch.full_like(x[:, :1], at_birth), x[:, :-1]), dim=1)
+
+    first = torch.zeros_like(cell)
+    first[:, :: env.horizon] = 1
+    tokens = Tokens(cell, last(action, env.n_actions), last(reward, 0), last(next_cell, env.n_cells), first)
+    return_to_go = reward.unflatten(1, (-1, env.horizon)).flip(-1).cumsum(-1).flip(-1)
+    desired = (return_to_go + missed[..., None]).flatten(1)
+    return Windows(tokens, action, reward, next_cell, return_to_go.flatten(1), action, desired)
 
 
 def optimal_actions(env: EnvConfig, tasks: Sequence[Task]) -> UInt8[Tensor, "task stage cell"]:

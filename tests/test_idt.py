@@ -269,14 +269,14 @@ def test_imagining_equals_what_would_be_seen(n):
         cell, action, reward = (torch.randint(b, (2, 3), generator=g) for b in (81, 5, 2))
         state = model.advance(model.fork(state, beam), action, reward, cell)
         lives = [[lives[r][beam[r, k]] + [(cell[r, k], action[r, k], reward[r, k])] for k in range(3)] for r in range(2)]
-    imagined, policy = model.imagine(state, return_to_go=True), model.propose(state)
+    imagined, policy = model.imagine(state, return_to_go=True, doubts=True), model.propose(state)
     assert len(lives[0][0]) == CHUNK - 1 - (n - 1) % CHUNK
     for k in range(3):
         context, _ = live(model, past, n)                                       # the same decisions: seeded
         for step in zip(*(lives[r][k] for r in range(2)), strict=True):
             cell, action, reward = (torch.stack(x) for x in zip(*step, strict=True))
             logits = model.observe(context, Tokens(cell, action, reward, cell, torch.zeros_like(cell)))
-        real = model.imagine(model.root(context), return_to_go=True)
+        real = model.imagine(model.root(context), return_to_go=True, doubts=True)
         assert torch.allclose(policy[:, k], logits.log_softmax(-1), atol=1e-4)
         for a, b in zip(imagined, real, strict=True):
             assert torch.allclose(a[:, k], b[:, 0], atol=1e-3)

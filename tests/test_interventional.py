@@ -70,7 +70,7 @@ def live(model: InterventionalModel, windows: Windows, until: int = N, memory: M
 
 @torch.no_grad()
 def imagine(model: InterventionalModel, memory: Memory) -> Imagined:
-    return model.imagine(model.root(memory), return_to_go=True)
+    return model.imagine(model.root(memory), return_to_go=True, doubts=True)
 
 
 def same(first: Imagined, second: Imagined, atol: float = 1e-4) -> bool:
@@ -271,7 +271,7 @@ def test_imagining_equals_what_would_be_seen(n, any_cell_may_pay):
             state = model.advance(model.fork(state, beam), action, reward, cell)
         lives = [[lives[r][beam[r, k]] + [(cell[r, k], action[r, k], reward[r, k])] for k in range(3)] for r in range(2)]
     with torch.no_grad():
-        imagined = model.imagine(state, return_to_go=True)
+        imagined = model.imagine(state, return_to_go=True, doubts=True)
     for k in range(3):
         memory = live(model, past, n)
         for step in zip(*(lives[r][k] for r in range(2)), strict=True):
@@ -295,13 +295,13 @@ def three_beams(model: InterventionalModel) -> Imagination:
 def test_a_fork_moves_whole_futures():
     model = model_of()
     state, beam = three_beams(model), torch.tensor([[2, 0, 0, 1], [1, 1, 2, 0]])
-    before, after = model.imagine(state, True), model.imagine(model.fork(state, beam), True)
+    before, after = model.imagine(state, True, True), model.imagine(model.fork(state, beam), True, True)
     assert len({x.item() for x in before.reward[0, :, 0]}) == 3                   # they differ
     row = torch.arange(2)[:, None]
     assert same(Imagined(*(x[row, beam] for x in before)), after, 1e-6)
     step = [x[row, beam] for x in (torch.tensor([[1, 2, 3]] * 2), torch.tensor([[1, 0, 1]] * 2), torch.tensor([[4, 4, 8]] * 2))]
-    later = model.imagine(model.advance(model.fork(state, beam), *step), True)
-    plain = model.imagine(model.advance(state, *(torch.tensor([x] * 2) for x in ([1, 2, 3], [1, 0, 1], [4, 4, 8]))), True)
+    later = model.imagine(model.advance(model.fork(state, beam), *step), True, True)
+    plain = model.imagine(model.advance(state, *(torch.tensor([x] * 2) for x in ([1, 2, 3], [1, 0, 1], [4, 4, 8]))), True, True)
     assert same(Imagined(*(x[row, beam] for x in plain)), later, 1e-5)
 
 
@@ -310,7 +310,7 @@ def test_imagining_leaves_the_memory_as_it_was():
     model, memory = model_of(), live(model_of(), random_windows(), 9)
     before, root = imagine(model, memory), model.root(memory)
     model.imagine(model.advance(root, *(torch.tensor([[x], [x]]) for x in (1, 1, 4))))
-    assert same(before, imagine(model, memory), 0) and same(before, model.imagine(root, True), 0)
+    assert same(before, imagine(model, memory), 0) and same(before, model.imagine(root, True, True), 0)
 
 
 @torch.no_grad()
@@ -365,6 +365,6 @@ def test_it_is_a_learner_and_a_world_model():
     assert isinstance(model, Learner) and isinstance(model, WorldModel) and model.can_plan
     state = three_beams(model)
     assert model.propose(state).shape == (2, 3, 5) and not model.propose(state).any()
-    assert model.imagine(state).return_to_go is None
+    assert list(model.imagine(state)[2:]) == [None] * 3
     with pytest.raises(ValueError, match=f"context_length is {N + 1}; allowed: 1 to {N}"):
         model.begin(1, N + 1)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import dicp.rollout
-from dicp.config import EnvConfig, ModelConfig, PlanConfig
+from dicp.config import Config, EnvConfig, ModelConfig, PlanConfig
 from dicp.envs import all_tasks
 from dicp.models.ad import InContextModel
 from dicp.oracles import Simulator
@@ -41,7 +41,7 @@ class Table:
     def propose(self, state):
         return self.logp[state]
 
-    def imagine(self, state, return_to_go=False):
+    def imagine(self, state, return_to_go=False, doubts=False):
         return Imagined(self.reward[state], self.next_cell[state], self.return_to_go[state] if return_to_go else None,
                         self.probability[state], self.entropy[state])
 
@@ -181,7 +181,7 @@ def test_rewards_that_differ_by_less_than_the_resolution_tie():
 
 def test_a_model_without_doubts_weighs_nothing():
     class Sure(Table):
-        def imagine(self, state, return_to_go=False):
+        def imagine(self, state, return_to_go=False, doubts=False):
             return Imagined(*super().imagine(state, return_to_go)[:3])
 
     model = Table.random(0)
@@ -207,6 +207,17 @@ def test_an_unknown_planner_is_refused():
     with pytest.raises(ValueError, match="planner is 'bays'.*Did you mean 'bayes'"):
         PlanConfig.preset("bays")
     assert PlanConfig.preset("none") is None
+    with pytest.raises(ValueError, match="env is 'metaword'; allowed"):
+        PlanConfig.preset("paper", "metaword")
+
+
+def test_the_papers_planner_in_each_world():
+    """Depth and context, beam width 10 everywhere; our own planner is one for all worlds."""
+    for env, depth, context in (("darkroom", 8, 80), ("darkroom_permuted", 16, 200), ("dark_key_to_door", 16, 200)):
+        paper = PlanConfig.preset("paper", env)
+        assert (paper.depth, paper.start_after, paper.beam_width) == (depth, context, 10)
+        assert paper.start_after == Config.preset(env).model.context_length
+        assert PlanConfig.preset("bayes", env) == PlanConfig.preset("bayes")
 
 
 # ---- against plain versions ----------------------------------------------------------------------------------------------

@@ -288,6 +288,23 @@ def test_a_state_of_another_config_is_refused(log, tmp_path):
         fit(tiny("none", seed=1), log, tmp_path)
 
 
+def test_a_state_from_before_a_field_was_added_goes_on(log, tmp_path, monkeypatch):
+    """What it does not name had the default."""
+    whole = fit(tiny(), log)
+    kill_after(5, monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        fit(tiny(), log, tmp_path, save_every=2)
+    monkeypatch.undo()
+    state = load_state(tmp_path / "state.pt")
+    del state["config"]["train"]["dense"], state["config"]["source"]["keep_streams"]
+    save_state(state, tmp_path / "state.pt")
+    assert equal(weights(fit(tiny(), log, tmp_path).model), weights(whole.model))
+    del state["config"]["model"]["chunk"]
+    save_state(state, tmp_path / "state.pt")
+    with refused("model.chunk is 10 there, 5 here"):
+        fit(tiny(), log, tmp_path)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
 def test_a_damaged_state_is_refused(log, tmp_path, share):
     fit(tiny(), log, tmp_path)

@@ -98,16 +98,19 @@ class InContextModel(nn.Module):
         """Log-probabilities of the policy head at the (imagined) present."""
         return self.policy_head(state.h).log_softmax(-1)
 
-    def imagine(self, state: BeamState, return_to_go: bool = False) -> Imagined:
+    def imagine(self, state: BeamState, return_to_go: bool = False, doubts: bool = False) -> Imagined:
         """What each action would lead to."""
-        return imagined_of(self.world_model_head(state.h), return_to_go)
+        return imagined_of(self.world_model_head(state.h), return_to_go, doubts)
 
     def advance(self, state: BeamState, action: Tensor, reward: Tensor, next_cell: Tensor) -> BeamState:
         """Append one imagined transition to each beam (all arguments [batch beam])."""
-        tokens = Tokens(next_cell, action, reward, next_cell, torch.zeros_like(action))
+        x = self.embed(Tokens(next_cell, action, reward, next_cell, torch.zeros_like(action)))
+        return self.branch(state, x)
+
+    def branch(self, state: BeamState, x: Float[Tensor, "batch beam d_model"]) -> BeamState:
+        """Append one embedded token to each beam."""
         imagined = torch.cat((state.imagined, state.imagined.new_empty(1, *state.imagined.shape[1:])))
-        h = self.transformer.branch(self.embed(tokens), state.context.cache, imagined)
-        return state._replace(h=h, imagined=imagined)
+        return state._replace(h=self.transformer.branch(x, state.context.cache, imagined), imagined=imagined)
 
     def fork(self, state: BeamState, beam: Int[Tensor, "batch new_beam"]) -> BeamState:
         """Keep the given beams of each row; copies only what was imagined."""

@@ -58,14 +58,21 @@ class WorldModelHead(nn.Module):
         return Predictions(*self.out(F.silu(hidden)).split(self.sizes, dim=-1))
 
 
-def imagined_of(p: Predictions, return_to_go: bool = False) -> Imagined:
+def imagined_of(p: Predictions, return_to_go: bool = False, doubts: bool = False) -> Imagined:
     """Logits for each action as a planner reads them."""
-    x, y = p.next_x.softmax(-1), p.next_y.softmax(-1)
-    (p_x, x_mode), (p_y, y_mode) = x.max(-1), y.max(-1)
-    returns = None
+    reward, size = (p.reward[..., 1] - p.reward[..., 0]).sigmoid(), p.next_x.shape[-1]
+    next_cell, returns, probability, entropy = p.next_x.argmax(-1) * size + p.next_y.argmax(-1), None, None, None
     if return_to_go:
-        possible = torch.arange(p.return_to_go.shape[-1], device=x.device, dtype=x.dtype)
+        possible = torch.arange(p.return_to_go.shape[-1], device=reward.device, dtype=reward.dtype)
         returns = p.return_to_go.softmax(-1) @ possible
-    entropy = -sum((q * q.clamp(min=1e-9).log()).sum(-1) for q in (x, y))
-    reward = (p.reward[..., 1] - p.reward[..., 0]).sigmoid()
-    return Imagined(reward, x_mode * x.shape[-1] + y_mode, returns, p_x * p_y, entropy)
+    if doubts:
+        probability, entropy = doubts_of(p.next_x, p.next_y)
+    return Imagined(reward, next_cell, returns, probability, entropy)
+
+
+def doubts_of(
+    next_x: Float[Tensor, "*batch size"], next_y: Float[Tensor, "*batch size"]
+) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch"]]:
+    """(probability of the most likely cell, entropy over all cells in nats), from the logits of its x and y."""
+    x, y = next_x.softmax(-1), next_y.softmax(-1)
+    return x.amax(-1) * y.amax(-1), -sum((q * q.clamp(min=1e-9).log()).sum(-1) for q in (x, y))

@@ -196,7 +196,5 @@ class HierarchicalModel(InContextModel):
         if len(state.imagined) + 1 >= state.context.imaginable:
             most = state.context.imaginable
             raise ValueError(f"a plan is over {most} env steps long; allowed: 1 to {most}, to the chunk's end.")
-        tokens = Tokens(next_cell, action, reward, next_cell, torch.zeros_like(action))
-        imagined = torch.cat((state.imagined, state.imagined.new_empty(1, *state.imagined.shape[1:])))
-        x = self.embed(tokens) + state.context.decision[:, None]
-        return state._replace(h=self.transformer.branch(x, state.context.cache, imagined), imagined=imagined)
+        x = self.embed(Tokens(next_cell, action, reward, next_cell, torch.zeros_like(action)))
+        return self.branch(state, x + state.context.decision[:, None])

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dicp.config import EnvConfig, ModelConfig
-from dicp.models.heads import Predictions, TokenEmbedding
+from dicp.models.heads import Predictions, TokenEmbedding, doubts_of
 from dicp.models.recall import LookUp, Recall
 from dicp.models.transformer import Cache, Transformer, new_cache
 from dicp.planning import Imagined
@@ -188,14 +188,13 @@ class InterventionalModel(nn.Module):
         """All actions alike."""
         return state.h.new_zeros(*state.cell.shape, self.env.n_actions)
 
-    def imagine(self, state: Imagination, return_to_go: bool = False) -> Imagined:
+    def imagine(self, state: Imagination, return_to_go: bool = False, doubts: bool = False) -> Imagined:
         """What each action would lead to."""
         (by_cell, by_stage, by_action), past = state.look_ups, state.past
         action = torch.arange(self.env.n_actions, device=self.device).expand(*state.cell.shape, -1)
         moves = by_action(action, past.action, past.move_value, past.move_salience)   # batch beam action d_model
-        xy = [logits.softmax(-1) for logits in self.next_logits(state.h[:, :, None], state.cell[..., None], action, moves)]
-        (p_x, x), (p_y, y) = (p.max(-1) for p in xy)
-        next_cell = x * self.env.size + y
+        next_x, next_y = self.next_logits(state.h[:, :, None], state.cell[..., None], action, moves)
+        next_cell = next_x.argmax(-1) * self.env.size + next_y.argmax(-1)
         staged = next_cell * STAGES + state.stage[..., None]
         found = torch.cat((
             by_cell(next_cell, past.cell, past.reward_value), by_stage(staged, past.staged_cell, past.reward_value)
@@ -204,8 +203,8 @@ class InterventionalModel(nn.Module):
         if return_to_go:
             returns = self.returns(state.h).unflatten(-1, (self.env.n_actions, -1)).softmax(-1)
             returns = returns @ torch.arange(returns.shape[-1], device=self.device, dtype=returns.dtype)
-        entropy = -sum((p * p.clamp(min=1e-9).log()).sum(-1) for p in xy)
-        return Imagined((reward[..., 1] - reward[..., 0]).sigmoid(), next_cell, returns, p_x * p_y, entropy)
+        probability, entropy = doubts_of(next_x, next_y) if doubts else (None, None)
+        return Imagined((reward[..., 1] - reward[..., 0]).sigmoid(), next_cell, returns, probability, entropy)
 
     def advance(self, state: Imagination, action: Tensor, reward: Tensor, next_cell: Tensor) -> Imagination:
         """Append one imagined transition to each beam (all arguments [batch beam])."""
