@@ -11,16 +11,20 @@ from dicp.models.ad import InContextModel
 from dicp.planning import Imagined
 from dicp.source import SourceLog
 from dicp.training import Trainer, cross_entropy, world_model_loss
-from dicp.windows import Tokens, Windows
+from dicp.windows import Tokens, Windows, newborn
 
 
 @dataclass
 class Memory:
-    """What an agent remembers without a cache: its latest tokens [batch n], and the model's reading of the last one."""
+    """What an agent remembers without a cache: the tokens of its last episodes [batch n], and the model's reading of the
+    last one."""
 
-    context_length: int
     window: Tokens | None = None
     h: Tensor | None = None
+
+    @property
+    def n_transitions(self) -> int:
+        return self.window.cell.shape[1] - 1
 
 
 class Futures(NamedTuple):
@@ -30,16 +34,17 @@ class Futures(NamedTuple):
     h: Tensor
 
 
+def append(window: Tokens, new: Tokens) -> Tokens:
+    """One more token at the end."""
+    return Tokens(*(torch.cat((old, x[..., None]), -1) for old, x in zip(window, new, strict=True)))
+
+
 class WholeWindows:
     """The same weights without a cache: at each step, real or imagined, the whole window is read again (once a future;
     all five actions are judged from that one reading). Observational world models only."""
 
     def __init__(self, model: InContextModel):
-        self.model, self.config, self.length = model, model.config, model.config.context_length
-
-    def append(self, window: Tokens, new: Tokens) -> Tokens:
-        """One more token at the end; the window keeps its latest `length`."""
-        return Tokens(*(torch.cat((old, x[..., None]), -1)[..., -self.length :] for old, x in zip(window, new, strict=True)))
+        self.model, self.env, self.config = model, model.env, model.config
 
     @torch.no_grad()
     def read(self, window: Tokens) -> Tensor:
@@ -52,12 +57,15 @@ class WholeWindows:
         return self.model.can_plan
 
     def begin(self, batch: int, context_length: int | None = None, generator: torch.Generator | None = None) -> Memory:
-        return Memory(self.length)
+        return Memory()
 
     def observe(self, context: Memory, tokens: Tokens) -> Tensor:
-        one = Tokens(*(x[:, None] for x in tokens))
-        context.window = one if context.window is None else self.append(context.window, tokens)
-        context.h = self.read(context.window)
+        window = newborn(Tokens(*(x[:, None] for x in tokens)), self.env, 1)
+        if context.window is not None:
+            window = append(context.window, tokens)
+        if window.cell.shape[1] > self.config.context_length:
+            window = newborn(window, self.env, self.config.context_length + 1 - self.env.horizon)
+        context.window, context.h = window, self.read(window)
         return self.model.policy_head(context.h)
 
     def root(self, context: Memory) -> Futures:
@@ -72,7 +80,7 @@ class WholeWindows:
         return Imagined(predicted.reward.softmax(-1)[..., 1], next_cell)
 
     def advance(self, state: Futures, action: Tensor, reward: Tensor, next_cell: Tensor) -> Futures:
-        window = self.append(state.window, Tokens(next_cell, action, reward, next_cell, torch.zeros_like(action)))
+        window = append(state.window, Tokens(next_cell, action, reward, next_cell, torch.zeros_like(action)))
         return Futures(window, self.read(window))
 
     def fork(self, state: Futures, beam: Tensor) -> Futures:

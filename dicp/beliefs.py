@@ -13,7 +13,7 @@ from dicp.envs import GridRules, GridState, all_tasks
 from dicp.models import Model
 from dicp.rollout import Learner, Life
 from dicp.source import SourceLog
-from dicp.windows import Tokens, Windows, episodes_as_windows
+from dicp.windows import Tokens, Windows, episodes_as_windows, newborn
 
 
 def tokens_of(life: Life, env: EnvConfig) -> Tokens:
@@ -76,10 +76,7 @@ def log_of(life: Life) -> SourceLog:
 
 def last_episodes(windows: Windows, n_steps: int, env: EnvConfig) -> Windows:
     """The last `n_steps` of each window, as if nothing had come before."""
-    tokens, rest = Tokens(*(x[:, -n_steps:].clone() for x in windows.tokens)), (x[:, -n_steps:] for x in windows[1:])
-    for field, at_birth in ((tokens.last_action, env.n_actions), (tokens.last_reward, 0), (tokens.arrived, env.n_cells)):
-        field[:, 0] = at_birth
-    return Windows(tokens, *rest)
+    return Windows(newborn(windows.tokens, env, n_steps), *(x[:, -n_steps:] for x in windows[1:]))
 
 
 def first_arrivals(windows: Windows, env: EnvConfig) -> tuple[Bool[Tensor, "batch n"], Int[Tensor, "batch n"]]:

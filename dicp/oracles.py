@@ -95,7 +95,7 @@ class Life:
 
     task: Int[Tensor, "batch"]
     state: GridState
-    context_length = math.inf
+    n_transitions = math.inf
 
     def rows(self, index: Tensor) -> "Life":
         return Life(self.task[index], GridState(*(x[index] for x in self.state)))
@@ -108,7 +108,7 @@ class Belief:
     cell: Int[Tensor, "batch *beam"]
     stage: Int[Tensor, "batch *beam"]
     possible: Bool[Tensor, "batch *beam goal hypothesis"]
-    context_length = math.inf
+    n_transitions = math.inf
 
     def rows(self, index: Tensor) -> "Belief":
         return Belief(self.cell[index], self.stage[index], self.possible[index])

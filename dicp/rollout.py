@@ -17,8 +17,8 @@ from dicp.windows import Tokens
 @runtime_checkable
 class Learner(Protocol):
     """What a rollout asks of an agent. One that `can_plan` is a `WorldModel`, too, starting from `root(context)`; its
-    context says how many transitions it holds (`context_length`) and may say how many steps can be imagined from here
-    (`imaginable`). A model that draws numbers takes them from `generator`."""
+    context says of how many transitions it remembers the outcome (`n_transitions`), and may say how many steps can be
+    imagined from here (`imaginable`). A model that draws numbers takes them from `generator`."""
 
     @property
     def can_plan(self) -> bool: ...
@@ -68,7 +68,7 @@ class Planner:
     def act(self, context: Any, env_step: int, steps_left: int) -> tuple[Tensor, Tensor]:
         """(action, whether it comes from a plan) of each agent at this env step."""
         wanted = torch.full_like(self.age, env_step >= self.config.start_after, dtype=torch.bool)
-        rewarded = env_step - self.last_reward <= context.context_length           # a reward is in the context
+        rewarded = env_step - self.last_reward <= context.n_transitions            # a reward is in the context
         if self.config.needs_reward:
             wanted &= rewarded
         length = 0 if self.plan is None else self.plan.action.shape[1]
@@ -109,7 +109,8 @@ def rollout(
     greedy: bool = False,
     context_length: int | None = None,
 ) -> Life:
-    """`n_rollouts` lives of `n_episodes` in each task, all at once; every life starts from an empty context.
+    """`n_rollouts` lives of `n_episodes` in each task, all at once; every life starts from an empty context, which holds
+    at most `context_length` transitions (None: as many as the model was trained with): the last whole episodes.
 
     Without a plan the action is sampled from the policy (`greedy` takes the most likely one: it never explores).
     """

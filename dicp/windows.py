@@ -28,6 +28,14 @@ class Tokens(NamedTuple):
     first: Int[Tensor, "*batch"]          # 1 at the first step of an episode
 
 
+def newborn(tokens: Tokens, env: EnvConfig, n: int) -> Tokens:
+    """The last `n` tokens [batch n], as if nothing had come before them."""
+    tokens = Tokens(*(x[:, x.shape[1] - n :].clone() for x in tokens))
+    for field, at_birth in ((tokens.last_action, env.n_actions), (tokens.last_reward, 0), (tokens.arrived, env.n_cells)):
+        field[:, :1] = at_birth
+    return tokens
+
+
 class Windows(NamedTuple):
     """A batch of training windows: the tokens, and at each of them what happened next."""
 

@@ -36,7 +36,7 @@ def test_shared_keys_and_values_give_the_plan_of_whole_windows(planner):
     changes = dict(beam_width=4, depth=5)
     plan = PlanConfig.preset("paper", rank="mean", **changes) if planner == "mean" else PlanConfig.preset(planner, **changes)
     speed.check_same_plan(model_of(n_layers=3), n_agents=3, n_tokens=15, plan=plan)
-    speed.check_same_plan(model_of(n_layers=1), n_agents=3, n_tokens=33, plan=plan)          # a full context, sliding on
+    speed.check_same_plan(model_of(n_layers=3, context_length=40), n_agents=3, n_tokens=73, plan=plan)     # it has forgotten
 
 
 def test_the_check_notices_a_difference(monkeypatch):
@@ -46,9 +46,9 @@ def test_the_check_notices_a_difference(monkeypatch):
 
 
 def test_a_life_without_a_cache_is_the_same_life():
-    model, plan = model_of(n_layers=1), PlanConfig.preset("paper", beam_width=4, depth=3, start_after=5)
+    model, plan = model_of(n_layers=2, context_length=40), PlanConfig.preset("paper", beam_width=4, depth=3, start_after=5)
     for p in (None, plan):
-        ours, plain = (rollout(m, ENV, [(4, 5), (4, 3)], 2, 2, p) for m in (model, naive.WholeWindows(model)))
+        ours, plain = (rollout(m, ENV, [(4, 5), (4, 3)], 2, 4, p) for m in (model, naive.WholeWindows(model)))
         assert all(torch.equal(a, b) for a, b in zip(ours[:5], plain[:5], strict=True))
 
 
@@ -75,8 +75,7 @@ def test_agents_live_on_with_full_contexts(monkeypatch):
     for learner in (model_of(1), naive.WholeWindows(model_of(1))):
         living = speed.Living(learner, 2, replace(PlanConfig.preset("paper"), beam_width=2, depth=2))
         assert living() == 6
-        n_held = living.context.cache.n_held if isinstance(learner, InContextModel) else living.context.window.cell.shape[1]
-        assert n_held == 20
+        assert living.context.n_transitions == 20 + 2 - 20
 
 
 def test_a_run_prints_a_table_and_writes_it(tmp_path, monkeypatch, capsys):

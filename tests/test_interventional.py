@@ -13,7 +13,7 @@ from dicp.models.interventional import Imagination, InterventionalModel, Memory,
 from dicp.planning import Imagined, PlanConfig, WorldModel, beam_search
 from dicp.rollout import Learner
 from dicp.training import world_model_loss
-from dicp.windows import Tokens, Windows
+from dicp.windows import Tokens, Windows, newborn
 
 ENV, N = EnvConfig(size=3, horizon=8), 24         # so small that cells are met again and again; three episodes
 
@@ -63,7 +63,7 @@ def predict(model: InterventionalModel, windows: Windows) -> Predictions:
 
 def live(model: InterventionalModel, windows: Windows, until: int = N, memory: Memory | None = None, **options) -> Memory:
     memory = memory or model.begin(len(windows.action), **options)
-    for t in range(memory.cache.n_seen, until):
+    for t in range(memory.cache.n_held, until):
         model.observe(memory, at(windows.tokens, t))
     return memory
 
@@ -318,7 +318,6 @@ def test_some_agents_are_as_in_the_whole_batch():
     model, windows, rows = model_of(), random_windows(4), torch.tensor([3, 1])
     memory = live(model, windows, 13)
     part, plan = memory.rows(rows), PlanConfig(beam_width=4, depth=3)
-    assert part.context_length == N
     everyone, some = (beam_search(model, model.root(m), plan, 3) for m in (memory, part))
     assert all(torch.allclose(a[rows].float(), b.float(), atol=1e-5) for a, b in zip(everyone, some, strict=True))
     before = imagine(model, memory)
@@ -330,34 +329,33 @@ def test_some_agents_are_as_in_the_whole_batch():
 # ---- a context shorter than life -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("until", [17, 20, 24])
-def test_a_full_memory_forgets_the_oldest(until):
-    """One layer, where no key depends on earlier ones: two lives that have been the same for five steps, from the start of
-    an episode on, are the same. The one step more that a longer memory holds is an arrival, which they do not share."""
-    model, last = model_of(n_layers=1), random_windows()
-    start = until - 5
-    last = last._replace(tokens=last.tokens._replace(first=(torch.arange(N) == start - 1).long().expand(2, -1)))
-    past, other = (each(lambda a, b: torch.cat((a[:, : start - 1], b[:, start - 1 :]), dim=1), random_windows(seed=s), last)
-                   for s in (1, 2))
-    futures = [imagine(model, live(model, w, until, context_length=5)) for w in (past, other)]
-    assert same(*futures, 1e-5)
-    futures = [imagine(model, live(model, w, until, context_length=7)) for w in (past, other)]
-    assert not same(*futures, 1e-3)
+@pytest.mark.parametrize("n_held", [1, 2, 3])
+@torch.no_grad()
+def test_a_full_memory_is_that_of_the_last_episodes(n_held):
+    """At every step of five episodes, as of an agent whose life began with the oldest of them."""
+    model, windows = model_of(), random_windows(n=5 * ENV.horizon)
+    memory = model.begin(2, n_held * ENV.horizon)
+    for t in range(5 * ENV.horizon):
+        model.observe(memory, at(windows.tokens, t))
+        begin = max(t // ENV.horizon + 1 - n_held, 0) * ENV.horizon
+        recent = each(lambda x, a=begin, b=t: x[:, a : b + 1], windows)
+        recent = recent._replace(tokens=newborn(recent.tokens, ENV, t + 1 - begin))
+        other = live(model, recent, t + 1 - begin)
+        assert same(imagine(model, memory), imagine(model, other)) and memory.n_transitions == t - begin
+        assert torch.equal(memory.stage, other.stage) and torch.equal(memory.cell, other.cell)
 
 
 @torch.no_grad()
-def test_what_was_found_is_forgotten_with_the_step():
-    """Cell 7 was met at the second token, never again."""
-    model, windows = model_of(), random_windows(1, 12)
-    arrived = torch.tensor([[9, 7, 1, 2, 3, 4, 5, 6, 1, 2, 3, 4]])
-    windows = windows._replace(tokens=windows.tokens._replace(arrived=arrived))
-    memory = model.begin(1, 5)
-    for t in range(12):
-        model.observe(memory, at(windows.tokens, t))
+def test_what_was_found_is_forgotten_with_its_episode():
+    """Cell 7 was met at the second token, never again; the memory holds two episodes."""
+    model, windows = model_of(), random_windows(1, 3 * ENV.horizon)
+    arrived = (windows.tokens.arrived % 7).index_fill(1, torch.tensor([1]), 7)
+    memory, known = model.begin(1, 2 * ENV.horizon), []
+    for t in range(3 * ENV.horizon):
+        model.observe(memory, at(windows.tokens._replace(arrived=arrived), t))
         found = model.root(memory).look_ups[0]
-        known = (found.found / found.weight)[0, 7]
-        forgotten = torch.allclose(known, model.by_cell.null_value, atol=0.02)
-        assert forgotten == (t not in range(1, 6)), t
+        known.append(not torch.allclose((found.found / found.weight)[0, 7], model.by_cell.null_value, atol=0.02))
+    assert [t for t, x in enumerate(known) if x] == list(range(1, 2 * ENV.horizon))
 
 
 def test_it_is_a_learner_and_a_world_model():
@@ -366,5 +364,5 @@ def test_it_is_a_learner_and_a_world_model():
     state = three_beams(model)
     assert model.propose(state).shape == (2, 3, 5) and not model.propose(state).any()
     assert list(model.imagine(state)[2:]) == [None] * 3
-    with pytest.raises(ValueError, match=f"context_length is {N + 1}; allowed: 1 to {N}"):
+    with pytest.raises(ValueError, match=f"context_length is {N + 1}; allowed: multiples of the horizon 8 up to {N}"):
         model.begin(1, N + 1)

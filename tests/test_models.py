@@ -6,16 +6,17 @@ import torch
 from dicp.config import EnvConfig, ModelConfig
 from dicp.models import HierarchicalModel, InContextModel, InterventionalModel, new_model
 from dicp.models.transformer import rotary, rotate
-from dicp.windows import Tokens
+from dicp.windows import Tokens, newborn
 
 ENV = EnvConfig()
 KINDS = ("none", "observational")
 
 
 def random_tokens(batch: int, n: int, seed: int = 0) -> Tokens:
+    """The first one has no past."""
     g = torch.Generator().manual_seed(seed)
     below = (ENV.n_cells, ENV.n_actions, 2, ENV.n_cells, 2)
-    return Tokens(*(torch.randint(b, (batch, n), generator=g) for b in below))
+    return newborn(Tokens(*(torch.randint(b, (batch, n), generator=g) for b in below)), ENV, n)
 
 
 def at(tokens: Tokens, index) -> Tokens:
@@ -63,16 +64,38 @@ def test_cached_inference_equals_the_whole_window(kind):
             assert torch.allclose(model.observe(context, at(tokens, t)), logits[:, t], atol=1e-4)
 
 
-def test_a_full_cache_forgets_the_oldest_token():
-    """One layer: its keys do not depend on what came before, so the ring must equal the window of the last tokens."""
-    torch.manual_seed(0)
-    model = InContextModel(ENV, ModelConfig(context_length=5, n_layers=1)).eval()
-    tokens, context = random_tokens(2, 13), model.begin(2)
-    for t in range(13):
+def lived(n_episodes: int, batch: int = 2) -> Tokens:
+    """Random tokens of whole episodes."""
+    first = (torch.arange(n_episodes * ENV.horizon) % ENV.horizon == 0).long().expand(batch, -1)
+    return random_tokens(batch, n_episodes * ENV.horizon)._replace(first=first)
+
+
+@pytest.mark.parametrize("n_held", [1, 2, 3])
+@torch.no_grad()
+def test_a_full_context_is_the_window_of_the_last_episodes(n_held):
+    """At every step of six episodes, as if the life had begun with the oldest of them."""
+    model, tokens, horizon = model_of("observational", 60), lived(6), ENV.horizon
+    context = model.begin(2, n_held * horizon)
+    for t in range(6 * horizon):
+        begin = max(t // horizon + 1 - n_held, 0) * horizon
+        window = newborn(at(tokens, slice(begin, t + 1)), ENV, t + 1 - begin)
+        torch.testing.assert_close(model.observe(context, at(tokens, t)), model.policy_head(model(window))[:, -1],
+                                   atol=1e-4, rtol=1e-3)
+        assert context.n_transitions == t - begin
+        assert all(torch.equal(kept[:, : t + 1 - begin], x) for kept, x in zip(context.seen, window, strict=True))
+
+
+@torch.no_grad()
+def test_some_agents_live_on_by_themselves():
+    model, tokens, context = model_of("observational", 40), lived(4, 4), model_of("none", 40).begin(4)
+    for t in range(35):
+        model.observe(context, at(tokens, t))
+    rows = torch.tensor([3, 1])
+    part = context.rows(rows)
+    for t in range(35, 80):                                                    # two episodes are forgotten on the way
         logits = model.observe(context, at(tokens, t))
-    with torch.no_grad():
-        window = model.policy_head(model(at(tokens, slice(8, 13))))[:, -1]
-    assert torch.allclose(logits, window, atol=1e-5)
+        some = model.observe(part, Tokens(*(x[rows, t] for x in tokens)))
+        assert torch.allclose(logits[rows], some, atol=1e-4) and torch.equal(context.seen.cell[rows], part.seen.cell)
 
 
 def test_imagined_futures_equal_the_same_tokens_read_as_one_window():
@@ -108,23 +131,6 @@ def test_imagined_futures_equal_the_same_tokens_read_as_one_window():
     assert list(model.imagine(state)[2:]) == [None] * 3                        # nothing that was not asked for
 
 
-def test_imagination_slides_the_window_too():
-    """With a full context, an imagined token pushes out the oldest real one (one layer: exact)."""
-    torch.manual_seed(0)
-    model = InContextModel(ENV, ModelConfig(world_model="observational", context_length=4, n_layers=1)).eval()
-    tokens, context = random_tokens(1, 9), model.begin(1)
-    for t in range(7):
-        model.observe(context, at(tokens, t))
-    state = model.root(context)
-    for t in (7, 8):
-        step = Tokens(tokens.cell[:, t : t + 1], tokens.last_action[:, t : t + 1], tokens.last_reward[:, t : t + 1],
-                      tokens.cell[:, t : t + 1], torch.zeros(1, 1, dtype=torch.long))
-        tokens = Tokens(*(torch.cat((f[:, :t], s, f[:, t + 1 :]), 1) for f, s in zip(tokens, step, strict=True)))
-        state = model.advance(state, step.last_action, step.last_reward, step.cell)
-    with torch.no_grad():
-        assert torch.allclose(state.h[:, 0], model(at(tokens, slice(5, 9)))[:, -1], atol=1e-5)
-
-
 @pytest.mark.parametrize("kind, imitates, expected", [
     ("none", "ad", InContextModel), ("observational", "dpt", InContextModel), ("none", "idt", HierarchicalModel),
     ("interventional", "ad", InterventionalModel), ("interventional", "idt", InterventionalModel),
@@ -134,9 +140,10 @@ def test_the_config_says_which_model(kind, imitates, expected):
     assert type(model) is expected and model.can_plan == (kind != "none")
 
 
-def test_a_context_longer_than_trained_is_refused():
-    with pytest.raises(ValueError, match="context_length is 21; allowed: 1 to 20"):
-        model_of("none").begin(1, 21)
+@pytest.mark.parametrize("n", [0, 10, 30, 60])
+def test_a_context_that_was_not_trained_is_refused(n):
+    with pytest.raises(ValueError, match=f"context_length is {n}; allowed: multiples of the horizon 20 up to 40"):
+        model_of("none", 40).begin(1, n)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from dicp.models.ad import InContextModel
 from dicp.oracles import Simulator
 from dicp.planning import Imagined, Plan, _liking, beam_search, best_futures
 from dicp.rollout import Life, rollout
-from dicp.windows import Tokens
+from dicp.windows import Tokens, newborn
 
 ENV, PAPER = EnvConfig(), PlanConfig.preset("paper")
 EXHAUSTIVE = replace(PAPER, beam_width=5**3, depth=3)
@@ -335,7 +335,7 @@ def best_imagined(model: InContextModel, past: Tokens, depth: int) -> float:
 
 def test_an_exhaustive_beam_equals_brute_force_in_a_transformers_imagination():
     model, g = random_model(), torch.Generator().manual_seed(0)
-    past = Tokens(*(torch.randint(below, (2, 6), generator=g) for below in (81, 5, 2, 81, 2)))
+    past = newborn(Tokens(*(torch.randint(below, (2, 6), generator=g) for below in (81, 5, 2, 81, 2))), ENV, 6)
     context = model.begin(2)
     for t in range(6):
         model.observe(context, Tokens(*(field[:, t] for field in past)))
@@ -436,22 +436,26 @@ def test_without_replanning_a_surprised_agent_plans_anew_alone(monkeypatch):
 
 
 def in_context(life: Life, n: int) -> torch.Tensor:
-    """Where a reward is among the last `n` tokens."""
-    last_reward = torch.cat((torch.zeros_like(life.reward[..., :1]), life.reward[..., :-1]), -1)    # as the tokens have it
-    return torch.stack([last_reward[..., max(t + 1 - n, 0) : t + 1].any(-1) for t in range(life.reward.shape[-1])], -1)
+    """Where a reward is among the tokens of the last `n` episodes, the present one included."""
+    earned, known = life.reward.unflatten(-1, (-1, life.horizon)), []
+    for t in range(life.reward.shape[-1]):
+        episode, step = divmod(t, life.horizon)
+        before = earned[..., max(episode + 1 - n, 0) : episode, :].flatten(-2).any(-1)
+        known.append(before | earned[..., episode, :step].any(-1))
+    return torch.stack(known, -1)
 
 
-@pytest.mark.parametrize("context_length", [5, 20])
-def test_gated_plans_exactly_while_a_reward_is_in_the_context(context_length):
+@pytest.mark.parametrize("n_episodes", [1, 2])
+def test_gated_plans_exactly_while_a_reward_is_in_the_context(n_episodes):
     plan = PlanConfig.preset("gated", beam_width=2, depth=2)
-    life = rollout(random_model(), ENV, [(4, 4), (4, 5), (0, 0)], 8, 4, plan, context_length=context_length)
-    assert torch.equal(life.planned, in_context(life, context_length))
+    life = rollout(random_model(40), ENV, [(4, 4), (4, 5), (0, 0)], 8, 4, plan, context_length=20 * n_episodes)
+    assert torch.equal(life.planned, in_context(life, n_episodes))
     assert not life.planned[2].any() and 0 < life.planned[:2].float().mean() < 1
 
 
-@pytest.mark.parametrize("context_length", [5, 20])
-def test_the_curious_are_those_without_a_reward_in_the_context(context_length, monkeypatch):
+@pytest.mark.parametrize("n_episodes", [1, 2])
+def test_the_curious_are_those_without_a_reward_in_the_context(n_episodes, monkeypatch):
     spy, plan = Spy(monkeypatch), replace(PAPER, beam_width=2, depth=2, start_after=0, ties="random", curiosity=0.1)
-    life = rollout(random_model(), ENV, [(4, 4), (4, 5), (0, 0)], 8, 4, plan, context_length=context_length)
-    assert life.planned.all() and torch.equal(torch.stack(spy.curious, -1).view(3, 8, 80), ~in_context(life, context_length))
+    life = rollout(random_model(40), ENV, [(4, 4), (4, 5), (0, 0)], 8, 4, plan, context_length=20 * n_episodes)
+    assert life.planned.all() and torch.equal(torch.stack(spy.curious, -1).view(3, 8, 80), ~in_context(life, n_episodes))
     assert len(torch.stack(spy.curious).unique()) == 2

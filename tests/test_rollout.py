@@ -105,15 +105,15 @@ def test_actions_are_sampled_from_the_policy():
 
 
 def test_a_shorter_context_forgets():
-    """As a model with a context of 5, until the sixth token comes, and only until then."""
-    model = model_of("none")
-    whole, short = (rollout(model, ENV, TASKS, 2, 2, greedy=True, context_length=n) for n in (20, 5))
-    assert torch.equal(whole.action[..., :5], short.action[..., :5]) and not torch.equal(whole.action, short.action)
+    """With a context of one episode, until the second begins, and only until then."""
+    model = model_of("none", context_length=40)
+    whole, short = (rollout(model, ENV, TASKS, 2, 2, greedy=True, context_length=n) for n in (40, 20))
+    assert torch.equal(whole.action[..., :20], short.action[..., :20]) and not torch.equal(whole.action, short.action)
 
 
 def test_impossible_rollouts_are_refused():
     model = model_of("none")
-    with pytest.raises(ValueError, match="context_length is 21; allowed: 1 to 20"):
+    with pytest.raises(ValueError, match="context_length is 21; allowed: multiples of the horizon 20 up to 20"):
         rollout(model, ENV, TASKS, 1, 1, context_length=21)
     with pytest.raises(ValueError, match="n_rollouts is 0; allowed: a number of at least 1"):
         rollout(model, ENV, TASKS, 0, 1)

@@ -12,23 +12,11 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dicp.config import EnvConfig, ModelConfig
+from dicp.models.context import Context, EpisodicContext
 from dicp.models.heads import Predictions, TokenEmbedding, WorldModelHead, imagined_of
-from dicp.models.transformer import Cache, Transformer, new_cache
+from dicp.models.transformer import Transformer
 from dicp.planning import Imagined
 from dicp.windows import Tokens, Windows
-
-
-class Context:
-    """What an agent remembers of its life, for a batch of agents: the Transformer's cache, and the reading of the last
-    token, `h`."""
-
-    def __init__(self, cache: Cache, h: Tensor | None = None):
-        self.cache, self.h = cache, h
-        self.context_length = cache.capacity
-
-    def rows(self, index: Tensor) -> "Context":
-        """The same for some of the agents."""
-        return Context(self.cache.rows(index), self.h[index])
 
 
 class BeamState(NamedTuple):
@@ -77,14 +65,16 @@ class InContextModel(nn.Module):
 
     # ---- acting: one real token at a time --------------------------------------------------------------------------
 
-    def begin(self, batch: int, context_length: int | None = None, generator: torch.Generator | None = None) -> Context:
+    def begin(self, batch: int, context_length: int | None = None, generator: torch.Generator | None = None) -> EpisodicContext:
         """An empty context for each of `batch` agents, of at most the transitions that the model was trained with."""
-        return Context(new_cache(self.config, batch, context_length, self.device))
+        return EpisodicContext(self.env, self.config, batch, context_length, self.device)
 
     @torch.no_grad()
-    def observe(self, context: Context, tokens: Tokens) -> Float[Tensor, "batch n_actions"]:
+    def observe(self, context: EpisodicContext, tokens: Tokens) -> Float[Tensor, "batch n_actions"]:
         """Append one real token of each agent (fields [batch]) to its context; returns the policy's logits."""
-        context.h = self.transformer.append(self.embed(tokens), context.cache)
+        if context.is_full:
+            self.transformer(self.embed(context.forget()), context.cache)
+        context.h = self.transformer.append(self.embed(context.note(tokens)), context.cache)
         return self.policy_head(context.h)
 
     # ---- planning: the WorldModel protocol of dicp.planning --------------------------------------------------------

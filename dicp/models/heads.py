@@ -29,7 +29,7 @@ class TokenEmbedding(nn.EmbeddingBag):
         xy = torch.stack((tokens.cell // self.size, tokens.cell % self.size), dim=-1)
         rest = torch.stack((tokens.last_action, tokens.last_reward, tokens.first), dim=-1)
         fields = torch.cat((xy, rest, self.arrived_xy[tokens.arrived]), dim=-1) + self.offsets
-        return super().forward(fields.reshape(-1, fields.shape[-1])).view(*fields.shape[:-1], -1)
+        return super().forward(fields.reshape(-1, fields.shape[-1])).view(*fields.shape[:-1], self.embedding_dim)
 
 
 class Predictions(NamedTuple):

@@ -7,6 +7,7 @@ of the chunk: what comes after it is another decision's, and decisions are not i
 
 from copy import copy
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +16,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dicp.config import EnvConfig, ModelConfig
-from dicp.models.ad import BeamState, Context, InContextModel
+from dicp.models.ad import BeamState, InContextModel
+from dicp.models.context import Context, whole_episodes
 from dicp.models.heads import TokenEmbedding
 from dicp.models.transformer import Cache, Transformer
 from dicp.windows import Tokens, Windows
@@ -51,21 +53,27 @@ class HighLevel(nn.Module):
     def forward(
         self, start: Tokens, desired_return: Tensor, review: Float[Tensor, "*batch two_d_decision"], cache: Cache | None = None
     ) -> Float[Tensor, "*batch two_d_decision"]:
-        """Mean and log-variance for all chunks of a window (fields [batch chunks]), or for the next one ([batch] and a
-        cache). desired_return [*batch]: rewards still wanted in the episode."""
+        """Mean and log-variance for all chunks of a window (fields [batch chunks]), which an empty cache will remember, or
+        for the next one ([batch] and a cache). desired_return [*batch]: rewards still wanted in the episode."""
         x = self.embed(start) + self.from_return(desired_return[..., None] / self.horizon) + self.from_review(review)
-        return self.out(self.transformer(x) if cache is None else self.transformer.append(x, cache))
+        return self.out(self.transformer.append(x, cache) if x.ndim == 2 else self.transformer(x, cache))
+
+
+class ChunkStart(NamedTuple):
+    """What the high level reads as a chunk begins."""
+
+    tokens: Tokens                               # fields [batch]
+    desired_return: Tensor                       # [batch]
+    review: Tensor                               # of the chunk before [batch 2 * d_decision]; zeros at birth
 
 
 @dataclass
 class ChunkContext(Context):
-    """What an agent remembers of its life, for a batch of agents: past decisions, and the present chunk step by step.
+    """What an agent remembers, for a batch of agents: the chunks of the last whole episodes, each with the review of the one
+    before it, and the present chunk step by step."""
 
-    Full, it holds `context_length // chunk` chunks including the present one, each with the review of the one before it.
-    """
-
-    context_length: int                          # transitions
     decisions: Cache                             # of the high level, one token a chunk
+    starts: list[ChunkStart]                     # what the high level has read
     cache: Cache                                 # of the low level, for this chunk alone
     prompt: Float[Tensor, "batch"]               # the return that is asked for in every episode
     desired_return: Float[Tensor, "batch"]       # what is left of it in this one
@@ -77,13 +85,20 @@ class ChunkContext(Context):
     @property
     def imaginable(self) -> int:
         """Env steps that may be imagined from here: the one about to be taken, and the rest of the chunk."""
-        return self.cache.capacity - self.cache.n_seen + 1
+        return self.cache.capacity - self.cache.n_held + 1
+
+    @property
+    def n_transitions(self) -> int:
+        """Those whose outcome the agent remembers."""
+        return (len(self.starts) - 1) * self.cache.capacity + self.cache.n_held - 1
 
     def rows(self, index: Tensor) -> "ChunkContext":
         """The same for some of the agents."""
         parts = {name: getattr(self, name)[index] for name in ("prompt", "desired_return", "decision", "h")}
         seen = [Tokens(*(x[index] for x in tokens)) for tokens in self.seen]
-        return replace(self, decisions=self.decisions.rows(index), cache=self.cache.rows(index), seen=seen, **parts)
+        starts = [ChunkStart(Tokens(*(x[index] for x in start)), *(x[index] for x in rest)) for start, *rest in self.starts]
+        caches = dict(decisions=self.decisions.rows(index), cache=self.cache.rows(index))
+        return replace(self, starts=starts, seen=seen, **caches, **parts)
 
 
 class HierarchicalModel(InContextModel):
@@ -151,10 +166,7 @@ class HierarchicalModel(InContextModel):
         self, batch: int, context_length: int | None = None, generator: torch.Generator | None = None
     ) -> ChunkContext:
         """An empty context for each of `batch` agents. generator: draws the decisions (None: a new one, seeded 0)."""
-        chunk, most = self.config.chunk, self.config.context_length
-        context_length = most if context_length is None else context_length
-        if not chunk <= context_length <= most:
-            raise ValueError(f"context_length is {context_length}; allowed: {chunk} to {most}, what it was trained with.")
+        chunk, context_length = self.config.chunk, whole_episodes(self.env, self.config, context_length)
         asked = self.prompt.expand(batch) if self.asked is None else self.asked
         if len(asked) != batch:
             raise ValueError(f"desired_return has {len(asked)} agents; allowed: {batch}, as many as there are.")
@@ -162,7 +174,7 @@ class HierarchicalModel(InContextModel):
             raise ValueError("This model has no prompt: train it first, or ask for a return with `prompted`.")
         decisions, steps = (Cache(self.config, batch, n, self.device) for n in (context_length // chunk, chunk))
         generator = generator or torch.Generator().manual_seed(0)
-        return ChunkContext(context_length, decisions, steps, asked, asked, generator, [])
+        return ChunkContext(decisions, [], steps, asked, asked, generator, [])
 
     @torch.no_grad()
     def observe(self, context: ChunkContext, tokens: Tokens) -> Float[Tensor, "batch n_actions"]:
@@ -171,23 +183,37 @@ class HierarchicalModel(InContextModel):
         left = context.desired_return - tokens.last_reward
         context.desired_return = torch.where(tokens.first == 1, context.prompt, left)
         context.seen.append(tokens)
-        if context.cache.n_seen % self.config.chunk == 0:
+        if context.cache.n_held % self.config.chunk == 0:
             tokens = self.forgetful(tokens)
             self._decide(context, tokens)
         context.h = self.transformer.append(self.embed(tokens) + context.decision, context.cache)
         return self.policy_head(context.h)
 
     def _decide(self, context: ChunkContext, start: Tokens) -> None:
-        """Review the finished chunk, draw the next one's decision, and begin it."""
+        """Review the finished chunk, draw the next one's decision, and begin it. Once the context is full, its oldest
+        episode is forgotten and the others are read again, as in `EpisodicContext`."""
+        if context.decisions.n_held == context.decisions.capacity:
+            self._forget(context)
         seen = Tokens(*(torch.stack(x, dim=1) for x in zip(*context.seen, strict=True)))       # [batch chunk+1]
         review = start.cell.new_zeros(len(start.cell), 2 * self.config.d_decision, dtype=context.prompt.dtype)
-        if context.decisions.n_seen:
+        if context.starts:
             came = (x[:, 1:] for x in (seen.last_action, seen.last_reward, seen.arrived))
             review = self.review(Tokens(seen.cell[:, :-1], *came, torch.zeros_like(seen.cell[:, 1:])))
-        gaussian = self.high_level(start, context.desired_return, review, context.decisions)
+        context.starts.append(ChunkStart(start, context.desired_return, review))
+        gaussian = self.high_level(*context.starts[-1], context.decisions)
         context.decision = self.draw(gaussian, context.generator)
         context.cache = Cache(self.config, len(review), self.config.chunk, self.device)
         context.seen = context.seen[-1:]
+
+    def _forget(self, context: ChunkContext) -> None:
+        context.starts = context.starts[self.env.horizon // self.config.chunk :]
+        context.decisions.n_held = 0
+        if context.starts:
+            first = context.starts[0]
+            context.starts[0] = first._replace(review=torch.zeros_like(first.review))
+            tokens, desired_return, review = zip(*context.starts, strict=True)
+            tokens = Tokens(*(torch.stack(x, dim=1) for x in zip(*tokens, strict=True)))
+            self.high_level(tokens, torch.stack(desired_return, dim=1), torch.stack(review, dim=1), context.decisions)
 
     # ---- planning: AD's, with the decision; beams share the chunk's cache --------------------------------------------
 

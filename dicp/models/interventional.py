@@ -12,9 +12,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dicp.config import EnvConfig, ModelConfig
+from dicp.models.context import EpisodicContext
 from dicp.models.heads import Predictions, TokenEmbedding, doubts_of
 from dicp.models.recall import LookUp, Recall
-from dicp.models.transformer import Cache, Transformer, new_cache
+from dicp.models.transformer import Transformer
 from dicp.planning import Imagined
 from dicp.windows import Tokens, Windows
 
@@ -33,18 +34,23 @@ class Past(NamedTuple):
     move_salience: Float[Tensor, "*batch"]
 
 
-class Memory:
-    """What an agent remembers of its life, for a batch of agents: the Transformer's cache, the last transitions for the
-    look-ups, and where it stands: `h` (the reading of the last token), cell and rewards so far."""
+class Memory(EpisodicContext):
+    """What an agent remembers, for a batch of agents: besides what every `EpisodicContext` holds, the last transitions for the
+    look-ups, and where the agent stands: its cell, and its rewards so far in the episode."""
 
-    def __init__(self, cache: Cache, past: Past, cell: Tensor, stage: Tensor, h: Tensor | None = None):
-        self.cache, self.past, self.cell, self.stage, self.h = cache, past, cell, stage, h
-        self.context_length = cache.capacity
+    def __init__(self, env: EnvConfig, config: ModelConfig, batch: int, context_length: int | None, device: torch.device):
+        super().__init__(env, config, batch, context_length, device)
+        n, d = self.cache.capacity, config.d_model
+        numbers, values = torch.zeros(3, batch, n, dtype=torch.long), torch.zeros(2, batch, n, d)
+        self.past = Past(*numbers.to(device), *values.to(device), values[0, ..., 0].clone().to(device))
+        self.cell = torch.full((batch,), env.n_cells, device=device)
+        self.stage = torch.zeros_like(self.cell)
 
     def rows(self, index: Tensor) -> "Memory":
         """The same for some of the agents."""
-        past = Past(*(x[index] for x in self.past))
-        return Memory(self.cache.rows(index), past, self.cell[index], self.stage[index], self.h[index])
+        part = super().rows(index)
+        part.past, part.cell, part.stage = Past(*(x[index] for x in self.past)), self.cell[index], self.stage[index]
+        return part
 
 
 class Imagination(NamedTuple):
@@ -100,9 +106,7 @@ class InterventionalModel(nn.Module):
     def predict(self, windows: Windows) -> Predictions:
         """Logits at every position of whole lives, for the action taken there; of the reward, given where it led."""
         tokens, action, next_cell = windows.tokens, windows.action, windows.next_cell
-        h, stage = self(tokens), stages(tokens)
-        came_from = F.pad(tokens.cell[:, :-1], (1, 0), value=self.env.n_cells)
-        past = self.past_of(tokens, came_from, F.pad(stage[:, :-1], (1, 0)))
+        h, stage, past = self(tokens), stages(tokens), self.past_of_window(tokens)
         found = torch.cat((
             self.by_cell(next_cell, past.cell, past.reward_value),
             self.by_stage(next_cell * STAGES + stage, past.staged_cell, past.reward_value),
@@ -128,6 +132,12 @@ class InterventionalModel(nn.Module):
         salience = CHANGE_TELLS * (came_from != cell).to(move)
         return Past(cell, staged, tokens.last_action, self.reward_value(self.embed(tokens)), move, salience)
 
+    def past_of_window(self, tokens: Tokens) -> Past:
+        """The same for each token of whole windows [batch n]."""
+        nowhere, stage = torch.full_like(tokens.cell[:, :1], self.env.n_cells), stages(tokens)
+        came_from = torch.cat((nowhere, tokens.cell[:, :-1]), dim=1)
+        return self.past_of(tokens, came_from, torch.cat((torch.zeros_like(nowhere), stage[:, :-1]), dim=1))
+
     def reward_logits(self, next_cell: Tensor, found: Float[Tensor, "*batch found"]) -> Float[Tensor, "*batch 2"]:
         """What was found about a cell, judged."""
         logits = self.judge(found)
@@ -152,20 +162,21 @@ class InterventionalModel(nn.Module):
 
     def begin(self, batch: int, context_length: int | None = None, generator: torch.Generator | None = None) -> Memory:
         """An empty memory for each of `batch` agents, of at most the transitions that the model was trained with."""
-        cache = new_cache(self.config, batch, context_length, self.device)
-        n, d = cache.capacity, self.config.d_model
-        numbers, values = torch.zeros(3, batch, n, dtype=torch.long), torch.zeros(2, batch, n, d)
-        past = Past(*numbers.to(self.device), *values.to(self.device), values[0, ..., 0].clone().to(self.device))
-        nowhere = torch.full((batch,), self.env.n_cells, device=self.device)
-        return Memory(cache, past, nowhere, torch.zeros_like(nowhere))
+        return Memory(self.env, self.config, batch, context_length, self.device)
 
     @torch.no_grad()
     def observe(self, memory: Memory, tokens: Tokens) -> Float[Tensor, "batch n_actions"]:
         """Append one real token of each agent; it has no policy, all actions are alike to it."""
-        slot = memory.cache.n_seen % memory.cache.capacity
+        if memory.is_full:
+            kept = memory.forget()
+            self.transformer(self.embed(kept), memory.cache)
+            for old, new in zip(memory.past, self.past_of_window(kept), strict=True):
+                old[:, : new.shape[1]] = new
+        at, tokens = memory.cache.n_held, memory.note(tokens)
+        came_from = memory.cell if at else torch.full_like(memory.cell, self.env.n_cells)
         memory.h = self.transformer.append(self.embed(tokens), memory.cache)
-        for kept, new in zip(memory.past, self.past_of(tokens, memory.cell, memory.stage), strict=True):
-            kept[:, slot] = new
+        for kept, new in zip(memory.past, self.past_of(tokens, came_from, memory.stage), strict=True):
+            kept[:, at] = new
         memory.stage = torch.where(tokens.first == 1, 0, (memory.stage + tokens.last_reward).clamp(max=STAGES - 1))
         memory.cell = tokens.cell
         return memory.h.new_zeros(len(memory.h), self.env.n_actions)

@@ -15,8 +15,7 @@ from dicp.config import ModelConfig
 def rotary(position: Tensor, d_head: int) -> Tensor:
     """The rotations of rotary position embedding (Su et al. 2021) as complex numbers [*position d_head/2].
 
-    Scores then depend on how far apart two tokens are, not on where they are. Because a key is stored already rotated, a
-    cache can forget its oldest entries, in any slot order, and nothing has to be computed again.
+    Scores then depend on how far apart two tokens are, not on where they are, so a key is stored already rotated.
     """
     half = d_head // 2
     angle = position[..., None] * 10_000.0 ** (-torch.arange(half, device=position.device) / half)
@@ -53,46 +52,30 @@ class Block(nn.Module):
 
 
 class Cache:
-    """Keys and values of the last `capacity` tokens of each row, per layer: a ring, the oldest slot is overwritten."""
+    """Keys and values of the first `n_held` of `capacity` tokens of each row, per layer."""
 
     def __init__(self, config: ModelConfig, batch: int, capacity: int, device: torch.device | str = "cpu"):
-        self.capacity, self.n_seen = capacity, 0
+        self.capacity, self.n_held = capacity, 0
         shape = (config.n_layers, 2, batch, config.n_heads, self.capacity, config.d_model // config.n_heads)
         self.memory = torch.zeros(shape, device=device)                  # layer (key, value) batch head slot d_head
 
-    @property
-    def n_held(self) -> int:
-        return min(self.n_seen, self.capacity)
-
     def write(self, layer: int, key: Tensor, value: Tensor) -> None:
-        """Store one new token [batch head 1 d_head]; call for every layer, then count it with `n_seen += 1`."""
-        slot = self.n_seen % self.capacity
-        self.memory[layer, 0, :, :, slot], self.memory[layer, 1, :, :, slot] = key[:, :, 0], value[:, :, 0]
+        """Store the next tokens [batch head n d_head] of one layer; count them, once all have, with `n_held += n`."""
+        slots = slice(self.n_held, self.n_held + key.shape[2])
+        self.memory[layer, 0, :, :, slots], self.memory[layer, 1, :, :, slots] = key, value
 
     def rows(self, index: Tensor) -> "Cache":
         """The same cache for some of the rows (a copy)."""
         part = object.__new__(Cache)
-        part.capacity, part.n_seen, part.memory = self.capacity, self.n_seen, self.memory[:, :, index]
+        part.capacity, part.n_held, part.memory = self.capacity, self.n_held, self.memory[:, :, index]
         return part
 
-    def too_old(self, n_newer: int) -> Tensor:
-        """The slots that a window of `capacity` tokens no longer holds once `n_newer` tokens have followed."""
-        n_drop = max(self.n_held + n_newer - self.capacity, 0)
-        return (torch.arange(self.n_seen - self.n_held, self.n_seen - self.n_held + n_drop)) % self.capacity
 
-
-def new_cache(config: ModelConfig, batch: int, context_length: int | None, device: torch.device | str = "cpu") -> Cache:
-    """An empty cache of `context_length` tokens (None: as many as the model was trained with, the most allowed)."""
-    most = config.context_length
-    context_length = most if context_length is None else context_length
-    if not 1 <= context_length <= most:
-        raise ValueError(f"context_length is {context_length}; allowed: 1 to {most}, what this model was trained with.")
-    return Cache(config, batch, context_length, device)
 
 
 class Transformer(nn.Module):
     """Token embeddings in, one vector a token out. Three ways to run the same weights: whole windows (`forward`), one
-    real token at a time (`append`), and one imagined token for each of many beams (`branch`)."""
+    real token at a time (`append`), and one imagined token for each of many beams (`branch`). All three agree."""
 
     def __init__(self, config: ModelConfig):
         super().__init__()
@@ -100,24 +83,27 @@ class Transformer(nn.Module):
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
         self.norm = nn.RMSNorm(config.d_model)
 
-    def forward(self, x: Float[Tensor, "batch n d_model"]) -> Float[Tensor, "batch n d_model"]:
-        """Read whole windows at once; position t sees tokens 0..t only."""
+    def forward(self, x: Float[Tensor, "batch n d_model"], cache: Cache | None = None) -> Float[Tensor, "batch n d_model"]:
+        """Read whole windows at once; position t sees tokens 0..t only. An empty `cache` will remember them."""
         rotation = rotary(torch.arange(x.shape[1], device=x.device), self.d_head)
-        for block in self.blocks:
+        for layer, block in enumerate(self.blocks):
             q, k, v = block.project(x, rotation)
+            if cache is not None:
+                cache.write(layer, k, v)
             x = block.finish(x, F.scaled_dot_product_attention(q, k, v, is_causal=True))
+        if cache is not None:
+            cache.n_held += x.shape[1]
         return self.norm(x)
 
     def append(self, x: Float[Tensor, "batch d_model"], cache: Cache) -> Float[Tensor, "batch d_model"]:
         """Read one new token of each row and remember it."""
-        x, rotation = x[:, None], rotary(torch.tensor(cache.n_seen, device=x.device), self.d_head)
-        n_held = min(cache.n_seen + 1, cache.capacity)
+        x, rotation = x[:, None], rotary(torch.tensor(cache.n_held, device=x.device), self.d_head)
         for layer, block in enumerate(self.blocks):
             q, k, v = block.project(x, rotation)
             cache.write(layer, k, v)
-            keys, values = cache.memory[layer, :, :, :, :n_held]
+            keys, values = cache.memory[layer, :, :, :, : cache.n_held + 1]
             x = block.finish(x, F.scaled_dot_product_attention(q, keys, values))
-        cache.n_seen += 1
+        cache.n_held += 1
         return self.norm(x)[:, 0]
 
     def branch(
@@ -127,8 +113,7 @@ class Transformer(nn.Module):
         and values of its imagined tokens (memory = layer key/value head d_head), the last of them to be filled in here.
         """
         (batch, beams, _), n_held = x.shape, cache.n_held
-        rotation = rotary(torch.tensor(cache.n_seen + len(imagined) - 1, device=x.device), self.d_head)
-        old = cache.too_old(len(imagined)).to(x.device)
+        rotation = rotary(torch.tensor(n_held + len(imagined) - 1, device=x.device), self.d_head)
         own = imagined.view(len(imagined), batch, beams, len(self.blocks), 2, self.config.n_heads, -1)
         for layer, block in enumerate(self.blocks):
             q, k, v = (part.transpose(1, 2) for part in block.project(x, rotation))      # batch beam head d_head
@@ -137,7 +122,6 @@ class Transformer(nn.Module):
             keys, values = cache.memory[layer, :, :, :, :n_held]
             q = q / math.sqrt(q.shape[-1])
             scores = q.transpose(1, 2) @ keys.transpose(-1, -2)                          # batch head beam slot
-            scores[..., old] = -torch.inf
             own_scores = rearrange((q * own_k).sum(-1), "n b k h -> b h k n")
             weights = torch.cat((scores, own_scores), dim=-1).softmax(-1)
             from_own = (rearrange(weights[..., n_held:], "b h k n -> n b k h 1") * own_v).sum(0)
