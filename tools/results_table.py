@@ -52,8 +52,11 @@ def published(env: str, run: str) -> str:
 def footnote(recorded: pd.DataFrame, env: str) -> str:
     methods = recorded[~recorded["method"].isin(results.CONTROLS)]
     tasks = methods[methods["split"] == methods["split"].min()].groupby("run")["task"].nunique()
-    n_tasks = str(tasks.max()) if tasks.min() == tasks.max() else f"{tasks.max()} ({tasks.min()} where it plans at every step)"
-    return (f"Return as a share of the highest possible: {n_tasks} held-out tasks a split x {int(methods['n_rollouts'].max())} "
+    lives = methods.groupby("run")["n_rollouts"].max().astype(int)
+    size = f"{tasks.max()} held-out tasks a split x {lives.max()}"
+    if tasks.min() < tasks.max() or lives.min() < lives.max():
+        size += f" ({tasks.min()} x {lives.min()} where it plans at every step)"
+    return (f"Return as a share of the highest possible: {size} "
             "lives of 50 episodes, with 95% bootstrap intervals over splits (each with a source, a training seed and held-out "
             "tasks of its own) and tasks; CPU seconds of one thread a split. The paper: five splits, one life a task. "
             f"Command: `python -m dicp.reproduce --env {env}`.")
