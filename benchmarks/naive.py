@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dicp.config import Config, EnvConfig, ModelConfig
-from dicp.models.ad import InContextModel
+from dicp.models import HierarchicalModel, InContextModel
 from dicp.planning import Imagined
 from dicp.source import SourceLog
 from dicp.training import Trainer, cross_entropy, world_model_loss
@@ -41,7 +42,7 @@ def append(window: Tokens, new: Tokens) -> Tokens:
 
 class WholeWindows:
     """The same weights without a cache: at each step, real or imagined, the whole window is read again (once a future;
-    all five actions are judged from that one reading). Observational world models only."""
+    all five actions are judged from that one reading). Imitators only."""
 
     def __init__(self, model: InContextModel):
         self.model, self.env, self.config = model, model.env, model.config
@@ -50,7 +51,19 @@ class WholeWindows:
     def read(self, window: Tokens) -> Tensor:
         """The model's vector at the last token of each window [*batch n]."""
         flat = Tokens(*(x.flatten(0, -2) for x in window))
-        return self.model(flat)[:, -1].view(*window.cell.shape[:-1], -1)
+        h = self.read_chunks(flat) if isinstance(self.model, HierarchicalModel) else self.model(flat)
+        return h[:, window.cell.shape[-1] - 1].view(*window.cell.shape[:-1], -1)
+
+    def read_chunks(self, tokens: Tokens) -> Tensor:
+        """IDT reads whole chunks: what is missing of the last one is filled up."""
+        n = tokens.cell.shape[1]
+        tokens = Tokens(*(F.pad(x, (0, -n % self.config.chunk)) for x in tokens))
+        after = (F.pad(x[:, 1:], (0, 1)) for x in (tokens.last_action, tokens.last_reward, tokens.arrived))
+        earned = tokens.last_reward.cumsum(1)
+        before = torch.where(tokens.first == 1, earned, 0).cummax(1).values
+        asked = self.model.prompt if self.model.asked is None else self.model.asked[:1]      # the same for all
+        action, reward, next_cell = after
+        return self.model.read(Windows(tokens, action, reward, next_cell, reward, action, asked - (earned - before)))
 
     @property
     def can_plan(self) -> bool:

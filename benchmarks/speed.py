@@ -1,9 +1,10 @@
 """How much CPU time the library takes and how much a reference takes for the same work, side by side in one run.
 
-    python benchmarks/speed.py [--quick] [--names planning env] [--json FILE]
+    python benchmarks/speed.py [--quick] [--names planning env] [--envs dark_key_to_door] [--json FILE]
 
 Times are CPU seconds of this process; ours and the reference take turns, and the median of the repetitions counts. What a
-ratio says depends little on the machine, what a column says does. Threads: OMP_NUM_THREADS (default 1).
+ratio says depends little on the machine, what a column says does. The last column counts what the model reads: real tokens,
+and imagined ones. Threads: OMP_NUM_THREADS (default 1).
 """
 
 import argparse
@@ -12,60 +13,76 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from naive import TwoTokenTrainer, WholeWindows
 
-from dicp.config import Config, EnvConfig, PlanConfig, SourceConfig
+from dicp.beliefs import log_of
+from dicp.config import ENVS, Config, EnvConfig, PlanConfig, SourceConfig
 from dicp.envs import GridWorld, all_tasks
-from dicp.envs.gym import Darkroom
-from dicp.models.ad import InContextModel
+from dicp.envs.gym import DarkKeyToDoor, Darkroom, DarkroomPermuted
+from dicp.models import HierarchicalModel, Model, new_model
 from dicp.oracles import RandomPolicy
 from dicp.planning import beam_search
 from dicp.rollout import rollout
-from dicp.source import TASKS_PER_BLOCK, SourceLog, train_ppo, train_sb3
+from dicp.source import TASKS_PER_BLOCK, train_ppo, train_sb3
 from dicp.training import Trainer
 from dicp.windows import Tokens
 
-ENV, GOALS, N_ROLLOUTS = EnvConfig(), all_tasks("darkroom"), 64
+N_ROLLOUTS = 64
+ALONE = {"darkroom": lambda goal: Darkroom(goal=goal), "darkroom_permuted": lambda number: DarkroomPermuted(permutation=number),
+         "dark_key_to_door": lambda task: DarkKeyToDoor(key=task[0], door=task[1])}
 Work = Callable[[], int]        # does some work, returns how much
 
 
-class Case(NamedTuple):
-    """One comparison. `prepare(quick)` makes both sides ready; making ready is not measured."""
+class Sides(NamedTuple):
+    """Both sides of a comparison, ready; making them ready is not measured."""
 
-    prepare: Callable[[bool], tuple[Work, Work]]
+    ours: Work
+    reference: Work
+    tokens: float = 0           # that the model reads for one unit of work
+
+
+class Case(NamedTuple):
+    """One comparison, for any world."""
+
+    prepare: Callable[[str, bool], Sides]        # (env, quick)
     unit: str
     reference: str
     repetitions: int = 5
 
 
-def source_ppo(quick: bool) -> tuple[Work, Work]:
+def source_ppo(env: str, quick: bool) -> Sides:
     """The first updates; later ones are cheaper for us, when fewer different cells are visited."""
-    source = SourceConfig(env_steps=20 if quick else 100)
-    goals = GOALS[:: len(GOALS) // TASKS_PER_BLOCK][:TASKS_PER_BLOCK]
+    world, preset = EnvConfig.preset(env), SourceConfig.preset(env)
+    source = replace(preset, env_steps=preset.n_steps * (1 if quick else 5))
+    tasks = all_tasks(env)
+    tasks = tasks[:: len(tasks) // TASKS_PER_BLOCK][:TASKS_PER_BLOCK]
 
     def ours() -> int:
-        return len(train_ppo(ENV, goals, source, 0).cell)
+        return len(train_ppo(world, tasks, source, 0).cell)
 
     def reference() -> int:
-        return len(train_sb3(ENV, goals[0], source, 0).cell)
+        return len(train_sb3(world, tasks[0], source, 0).cell)
 
-    return ours, reference
+    return Sides(ours, reference)
 
 
 class Living:
     """`N_ROLLOUTS` agents in one task with full contexts; each call is some more steps of their lives."""
 
-    def __init__(self, learner, n_steps: int, plan: PlanConfig | None = None):
-        self.learner, self.n_steps, self.plan = learner, n_steps, plan
-        self.world, self.context = GridWorld(ENV, [(7, 2)], N_ROLLOUTS), learner.begin(N_ROLLOUTS)
+    def __init__(self, learner, env: EnvConfig, n_steps: int, plan: PlanConfig | None = None):
+        self.learner, self.env, self.n_steps, self.plan = learner, env, n_steps, plan
+        self.world, self.context = GridWorld(env, all_tasks(env.name)[-1:], N_ROLLOUTS), learner.begin(N_ROLLOUTS)
         cell = self.world.reset().flatten()
-        self.logits = learner.observe(self.context, Tokens(cell, *(torch.full_like(cell, x) for x in (5, 0, 81, 1))))
+        birth = (torch.full_like(cell, x) for x in (env.n_actions, 0, env.n_cells, 1))
+        self.logits = learner.observe(self.context, Tokens(cell, *birth))
         for _ in range(learner.config.context_length):
-            self.step(torch.randint(5, (N_ROLLOUTS,)))
+            self.step(torch.randint(env.n_actions, (N_ROLLOUTS,)))
 
     def step(self, action: torch.Tensor) -> None:
         outcome = self.world.step(action[None])
@@ -76,7 +93,8 @@ class Living:
         """Sampled from the policy, or the first of a new plan of full depth, as at the beginning of an episode."""
         if self.plan is None:
             return self.logits.softmax(-1).multinomial(1)[:, 0]
-        return beam_search(self.learner, self.learner.root(self.context), self.plan, ENV.horizon).action[:, 0]
+        steps_left = getattr(self.context, "imaginable", self.env.horizon)
+        return beam_search(self.learner, self.learner.root(self.context), self.plan, steps_left).action[:, 0]
 
     @torch.no_grad()
     def __call__(self) -> int:
@@ -85,43 +103,51 @@ class Living:
         return self.n_steps * N_ROLLOUTS
 
 
-def untrained(world_model: str) -> InContextModel:
+def untrained(env: str, world_model: str, imitates: str = "ad") -> Model:
     torch.manual_seed(0)
-    return InContextModel(ENV, Config.preset("darkroom", world_model=world_model).model).eval()
+    config = Config.preset(env, world_model=world_model, imitates=imitates)
+    model = new_model(config.env, config.model).eval()
+    return model.prompted(torch.ones(N_ROLLOUTS)) if isinstance(model, HierarchicalModel) else model
 
 
-def acting(quick: bool) -> tuple[Work, Work]:
-    model = untrained("none")
-    return Living(model, 100 if quick else 400), Living(WholeWindows(model), 5 if quick else 20)
+def acting(env: str, quick: bool, imitates: str = "ad") -> Sides:
+    model, world = untrained(env, "none", imitates), EnvConfig.preset(env)
+    plain = Living(WholeWindows(model), world, 5 if quick else 20)
+    return Sides(Living(model, world, 100 if quick else 400), plain, tokens=1)
 
 
-def check_same_plan(model: InContextModel, n_agents: int, n_tokens: int, plan: PlanConfig) -> None:
-    """Raise `AssertionError` unless shared keys and values and whole windows give the same plan, after random tokens."""
+def check_same_plan(model: Model, n_agents: int, n_tokens: int, plan: PlanConfig) -> None:
+    """Raise `AssertionError` unless shared keys and values and whole windows give the same plan, after random tokens. (IDT's
+    decisions must be certain: the two draw them differently.)"""
     generator, plain = torch.Generator().manual_seed(0), WholeWindows(model)
     contexts = model.begin(n_agents), plain.begin(n_agents)
     for step in range(n_tokens):
         tokens = [torch.randint(below, (n_agents,), generator=generator) for below in (81, 5, 2, 81)]
-        tokens = Tokens(*tokens, torch.full_like(tokens[0], step % ENV.horizon == 0))
+        tokens = Tokens(*tokens, torch.full_like(tokens[0], step % model.env.horizon == 0))
         for learner, context in zip((model, plain), contexts, strict=True):
             learner.observe(context, tokens)
-    ours, theirs = (beam_search(learner, learner.root(context), plan, ENV.horizon)
+    steps_left = getattr(contexts[0], "imaginable", model.env.horizon)
+    ours, theirs = (beam_search(learner, learner.root(context), plan, steps_left)
                     for learner, context in zip((model, plain), contexts, strict=True))
     for mine, other in zip(ours[:3], theirs[:3], strict=True):
         assert torch.equal(mine, other), "with and without shared keys and values, the plans differ"
     torch.testing.assert_close(ours.score, theirs.score)
 
 
-def planning(quick: bool) -> tuple[Work, Work]:
-    model, plan = untrained("observational"), PlanConfig.preset("paper", start_after=0)
-    check_same_plan(model, 4, model.config.context_length - plan.depth, plan)
-    return Living(model, 3 if quick else 10, plan), Living(WholeWindows(model), 1, plan)
+def planning(env: str, quick: bool, imitates: str = "ad") -> Sides:
+    model, world, plan = untrained(env, "observational", imitates), EnvConfig.preset(env), PlanConfig.preset("paper", env)
+    if imitates == "ad":
+        check_same_plan(model, 4, model.config.context_length - plan.depth, plan)
+    depth = min(plan.depth, model.config.chunk) if imitates == "idt" else plan.depth
+    tokens = sum(min(world.n_actions**step, plan.beam_width) for step in range(1, depth))
+    plain = Living(WholeWindows(model), world, 1, plan)
+    return Sides(Living(model, world, 3 if quick else 10, plan), plain, tokens)
 
 
-def training(quick: bool) -> tuple[Work, Work]:
-    life = rollout(RandomPolicy(ENV), ENV, GOALS[::10], n_rollouts=10, n_episodes=50)
-    terminal = life.next_cell[..., ENV.horizon - 1 :: ENV.horizon]
-    log = SourceLog(*(x.byte() for x in (life.cell, life.action, life.reward, terminal)))
-    config = Config.preset("darkroom", world_model="observational")
+def training(env: str, quick: bool, imitates: str = "ad") -> Sides:
+    config = Config.preset(env, world_model="observational", imitates=imitates)
+    tasks = all_tasks(env)[:: len(all_tasks(env)) // 9][:9]
+    log = log_of(rollout(RandomPolicy(config.env), config.env, tasks, n_rollouts=10, n_episodes=50))
 
     def some(trainer: Trainer) -> Work:
         def work() -> int:
@@ -132,17 +158,18 @@ def training(quick: bool) -> tuple[Work, Work]:
 
         return work
 
-    return some(Trainer(config, log)), some(TwoTokenTrainer(config, log))
+    reference = TwoTokenTrainer(Config.preset(env, world_model="observational"), log)
+    return Sides(some(Trainer(config, log)), some(reference), config.train.batch_size * config.model.context_length)
 
 
-def env(quick: bool) -> tuple[Work, Work]:
-    n_steps, world = 200 if quick else 1000, GridWorld(ENV, GOALS, 100)
-    alone = Darkroom(goal=(7, 2))
-    actions = torch.randint(5, (n_steps, len(GOALS), 100), dtype=torch.uint8)
+def stepping(env: str, quick: bool) -> Sides:
+    n_steps, tasks, world = 200 if quick else 1000, all_tasks(env)[:81], EnvConfig.preset(env)
+    batch, alone = GridWorld(world, tasks, 100), ALONE[env](tasks[0])
+    actions = torch.randint(5, (n_steps, len(tasks), 100), dtype=torch.uint8)
 
     def ours() -> int:
         for action in actions:
-            world.step(action.long())
+            batch.step(action.long())
         return actions.numel()
 
     def reference() -> int:
@@ -153,22 +180,26 @@ def env(quick: bool) -> tuple[Work, Work]:
             done = alone.step(action)[2]
         return 10 * n_steps
 
-    return ours, reference
+    return Sides(ours, reference)
 
 
+WINDOWS, FUTURES = "no cache: the whole window is read again at every step", "the same for every future that is imagined"
 CASES = {
-    "source_ppo": Case(source_ppo, "CPU-s / goal", "stable-baselines3, one goal at a time", 3),
-    "rollout": Case(acting, "env steps / CPU-s", "no cache: the whole window is read again at every step"),
-    "planning": Case(planning, "env steps / CPU-s", "no shared keys and values: a window is read again for every future", 3),
-    "training": Case(training, "updates / CPU-s", "two tokens a step: the observation's and the action's"),
-    "env": Case(env, "env steps / CPU-s", "our own Gymnasium environment, one agent, one step at a time"),
+    "source_ppo": Case(source_ppo, "CPU-s / task", "stable-baselines3, one task at a time", 3),
+    "rollout": Case(acting, "env steps / CPU-s", WINDOWS),
+    "rollout_idt": Case(partial(acting, imitates="idt"), "env steps / CPU-s", WINDOWS),
+    "planning": Case(planning, "env steps / CPU-s", FUTURES, 3),
+    "planning_idt": Case(partial(planning, imitates="idt"), "env steps / CPU-s", FUTURES, 3),
+    "training": Case(training, "updates / CPU-s", "AD, two tokens a step: the observation's and the action's"),
+    "training_idt": Case(partial(training, imitates="idt"), "updates / CPU-s", "the same, of AD"),
+    "env": Case(stepping, "env steps / CPU-s", "our own Gymnasium environment, one agent, one step at a time"),
 }
 
 
-def measure(name: str, quick: bool) -> dict:
+def measure(name: str, env: str, quick: bool) -> dict:
     """Median CPU seconds for a unit of work on both sides, as a row of the table."""
     case, costs = CASES[name], ([], [])
-    sides = case.prepare(quick)
+    sides = case.prepare(env, quick)
     for repetition in range(1 if quick else case.repetitions):
         for side in (0, 1) if repetition % 2 == 0 else (1, 0):
             started = time.process_time()
@@ -177,8 +208,9 @@ def measure(name: str, quick: bool) -> dict:
     ours, reference = (statistics.median(cost) for cost in costs)
     rate = case.unit.endswith("/ CPU-s")
     values = [float(f"{(1 / cost if rate else cost):.4g}") for cost in (ours, reference)]
-    return {"name": name, "ours": values[0], "reference": values[1], "unit": case.unit,
-            "ratio": round(reference / ours, 1), "threads": torch.get_num_threads()}
+    tokens = round(sides.tokens / ours) if sides.tokens else None
+    return {"name": name, "env": env, "ours": values[0], "reference": values[1], "unit": case.unit,
+            "ratio": round(reference / ours, 1), "tokens_per_cpu_s": tokens, "threads": torch.get_num_threads()}
 
 
 def main() -> None:
@@ -186,14 +218,19 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows there")
     parser.add_argument("--quick", action="store_true", help="one short repetition each: does it run, about how fast is it")
     parser.add_argument("--names", nargs="+", default=list(CASES), choices=list(CASES), help="only these comparisons")
+    parser.add_argument("--envs", nargs="+", default=list(ENVS), choices=ENVS, help="only in these worlds")
     args = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
-    print(f"{'name':<12}{'ours':>10}{'reference':>11}  {'unit':<18}{'ratio':>7}  {'threads':>7}  the reference")
+    heads = f"{'name':<14}{'env':<19}{'ours':>13}{'reference':>11}  {'unit':<18}{'ratio':>8}{'tokens / CPU-s':>16}"
+    print(f"{heads}  the reference")
     rows = []
     for name in args.names:
-        rows.append(row := measure(name, args.quick))
-        print(f"{name:<12}{row['ours']:>10,g}{row['reference']:>11,g}  {row['unit']:<18}{row['ratio']:>6.1f}x"
-              f"  {row['threads']:>7}  {CASES[name].reference}", flush=True)
+        for env in args.envs:
+            rows.append(row := measure(name, env, args.quick))
+            tokens = f"{row['tokens_per_cpu_s']:,}" if row["tokens_per_cpu_s"] else ""
+            print(f"{name:<14}{env:<19}{row['ours']:>13,g}{row['reference']:>11,g}  {row['unit']:<18}{row['ratio']:>7.1f}x"
+                  f"{tokens:>16}  {CASES[name].reference}", flush=True)
+    print(f"{torch.get_num_threads()} thread(s)")
     if args.json:
         args.json.write_text(json.dumps(rows, indent=1) + "\n")
 

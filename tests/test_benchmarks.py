@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from dicp.config import Config, EnvConfig, ModelConfig, PlanConfig, SourceConfig, TrainConfig
-from dicp.models.ad import InContextModel
+from dicp.config import ENVS, Config, EnvConfig, ModelConfig, PlanConfig, SourceConfig, TrainConfig
+from dicp.models import HierarchicalModel, InContextModel
 from dicp.rollout import rollout
 from dicp.source import train_ppo
 from dicp.training import cross_entropy
@@ -31,6 +31,23 @@ def model_of(n_layers: int, context_length: int = 20) -> InContextModel:
     return model
 
 
+def certain_idt(context_length: int) -> HierarchicalModel:
+    """Its decisions have no noise."""
+    torch.manual_seed(0)
+    model = HierarchicalModel(ENV, ModelConfig("observational", "idt", context_length, n_layers=2)).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(2)
+        model.high_level.out.weight[8:], model.high_level.out.bias[8:] = 0, -200
+    model.prompt.fill_(9.0)
+    return model
+
+
+@pytest.mark.parametrize("n_tokens", [1, 9, 10, 15, 33, 73])
+def test_idt_without_a_cache_plans_the_same(n_tokens):
+    speed.check_same_plan(certain_idt(40), 3, n_tokens, PlanConfig.preset("paper", beam_width=4))
+
+
 @pytest.mark.parametrize("planner", ["paper", "gated", "mean"])
 def test_shared_keys_and_values_give_the_plan_of_whole_windows(planner):
     changes = dict(beam_width=4, depth=5)
@@ -47,8 +64,8 @@ def test_the_check_notices_a_difference(monkeypatch):
 
 def test_a_life_without_a_cache_is_the_same_life():
     model, plan = model_of(n_layers=2, context_length=40), PlanConfig.preset("paper", beam_width=4, depth=3, start_after=5)
-    for p in (None, plan):
-        ours, plain = (rollout(m, ENV, [(4, 5), (4, 3)], 2, 4, p) for m in (model, naive.WholeWindows(model)))
+    for one, p, greedy in ((model, None, False), (model, plan, False), (certain_idt(40), None, True)):   # IDT draws decisions, too
+        ours, plain = (rollout(m, ENV, [(4, 5), (4, 3)], 2, 4, p, greedy=greedy) for m in (one, naive.WholeWindows(one)))
         assert all(torch.equal(a, b) for a, b in zip(ours[:5], plain[:5], strict=True))
 
 
@@ -73,17 +90,30 @@ def test_the_two_token_model_sees_the_action_at_the_second_token_alone():
 def test_agents_live_on_with_full_contexts(monkeypatch):
     monkeypatch.setattr(speed, "N_ROLLOUTS", 3)
     for learner in (model_of(1), naive.WholeWindows(model_of(1))):
-        living = speed.Living(learner, 2, replace(PlanConfig.preset("paper"), beam_width=2, depth=2))
+        living = speed.Living(learner, ENV, 2, replace(PlanConfig.preset("paper"), beam_width=2, depth=2))
         assert living() == 6
         assert living.context.n_transitions == 20 + 2 - 20
 
 
 def test_a_run_prints_a_table_and_writes_it(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["speed.py", "--quick", "--names", "env", "--json", str(tmp_path / "rows.json")])
+    options = ["--quick", "--names", "env", "--envs", "darkroom_permuted", "--json", str(tmp_path / "rows.json")]
+    monkeypatch.setattr(sys, "argv", ["speed.py", *options])
     monkeypatch.setattr(torch, "set_num_threads", lambda n: None)
     speed.main()
     (row,) = json.loads((tmp_path / "rows.json").read_text())
-    assert list(row) == ["name", "ours", "reference", "unit", "ratio", "threads"]
+    assert list(row) == ["name", "env", "ours", "reference", "unit", "ratio", "tokens_per_cpu_s", "threads"]
     assert row["name"] == "env" and row["ratio"] > 0 and row["threads"] == torch.get_num_threads()
     assert "Gymnasium environment, one agent, one step at a time" in capsys.readouterr().out
-    assert list(speed.CASES) == ["source_ppo", "rollout", "planning", "training", "env"]
+
+
+@pytest.mark.parametrize("env", ENVS)
+@pytest.mark.parametrize("name", ["rollout_idt", "planning_idt", "training_idt", "planning", "training"])
+def test_every_comparison_is_ready_in_every_world(name, env, monkeypatch):
+    """Both sides do some work; a small one."""
+    monkeypatch.setattr(speed, "N_ROLLOUTS", 2)
+    preset = Config.preset
+    small = dict(d_model=16, n_layers=1, n_heads=1, d_ff=16)
+    monkeypatch.setattr(speed.Config, "preset", lambda *args, **kwargs: replace(
+        c := preset(*args, **kwargs), model=replace(c.model, **small), train=replace(c.train, batch_size=2, n_streams=10)))
+    sides = speed.CASES[name].prepare(env, True)
+    assert sides.ours() > 0 and sides.reference() > 0 and sides.tokens > 0
