@@ -64,7 +64,8 @@ def test_the_check_notices_a_difference(monkeypatch):
 
 def test_a_life_without_a_cache_is_the_same_life():
     model, plan = model_of(n_layers=2, context_length=40), PlanConfig.preset("paper", beam_width=4, depth=3, start_after=5)
-    for one, p, greedy in ((model, None, False), (model, plan, False), (certain_idt(40), None, True)):   # IDT draws decisions, too
+    # greedy, where IDT draws its decisions from the same dice
+    for one, p, greedy in ((model, None, False), (model, plan, False), (certain_idt(40), None, True)):
         ours, plain = (rollout(m, ENV, [(4, 5), (4, 3)], 2, 4, p, greedy=greedy) for m in (one, naive.WholeWindows(one)))
         assert all(torch.equal(a, b) for a, b in zip(ours[:5], plain[:5], strict=True))
 

@@ -3,6 +3,7 @@
 Every function takes `ax=None` and returns the Axes it drew on. Call `style()` once, at the top of a notebook.
 """
 
+from dicp.plot.ablations import ablations, parts
 from dicp.plot.beliefs import MODELS, belief_curves, belief_panels, look_up
 from dicp.plot.comparison import comparison
 from dicp.plot.curves import bars, calibration, returns
@@ -14,9 +15,11 @@ from dicp.plot.histories import PLUM, claim, lines, mark_guess, paths, stream_re
 from dicp.plot.lessons import lessons
 from dicp.plot.look import COLOURS, axes, look_of, style
 from dicp.plot.tokens import influence, tokens, windows
+from dicp.plot.trials import trials
 
 __all__ = [
     "MODELS", "belief_curves", "belief_panels", "by_context", "learned_to_remember", "look_up", "who_chose",
+    "ablations", "parts", "trials",
     "bar_panels", "by_width", "futures", "plans",
     "COLOURS", "animate", "axes", "bars", "calibration", "comparison", "grid_heatmap", "look_of",
     "returns", "style", "trajectories",

@@ -41,7 +41,7 @@ def plans(panels: Mapping[str, Mapping], *, title: str, note: str = "", size: in
 
     panels: name -> plan: the imagined cells; and perhaps walked: the cells of the episode so far, with the present one
     last (blue); claims: imagined cells where the plan expects a reward for sure (hollow stars); goal: the true one
-    (black star); visited: dots; belief: P(reward) of each cell, as colour.
+    (black star); key: a diamond; visited: dots; belief: P(reward) of each cell, as colour.
     """
     beliefs = [panel["belief"] for panel in panels.values() if "belief" in panel]
     shape = (inches * len(panels) + 0.8 * bool(beliefs), inches + 1.1)
@@ -72,7 +72,8 @@ def plans(panels: Mapping[str, Mapping], *, title: str, note: str = "", size: in
     claim(figure, title, note)
     figure.canvas.draw()                    # marks are as large as the rooms allow
     for ax, panel in zip(rooms[0], panels.values(), strict=True):
-        _marks(ax, size, agent=panel.get("walked", [40])[-1], goal=panel.get("goal"), visited=panel.get("visited", ()))
+        _marks(ax, size, agent=panel.get("walked", [40])[-1], goal=panel.get("goal"), key=panel.get("key"),
+               visited=panel.get("visited", ()))
     return figure
 
 
