@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dicp.config import EnvConfig, ModelConfig
-from dicp.models.context import Context, EpisodicContext
+from dicp.models.context import Context, EpisodicContext, flat_index, grown
 from dicp.models.heads import Predictions, TokenEmbedding, WorldModelHead, imagined_of
 from dicp.models.transformer import Transformer
 from dicp.planning import Imagined
@@ -21,11 +21,12 @@ from dicp.windows import Tokens, Windows
 
 class BeamState(NamedTuple):
     """Where each imagined future stands. A row's beams share its context; `imagined` holds each beam's own keys and values
-    of what it has added."""
+    of what it has added, `kept` says which of them the beams are since a fork (None: all)."""
 
     context: Context
     h: Float[Tensor, "batch beam d_model"]
-    imagined: Float[Tensor, "n batch*beam memory"]
+    imagined: Float[Tensor, "n batch*old_beam memory"]
+    kept: Int[Tensor, "batch*beam"] | None = None
 
 
 class InContextModel(nn.Module):
@@ -97,13 +98,14 @@ class InContextModel(nn.Module):
         x = self.embed(Tokens(next_cell, action, reward, next_cell, torch.zeros_like(action)))
         return self.branch(state, x)
 
+    @torch.no_grad()
     def branch(self, state: BeamState, x: Float[Tensor, "batch beam d_model"]) -> BeamState:
         """Append one embedded token to each beam."""
-        imagined = torch.cat((state.imagined, state.imagined.new_empty(1, *state.imagined.shape[1:])))
-        return state._replace(h=self.transformer.branch(x, state.context.cache, imagined), imagined=imagined)
+        imagined = grown(state.imagined, state.kept)
+        return BeamState(state.context, self.transformer.branch(x, state.context.cache, imagined), imagined)
 
     def fork(self, state: BeamState, beam: Int[Tensor, "batch new_beam"]) -> BeamState:
-        """Keep the given beams of each row; copies only what was imagined."""
-        flat = (beam + state.h.shape[1] * torch.arange(len(beam), device=beam.device)[:, None]).flatten()
-        h = state.h.flatten(0, 1)[flat].view(*beam.shape, -1)
-        return BeamState(state.context, h, state.imagined.index_select(1, flat))
+        """Keep the given beams of each row."""
+        flat = flat_index(beam, state.h.shape[1])
+        kept = flat if state.kept is None else state.kept[flat]
+        return state._replace(h=state.h.flatten(0, 1)[flat].view(*beam.shape, -1), kept=kept)

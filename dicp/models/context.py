@@ -3,7 +3,7 @@
 from copy import copy
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from dicp.config import EnvConfig, ModelConfig
@@ -73,3 +73,19 @@ class EpisodicContext(Context):
         part = copy(self)
         part.cache, part.seen, part.h = self.cache.rows(index), Tokens(*(x[index] for x in self.seen)), self.h[index]
         return part
+
+
+def flat_index(beam: Int[Tensor, "batch new_beam"], n_beams: int) -> Int[Tensor, "kept"]:
+    """Where the given beams of each row are among all beams of all rows."""
+    return (beam + n_beams * torch.arange(len(beam), device=beam.device)[:, None]).flatten()
+
+
+def grown(x: Tensor, kept: Int[Tensor, "kept"] | None) -> Tensor:
+    """A copy of what was imagined [n batch*beam ...] for the `kept` beams alone (None: all), with room for one step more. A
+    fork only says which beams are kept; they are copied here, once: planning is mostly the moving of memory."""
+    new = x.new_empty(len(x) + 1, x.shape[1] if kept is None else len(kept), *x.shape[2:])
+    if kept is None:
+        new[:-1] = x
+    else:
+        torch.index_select(x, 1, kept, out=new[:-1])
+    return new

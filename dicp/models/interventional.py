@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dicp.config import EnvConfig, ModelConfig
-from dicp.models.context import EpisodicContext
+from dicp.models.context import EpisodicContext, flat_index, grown
 from dicp.models.heads import Predictions, TokenEmbedding, doubts_of
 from dicp.models.recall import LookUp, Recall
 from dicp.models.transformer import Transformer
@@ -54,15 +54,17 @@ class Memory(EpisodicContext):
 
 
 class Imagination(NamedTuple):
-    """Where each imagined future stands. A row's beams share its context; `past` and `imagined` are what each has added."""
+    """Where each imagined future stands. A row's beams share its context; `past` and `imagined` are what each has added,
+    `kept` says which of them the beams are since a fork (None: all)."""
 
     memory: Memory
     look_ups: tuple[LookUp, LookUp, LookUp]
     h: Float[Tensor, "batch beam d_model"]
     cell: Int[Tensor, "batch beam"]
     stage: Int[Tensor, "batch beam"]
-    imagined: Float[Tensor, "n batch*beam memory"]
-    past: Past                                                          # fields [n batch beam ...]
+    imagined: Float[Tensor, "n batch*old_beam memory"]
+    past: Past                                                          # fields [n batch*old_beam ...]
+    kept: Int[Tensor, "batch*beam"] | None = None
 
 
 class InterventionalModel(nn.Module):
@@ -192,7 +194,7 @@ class InterventionalModel(nn.Module):
             self.by_action.tabulate(held.action, held.move_value, held.move_salience),
         )
         nothing = h.new_zeros(0, len(h), 2 * self.config.n_layers * self.config.d_model)
-        empty = Past(*(x.new_zeros(0, len(h), 1, *x.shape[2:]) for x in past))
+        empty = Past(*(x.new_zeros(0, len(h), *x.shape[2:]) for x in past))
         return Imagination(memory, look_ups, h, memory.cell[:, None], memory.stage[:, None], nothing, empty)
 
     def propose(self, state: Imagination) -> Float[Tensor, "batch beam n_actions"]:
@@ -201,7 +203,8 @@ class InterventionalModel(nn.Module):
 
     def imagine(self, state: Imagination, return_to_go: bool = False, doubts: bool = False) -> Imagined:
         """What each action would lead to."""
-        (by_cell, by_stage, by_action), past = state.look_ups, state.past
+        past = state.past if state.kept is None else Past(*(x.index_select(1, state.kept) for x in state.past))
+        (by_cell, by_stage, by_action), past = state.look_ups, Past(*(x.unflatten(1, state.cell.shape) for x in past))
         action = torch.arange(self.env.n_actions, device=self.device).expand(*state.cell.shape, -1)
         moves = by_action(action, past.action, past.move_value, past.move_salience)   # batch beam action d_model
         next_x, next_y = self.next_logits(state.h[:, :, None], state.cell[..., None], action, moves)
@@ -217,22 +220,22 @@ class InterventionalModel(nn.Module):
         probability, entropy = doubts_of(next_x, next_y) if doubts else (None, None)
         return Imagined((reward[..., 1] - reward[..., 0]).sigmoid(), next_cell, returns, probability, entropy)
 
+    @torch.no_grad()
     def advance(self, state: Imagination, action: Tensor, reward: Tensor, next_cell: Tensor) -> Imagination:
         """Append one imagined transition to each beam (all arguments [batch beam])."""
         tokens = Tokens(next_cell, action, reward, next_cell, torch.zeros_like(action))
-        imagined = torch.cat((state.imagined, state.imagined.new_empty(1, *state.imagined.shape[1:])))
+        imagined, past = grown(state.imagined, state.kept), Past(*(grown(x, state.kept) for x in state.past))
         h = self.transformer.branch(self.embed(tokens), state.memory.cache, imagined)
-        new = self.past_of(tokens, state.cell, state.stage)
-        past = Past(*(torch.cat((old, x[None])) for old, x in zip(state.past, new, strict=True)))
+        for kept, new in zip(past, self.past_of(tokens, state.cell, state.stage), strict=True):
+            kept[-1] = new.flatten(0, 1)
         stage = (state.stage + reward).clamp(max=STAGES - 1)
-        return state._replace(h=h, cell=next_cell, stage=stage, imagined=imagined, past=past)
+        return Imagination(state.memory, state.look_ups, h, next_cell, stage, imagined, past)
 
     def fork(self, state: Imagination, beam: Int[Tensor, "batch new_beam"]) -> Imagination:
-        """Keep the given beams of each row; copies only what was imagined."""
-        flat = (beam + state.h.shape[1] * torch.arange(len(beam), device=beam.device)[:, None]).flatten()
+        """Keep the given beams of each row."""
+        flat = flat_index(beam, state.h.shape[1])
         h, cell, stage = (x.flatten(0, 1)[flat].unflatten(0, beam.shape) for x in (state.h, state.cell, state.stage))
-        past = Past(*(x.flatten(1, 2).index_select(1, flat).unflatten(1, beam.shape) for x in state.past))
-        return Imagination(state.memory, state.look_ups, h, cell, stage, state.imagined.index_select(1, flat), past)
+        return state._replace(h=h, cell=cell, stage=stage, kept=flat if state.kept is None else state.kept[flat])
 
 
 def stages(tokens: Tokens) -> Int[Tensor, "batch n"]:

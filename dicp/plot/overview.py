@@ -1,0 +1,45 @@
+"""The whole story in one row: a panel a world, imitation, planning, and what is possible."""
+
+from collections.abc import Mapping
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from dicp.paper import METHODS, paper_curve
+from dicp.plot.curves import looks, returns
+from dicp.plot.histories import claim
+from dicp.plot.look import COLOURS, tint
+
+WORLDS = {"darkroom": "Darkroom", "darkroom_permuted": "Darkroom-Permuted", "dark_key_to_door": "Dark Key-to-Door"}
+SHOWN = ("random", "source", "ad", "bayes", "exact_belief")          # runs of dicp.reproduce
+
+
+def papers_best(env: str) -> str:
+    """The paper's method with the highest return in the last episode."""
+    return max(METHODS, key=lambda name: paper_curve(env, name)["normalised"].iloc[-1])
+
+
+def overview(tables: Mapping[str, pd.DataFrame], *, title: str) -> Figure:
+    """Learning curves on held-out tasks: ours, the controls, and the paper's best method of each world. `tables`: the
+    recorded runs by env."""
+    figure, panels = plt.subplots(1, len(tables), figsize=(4.6 * len(tables) + 0.4, 4.7), sharey=True, squeeze=False)
+    colour = tint(COLOURS["paper"], 0.1)
+    for ax, (env, table) in zip(panels[0], tables.items(), strict=True):
+        rows = table[table["run"].isin(SHOWN)].drop(columns="context_length", errors="ignore")
+        returns(rows, title=WORLDS[env], value="normalised", labels=False, ax=ax)
+        best = papers_best(env)
+        curve = paper_curve(env, best)
+        ax.plot(curve["env_steps"], curve["normalised"], color=colour, lw=1.8, zorder=2)
+        ax.annotate(f"the paper's best: {best}", (0.97, 0.05), xycoords="axes fraction", ha="right", fontsize=11.5,
+                    color=COLOURS["paper"], bbox={"fc": "white", "ec": "none", "pad": 1, "alpha": 0.8})
+        ax.set_xlabel("environment steps in context")
+        if ax is not panels[0, 0]:
+            ax.set_ylabel("")
+    shown = {look.label: look for look, _ in looks(rows)} | {"the paper's best method": None}
+    handles = [Line2D([], [], color=look.colour, ls=look.dashes, lw=look.width, label=label) if look else
+               Line2D([], [], color=colour, lw=1.8, label=label) for label, look in shown.items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=11.5)
+    claim(figure, title)
+    return figure
