@@ -1,0 +1,69 @@
+"""The recorded runs: what each one is, when it counts as done, and that the table is put together from all that are."""
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+import dicp.reproduce as reproduce
+from dicp import results
+from dicp.config import ENVS, IMITATORS, PlanConfig
+from dicp.envs import split_tasks
+from dicp.reproduce import ABLATIONS, RUNS, config_of, lives_of, part_name, plan_of
+
+BY_NAME = {run.name: run for run in (*RUNS, *ABLATIONS)}
+
+
+def test_every_method_is_there_with_every_planner():
+    assert len(BY_NAME) == len(RUNS) + len(ABLATIONS)
+    for imitates in IMITATORS:
+        names = (imitates, f"dicp_{imitates}", f"dicp_{imitates}_paper", f"dicp_{imitates}_gated")
+        kinds = [("none", "none"), ("observational", "none"), ("observational", "paper"), ("observational", "gated")]
+        assert [(BY_NAME[n].world_model, BY_NAME[n].planner) for n in names] == kinds
+        assert all(BY_NAME[n].imitates == imitates for n in names)
+    assert {"bayes", "random", "source", "exact_belief"} <= set(BY_NAME)
+
+
+@pytest.mark.parametrize("env", ENVS)
+def test_every_run_has_valid_settings_and_held_out_tasks(env):
+    for run in BY_NAME.values():
+        for split in (0, 4):
+            config, (tasks, lives) = config_of(run, env, split), lives_of(run, env, split)
+            assert config.train.seed == config.split == split and config.env.name == env
+            assert lives >= 8 and len(tasks) >= 8 and set(tasks) <= set(split_tasks(env, split)[1])
+            assert (plan_of(run, env) is None) == (run.planner == "none")
+
+
+def test_an_ablation_changes_what_its_name_says():
+    changed = {name: config_of(BY_NAME[name], "darkroom", 0) for name in ("ad", "ad_20_tasks", "ad_last_position")}
+    assert changed["ad_20_tasks"].train == replace(changed["ad"].train, max_tasks=20)
+    assert changed["ad_last_position"].train == replace(changed["ad"].train, dense=False)
+    assert plan_of(BY_NAME["dicp_ad_gated_k5"], "darkroom") == PlanConfig.preset("gated", beam_width=5)
+    assert plan_of(BY_NAME["dicp_ad_paper_from0"], "darkroom").start_after == 0
+
+
+def test_the_name_of_a_part_changes_with_every_setting():
+    run = BY_NAME["dicp_ad_paper"]
+    others = [
+        (run, "darkroom", 1), (run, "darkroom_permuted", 0), (BY_NAME["dicp_ad_gated"], "darkroom", 0),
+        (run._replace(plan=(("depth", 4),)), "darkroom", 0), (run._replace(train=(("updates", 7),)), "darkroom", 0),
+        (run._replace(greedy=True), "darkroom", 0), (run._replace(context_length=20), "darkroom", 0),
+    ]
+    names = [part_name(*other) for other in [(run, "darkroom", 0), *others]]
+    assert len(set(names)) == len(names) and part_name(run, "darkroom", 0) == names[0]
+
+
+def test_what_is_done_is_skipped_and_all_of_it_is_recorded(tmp_path, monkeypatch):
+    monkeypatch.setenv("DICP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(results, "RECORDED", tmp_path / "data")
+    monkeypatch.setattr(reproduce, "N_EPISODES", 3)
+    asked, real = [], reproduce.measure
+    monkeypatch.setattr(reproduce, "measure", lambda run, env, split: asked.append((run.name, split)) or real(run, env, split))
+    reproduce.reproduce("darkroom", ["random"], [0])
+    reproduce.reproduce("darkroom", ["random", "exact_belief"], [0, 1])
+    assert asked == [("random", 0), ("exact_belief", 0), ("random", 1), ("exact_belief", 1)]
+    table = results.recorded("darkroom")
+    assert table.groupby(["run", "split"]).size().to_list() == 4 * [8 * 3]
+    assert (table["n_rollouts"] == 32).all() and set(table["planner"]) == {"none", "bayes"}
+    cost = pd.read_csv(tmp_path / "data" / "darkroom_cost.csv")
+    assert len(cost) == 4 and (cost["env_steps"] == 8 * 32 * 3 * 20).all()
