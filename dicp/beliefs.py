@@ -1,6 +1,8 @@
 """What a world model believes: about every cell, asked alike of trained models, simulators and the exact belief; and about
 the steps of given lives."""
 
+import math
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -10,6 +12,7 @@ from torch import Tensor
 
 from dicp.config import EnvConfig
 from dicp.envs import GridRules, GridState, all_tasks
+from dicp.errors import one_of
 from dicp.models import Model
 from dicp.rollout import Learner, Life
 from dicp.source import SourceLog
@@ -40,22 +43,26 @@ def remember(model: Learner, tokens: Tokens) -> Any:
 def believed_rewards(
     model: Learner, context: Any, env: EnvConfig, cell: Int[Tensor, "agent"]
 ) -> Float[Tensor, "agent cell"]:
-    """P(reward) on arriving at each cell of Darkroom, asked as a planner asks: the agent, now at `cell`, imagines a
-    shortest walk there (first along x, then along y), finds nothing on the way, and arrives.
+    """P(reward) on arriving at each cell of Darkroom or Dark Key-to-Door, asked as a planner asks: the agent, now at `cell`,
+    imagines a shortest walk there (first along x, then along y), finds nothing on the way, and arrives. In Key-to-Door that
+    is the key, or the door once this episode has brought the key. NaN: farther than the model can imagine (IDT).
 
     The walk is part of the question. A model that takes actions for evidence believes more in a cell because it imagines
     walking there; one that does not gives the same answer for every walk to it.
     """
-    rules = GridRules.of(env, all_tasks(env.name, env.size))                    # one task a cell: the goal to walk to
+    one_of("env", env.name, ("darkroom", "dark_key_to_door"))                   # in Permuted nobody knows the walk
+    room = replace(env, name="darkroom")
+    rules = GridRules.of(room, all_tasks(room.name, env.size))                  # one task a cell: the goal to walk to
     batch, target = len(cell), torch.arange(env.n_cells)
     state = model.fork(model.root(context), torch.zeros(batch, env.n_cells, dtype=torch.long))     # one beam a goal
     at, belief = cell[:, None].expand(-1, env.n_cells), torch.full((batch, env.n_cells), torch.nan)
+    left = getattr(context, "imaginable", math.inf)
     while True:
         action = rules.optimal_action(GridState(at.T, torch.zeros_like(at.T))).T.contiguous()
         there = rules.next_cell[0, at, action]
-        arrives = (there == target) & belief.isnan()
+        arrives, left = (there == target) & belief.isnan(), left - 1
         belief = torch.where(arrives, model.imagine(state).reward.gather(-1, action[..., None])[..., 0], belief)
-        if not belief.isnan().any():
+        if not belief.isnan().any() or not left:
             return belief
         state = model.advance(state, action, torch.zeros_like(action), there)
         at = there

@@ -12,17 +12,21 @@ from dicp.plot.evidence import by_context, learned_to_remember, who_chose
 from dicp.plot.futures import bar_panels, by_width, futures, plans
 from dicp.plot.grid import animate, grid_heatmap, trajectories
 from dicp.plot.histories import PLUM, claim, lines, mark_guess, paths, stream_returns, task_split, transitions
+from dicp.plot.imitation import episodes, preferences, strides, stuck
 from dicp.plot.lessons import lessons
 from dicp.plot.look import COLOURS, axes, look_of, style
+from dicp.plot.moves import belief_moves
+from dicp.plot.overview import overview, papers_best
 from dicp.plot.tokens import influence, tokens, windows
 from dicp.plot.trials import trials
 
 __all__ = [
-    "MODELS", "belief_curves", "belief_panels", "by_context", "learned_to_remember", "look_up", "who_chose",
+    "MODELS", "belief_curves", "belief_moves", "belief_panels", "by_context", "learned_to_remember", "look_up", "who_chose",
     "ablations", "parts", "trials",
     "bar_panels", "by_width", "futures", "plans",
     "COLOURS", "animate", "axes", "bars", "calibration", "comparison", "grid_heatmap", "look_of",
     "returns", "style", "trajectories",
-    "arrows", "by_goal", "influence", "tokens", "training", "trend", "windows",
+    "arrows", "by_goal", "episodes", "influence", "preferences", "strides", "stuck", "tokens", "training", "trend", "windows",
+    "overview", "papers_best",
     "PLUM", "claim", "lessons", "lines", "mark_guess", "paths", "stream_returns", "task_split", "transitions",
 ]

@@ -27,7 +27,7 @@ def comparison(
     names = [name for name in IMITATORS if {name, f"dicp_{name}"} & set(table["method"])]
     if not names:
         raise ValueError(f"the table has none of the methods {', '.join(IMITATORS)}; allowed: runs of one of them at least.")
-    width = max(4.4 * len(names) + 0.4, 8)
+    width = max(4.4 * len(names) + 0.4, 8.8)
     figure, panels = plt.subplots(1, len(names), figsize=(width, 5.6), sharey=True, squeeze=False)
     keys = {}                                                     # what the legend explains, once for all panels
     for ax, name in zip(panels[0], names, strict=True):
@@ -51,8 +51,10 @@ def comparison(
         look = look_of(own["method"].iloc[0], own["planner"].iloc[0])
         ring = {"marker": "o", "ls": "none", "ms": 5, "mfc": "white", "mec": look.colour, "mew": 1.4}
         handles.append(Line2D([], [], color=GREY, label="your own run", **ring))
-    figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=11)
-    claim(figure, title, note=f"{sizes(table)}; bands: 95% bootstrap; thin: the paper's own curves")
+    ncols, note = (4 if len(names) > 1 else 3), f"{sizes(table)}; bands: 95% bootstrap; thin: the paper's own curves"
+    legend = figure.legend(handles=handles, loc="outside lower center", ncols=ncols, fontsize=11, title=note, alignment="left")
+    legend.get_title().set(fontsize=10, color=GREY)
+    claim(figure, title)
     return figure
 
 

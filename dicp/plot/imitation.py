@@ -1,0 +1,114 @@
+"""Figures of notebook 02: episodes of one life, what a training window holds, what is preferred where, and an imitator that is
+stuck where its source is."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from dicp.plot.distillation import arrows, trend
+from dicp.plot.grid import grid_heatmap, trajectories
+from dicp.plot.histories import claim
+from dicp.plot.look import BLACK, COLOURS, GREY, label_ends, tint
+
+
+def episodes(ways: Mapping[str, Sequence[int]], *, title: str, **marks: int | None) -> Figure:
+    """Some episodes of one life, a panel each. ways: panel title -> cells. marks: start, goal, key."""
+    figure, panels = plt.subplots(1, len(ways), figsize=(2.9 * len(ways), 3.5), layout="constrained")
+    for ax, (name, way) in zip(np.atleast_1d(panels), ways.items(), strict=True):
+        trajectories([way], title=name, ax=ax, **marks)
+    claim(figure, title)
+    return figure
+
+
+def preferences(
+    moments: Mapping[str, tuple], p_good: Mapping[str, Sequence[float]], at: Sequence[int], *, title: str, xlabel: str,
+    goal: int, key: int | None = None, guess: float | None = None, few: int = 4,
+) -> Figure:
+    """What a policy prefers in each cell at some moments, and over all moments how likely that is a good action.
+
+    moments: panel title -> (cell [visit], probability of each move [visit, move]); cells with less than `few` visits stay
+    empty. p_good: name -> its mean at each of `at`, on the axis `xlabel`.
+    """
+    figure, panels = plt.subplots(1, len(moments) + 1, figsize=(13.5, 3.7), layout="constrained", width_ratios=(1, 1, 1, 1.1))
+    for ax, (name, (cell, p)) in zip(panels, moments.items(), strict=False):
+        visits, total = np.bincount(cell, minlength=81), np.zeros((81, 5))
+        np.add.at(total, np.asarray(cell), np.asarray(p))
+        arrows(total / visits.clip(1)[:, None], visits * (visits >= few), title=name, goal=goal, ax=ax)
+        if key is not None:
+            ax.plot(*divmod(key, 9), "D", color=BLACK, ms=7, mec="white", zorder=5)
+    trend(at, p_good, title="P(good action), mean", xlabel=xlabel, level=guess, ax=panels[-1])
+    claim(figure, title)
+    return figure
+
+
+def strides(
+    examples: Mapping[str, Sequence[Sequence[int]]], inside: Mapping[str, Sequence[float]], *, title: str,
+    n_episodes: int, highest: float, guess: float | None = None,
+) -> Figure:
+    """Left: which of a history's `n_episodes` a few windows hold. Right: the mean return of the first, second, ... episode
+    inside a window, of the `highest` possible.
+
+    examples: name -> [window][episode numbers]. inside: name -> mean return by place in the window. guess: its rise in the
+    first of them.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.7), layout="constrained", width_ratios=(1.5, 1))
+    shades = [GREY, *(tint(COLOURS["ad"], share) for share in np.linspace(0.45, 0, len(examples) - 1))]
+    row, middles, labels = 0, [], []
+    for several, colour in zip(examples.values(), shades, strict=True):
+        for episodes in several:
+            left.plot([1, n_episodes], [row, row], color="#00000012", lw=8, solid_capstyle="butt", zorder=0)
+            left.plot(episodes, [row] * len(episodes), "-", color=tint(colour, 0.6), lw=1.5)
+            left.plot(episodes, [row] * len(episodes), "s", color=colour, ms=7.5)
+            row -= 1
+        middles.append(row + (len(several) + 1) / 2)
+        row -= 0.6
+    left.set_yticks(middles, examples, fontsize=12)
+    left.set(xlabel="episode of the learning history", xlim=(0, n_episodes + 1))
+    left.set_xticks([1, *range(n_episodes // 5, n_episodes + 1, n_episodes // 5)])
+    left.tick_params(axis="y", length=0)
+    left.spines["left"].set_visible(False)
+    for (name, values), colour in zip(inside.items(), shades, strict=True):
+        at = range(1, len(values) + 1)
+        right.plot(at, values, "-o", color=colour, ms=8, lw=2.6, clip_on=False)
+        labels.append((float(values[-1]), name, colour))
+    if guess is not None:
+        first = float(next(iter(inside.values()))[0])
+        right.plot([1, len(values)], [first, first + guess], ":", color=BLACK, lw=1.8)
+        labels.append((first + guess, "your guess", BLACK))
+    right.set(xlabel="place of the episode in the window", ylabel=f"mean return, of {highest:g}", xticks=at)
+    right.set(xlim=(0.9, len(values)), ylim=(0, highest))
+    right.yaxis.set_major_locator(MaxNLocator(5))
+    figure.suptitle(title, fontweight="bold", fontsize=14, x=0.01, ha="left")
+    figure.canvas.draw()
+    label_ends(right, labels)
+    return figure
+
+
+def stuck(
+    opened: Mapping[str, Sequence[float]], after_key: Mapping[str, Sequence[float]], *, title: str, key: int, door: int,
+    start: int = 40, shown: int | None = None, note: str = "",
+) -> Figure:
+    """Key-to-door. Left: in each task the share of lives that ever open the door, of the source and of its imitator, in the
+    order of the first. Right: the share of their steps in each cell with the key in hand, in the task number `shown`.
+
+    opened: name -> share of each task. after_key: name -> share of each cell; both the source first.
+    """
+    figure, panels = plt.subplots(1, 3, figsize=(12, 3.9), layout="constrained", width_ratios=(1.4, 1, 1))
+    left, (first, second) = panels[0], (np.asarray(x, dtype=float) for x in opened.values())
+    order = np.lexsort((second, first))
+    for name, values, colour, ms in zip(opened, (first, second), (COLOURS["source"], COLOURS["ad"]), (13, 8), strict=True):
+        left.plot(values[order], "o", ms=ms, color=colour, mec="white", label=name, clip_on=False, zorder=3)
+    left.vlines(range(len(order)), first[order], second[order], color=tint(GREY, 0.5), lw=2)
+    if shown is not None:
+        left.annotate("right", (list(order).index(shown), max(first[shown], second[shown])), (0, 16), ha="center",
+                      textcoords="offset points", fontsize=11, arrowprops={"arrowstyle": "-", "color": GREY, "shrinkB": 6})
+    left.set(ylim=(-0.02, 1.04), xlim=(-0.5, len(order) - 0.5), xticks=[], xlabel="unseen tasks", ylabel="share of lives")
+    left.set_title("ever opens the door")
+    left.legend(loc="upper left", bbox_to_anchor=(0, 0.85))
+    for ax, (name, share) in zip(panels[1:], after_key.items(), strict=True):
+        grid_heatmap(share, ax, title=f"{name}, with the key", key=key, goal=door, start=start, gamma=0.4, vmax=0.5)
+    claim(figure, title, note)
+    return figure
