@@ -16,78 +16,97 @@
 # %% [markdown]
 # # When does it help to think before you act?
 #
-# Notebook 03 gave you models that answer "what if?". Now plan: imagine many futures, do the first step of the best. You
+# Notebook 03 gave you models that answer "what if?". Now plan: imagine many futures, take the best one's first step. You
 # will be able to
 #
 # - write a beam search through imagined futures, and say what it loses,
 # - show how a planner walks to a reward that its model made up,
 # - explain why *expected* reward makes searching and exploiting one rule.
 #
-# **You need** notebooks 02 and 03. **Time**: an hour to read; the code runs in 40 seconds on one CPU core. First, the agent
-# that you will soon understand.
+# **You need** notebooks 02 and 03. **Time**: an hour to read; the code takes a minute (larger worlds: two) on one core.
+# First, the agent that you soon understand.
 
 # %% tags=["parameters"]
-env = "darkroom"      # the world of this course
+env = "darkroom"      # the world: darkroom | darkroom_permuted | dark_key_to_door
+method = "ad"         # the imitator whose DICP version plans: ad | dpt | idt
+planner = "bayes"     # of your own run: none (the imitator alone) | paper | gated | bayes (this one imitates nobody)
 profile = "fast"      # fast: shipped weights, seconds | paper: the paper's training settings, hours on a GPU
 seed = 0              # of the dice and of the weights (those of seed 0 are shipped, others are trained: minutes)
 retrain = False       # True: train everything from nothing
-planner = "bayes"     # of your own run: bayes | gated | paper | none
-my_guess = None       # your guess: env steps until the Bayes planner reaches 0.9 of the highest return, e.g. 500
 
 # %%
-import time
+import timeit
 from math import isclose
 
 import matplotlib.pyplot as plt
-import pandas as pd
 import torch
+import torch.nn.functional as F
+from IPython.display import Markdown, display
 
 from dicp import exercises, parameters, plot, results
 from dicp import paper as published
-from dicp.artifacts import load_or_train
+from dicp.artifacts import load_or_train, sample_histories
 from dicp.beliefs import believed_rewards, remember, tokens_of
-from dicp.config import PLANNERS, Config, EnvConfig, PlanConfig
-from dicp.envs import all_tasks, cell_to_xy, split_tasks
+from dicp.config import ENVS, IMITATORS, PLANNERS, Config, EnvConfig, PlanConfig
+from dicp.envs import GridRules, all_tasks, split_tasks
+from dicp.envs.tasks import PERMUTATIONS
 from dicp.oracles import Simulator
 from dicp.planning import beam_search
 from dicp.rollout import rollout
 from dicp.windows import Tokens
 
-p = parameters.check(globals(), env=("darkroom",), profile=("fast", "paper"), seed=range(100), retrain=bool,
-                     planner=PLANNERS, my_guess=float | None)
+p = parameters.check(globals(), env=ENVS, method=IMITATORS, planner=PLANNERS, profile=("fast", "paper"),
+                     seed=range(100), retrain=bool)
 plot.style()
 
 # %%
-world, (_, held_out) = EnvConfig(p.env), split_tasks(p.env, 0)
-configs = {kind: Config.preset(p.env, p.profile, kind, p.seed) for kind in ("observational", "interventional")}
-models = {kind: load_or_train(config, p.retrain).model.requires_grad_(False) for kind, config in configs.items()}
-explorer, bayes, n_shown = models["interventional"], PlanConfig.preset("bayes"), 6
-goals = torch.tensor([x * world.size + y for x, y in held_out])
+world, held_out = EnvConfig.preset(p.env), split_tasks(p.env, 0)[1][:8]
+kinds = {"interventional": "ad", "observational": p.method}              # the first has no policy, it imitates nobody
+configs = {kind: Config.preset(p.env, p.profile, kind, p.seed, imitates=who) for kind, who in kinds.items()}
+explorer, trained = (load_or_train(c, p.retrain).model.requires_grad_(False) for c in configs.values())
+bayes, paper = PlanConfig.preset("bayes", p.env), PlanConfig.preset("paper", p.env)
+permuted, dark, n = p.env == "darkroom_permuted", p.env == "darkroom", world.horizon
+rules, dice = GridRules.of(world, held_out), torch.Generator().manual_seed(p.seed)
 
-dice = torch.Generator().manual_seed(p.seed)
-life = rollout(explorer, world, held_out, 1, 20, bayes, p.seed)                       # one agent for each held-out goal
-first = life.reward[:, 0].argmax(-1)                                                  # env step of its first reward
-shown = int((first * (first < (n_shown - 2) * world.horizon)).argmax())               # a long search, but not too long
-read = Tokens(*(field[shown, None, : n_shown * world.horizon + 1] for field in tokens_of(life, world)))
+def say(**texts):                                            # what holds in this world alone
+    display(Markdown(texts[p.env]))
 
-context, belief = explorer.begin(1), []                                               # what it believes at every step
-for t in range(read.cell.shape[1]):
+n_shown, thing = {"darkroom": (6, "goal"), "darkroom_permuted": (2, "corner"), "dark_key_to_door": (4, "key")}[p.env]
+life = rollout(explorer, world, held_out, 1, 20 if dark else 6, bayes, p.seed)           # one agent a held-out task
+solved = life.episode_return[:, 0] >= results.SOLVED_AT[p.env]
+last = solved.int().argmax(-1)                               # first episode that is solved
+shown = int((last * (last <= n_shown - 2) * solved.any(-1)).argmax())    # a long search, but not too long
+last = int(last[shown])
+*key, goal = (int(cell) for cell in rules.goals[shown] if cell >= 0)
+marks = {"goal": goal, "key": key[0] if key else None}
+read = Tokens(*(field[shown, None, : n_shown * n + 1] for field in tokens_of(life, world)))
+
+# %%
+context, belief = explorer.begin(1), []                      # what it believes of every cell at every step
+for t in range(0 if permuted else read.cell.shape[1]):       # (in Permuted, the paying cell is known)
     explorer.observe(context, Tokens(*(field[:, t] for field in read)))
-    belief.append(believed_rewards(explorer, context, world, read.cell[:, t])[0])
-by_episode = (n_shown, world.horizon, -1)
-plot.animate(life.next_cell[shown, 0].view(-1, world.horizon)[:n_shown], title="Sweep, find, go straight",
-             goal=int(goals[shown]), beliefs=torch.stack(belief[1:]).view(by_episode))
+    belief.append(believed_rewards(explorer, context, EnvConfig(horizon=n), read.cell[:, t])[0])
+by_episode = (n_shown, n, -1)
+beliefs = None if permuted else torch.stack(belief[1:]).view(by_episode)
+title = {"darkroom": "Sweep, find, go straight", "darkroom_permuted": "Try out, then go straight",
+         "dark_key_to_door": "Find key, find door, get both"}[p.env]
+say(darkroom="Star: the goal, which the agent cannot see. Colour: how likely a reward is in each cell, in its eyes.",
+    darkroom_permuted="The agent knows that the far corner pays. It does not know what any of its five actions does.",
+    dark_key_to_door="""Diamond and star: key and door, which the agent cannot see. Colour: how likely the *next* reward is
+    in each cell, in its eyes: first of the key, with the key in hand of the door.""")
+plot.animate(life.next_cell[shown, 0].view(-1, n)[:n_shown], rewards=life.reward[shown, 0].view(-1, n)[:n_shown],
+             title=title, start=rules.start, beliefs=beliefs, **marks)
 
 
 # %% [markdown]
-# Colour: how likely a reward is in each cell, in the agent's eyes. No weight changes, and nobody told it about the goal.
+# No weight changes, and nobody told it what is hidden.
 #
 # ## How do you search imagined futures?
 # Five actions, depth $d$: $5^d$ futures. The world model *imagines* reward and next cell; `advance` writes them behind
 # the real context as if they had happened. Try everything, one future at a time:
 
 # %%
-def best_return(model, state, depth):                    # of all futures, one at a time
+def best_return(model, state, depth):                        # of all futures, one at a time
     if depth == 0:
         return 0
     imagined, best = model.imagine(state), 0
@@ -97,12 +116,18 @@ def best_return(model, state, depth):                    # of all futures, one a
         best = max(best, int(reward) + best_return(model, after, depth - 1))
     return best
 
-perfect, trained = Simulator(world, [(5, 5)]), models["observational"]     # one knows the goal, one has to read it
-life_so_far = Tokens(*(field[:, :-world.horizon] for field in read))
-roots = [(perfect, perfect.root(perfect.begin(1))), (trained, trained.root(remember(trained, life_so_far)))]
-every_future = PlanConfig(depth=3, beam_width=5**3)
+def at(model, *cells):                                       # newborn agents there, one a row: nothing done yet
+    context, cell = model.begin(len(cells)), torch.tensor(cells)
+    model.observe(context, Tokens(cell, *(torch.full_like(cell, x) for x in (world.n_actions, 0, world.n_cells, 1))))
+    return model.root(context)
+
+task, cell = {"darkroom": ((5, 5), 40), "darkroom_permuted": (37, 70), "dark_key_to_door": (((5, 5), (5, 6)), 40)}[p.env]
+soon = (n_shown - 1) * n + int(life.reward[shown, 0, (n_shown - 1) * n :].argmax()) // 10 * 10   # ten steps or less to go
+here = remember(trained, Tokens(*(field[:, : soon + 1] for field in read)))
+perfect = Simulator(world, [task])                           # one knows what is hidden, one has to read it:
+roots = [(perfect, at(perfect, cell)), (trained, trained.root(here))]
 for model, root in roots:
-    assert best_return(model, root, 3) == float(beam_search(model, root, every_future, world.horizon).score)
+    assert best_return(model, root, 3) == float(beam_search(model, root, PlanConfig(depth=3, beam_width=5**3), n).score)
 
 
 # %% [markdown]
@@ -113,8 +138,8 @@ for model, root in roots:
 # imagined rewards; *ties* go to the earlier parent, then to the action that the policy likes more. Plain:
 
 # %%
-def plain_beam(model, root, depth, beam_width, alike=id):     # `alike`: of futures with the same name keep the first
-    futures = [(0, root, ())]                                 # rewards so far, state, imagined cells
+def plain_beam(model, root, depth, beam_width, alike=id):    # `alike`: of futures with the same name keep the first
+    futures = [(0, root, ())]                                # rewards so far, state, imagined cells
     for _ in range(depth):
         grown = []
         for rewards, state, path in futures:
@@ -123,16 +148,16 @@ def plain_beam(model, root, depth, beam_width, alike=id):     # `alike`: of futu
                 reward, cell = imagined.reward[..., action].round().long(), imagined.next_cell[..., action]
                 after = model.advance(state, action.view(1, 1), reward, cell)
                 grown.append((rewards + int(reward), after, (*path, int(cell))))
-        grown.sort(key=lambda future: -future[0])             # stable: ties stay in order
+        grown.sort(key=lambda future: -future[0])            # stable: ties stay in order
         names = {}
         for future in grown:
             names.setdefault(alike(future), future)
         futures = list(names.values())[:beam_width]
-    return futures                                            # best first
+    return futures                                           # best first
 
-paper = PlanConfig.preset("paper")
+depth = min(paper.depth, getattr(here, "imaginable", n) - 1)                             # IDT: not beyond its chunk
 for model, root in roots:
-    best, plan = plain_beam(model, root, paper.depth, paper.beam_width)[0], beam_search(model, root, paper, world.horizon)
+    best, plan = plain_beam(model, root, depth, paper.beam_width)[0], beam_search(model, root, paper, depth)
     assert best[0] == plan.score and best[2] == tuple(plan.next_cell[0].tolist())
 
 
@@ -140,274 +165,394 @@ for model, root in roots:
 # Sorting must be *stable*, or ties are no rule at all (`topk` makes no promise). The same best future, step by step.
 #
 # ## What does a narrow beam lose?
-# Give it a **perfect** model and a policy without preferences. A goal four steps away: is it among the ten futures kept?
+# Give it a **perfect** model and a policy without preferences. Something pays four steps away: is it among the ten futures
+# kept?
 
 # %%
-class Undecided(Simulator):                                   # knows rules and goal; likes the actions in a random order
+class Undecided(Simulator):                                  # knows everything; likes the actions in a random order
     def propose(self, state):
         return torch.rand(*state.state.cell.shape, world.n_actions)
 
-def kept(goal, beam_width, alike=id):
+def kept(where, beam_width, alike=id):
     torch.manual_seed(p.seed)
-    model = Undecided(world, [goal])
-    return plain_beam(model, model.root(model.begin(1)), 4, beam_width, alike)
+    model = Undecided(world, tasks[where : where + 1])
+    return plain_beam(model, at(model, starts[where]), 4, beam_width, alike)
 
-four_away = [(x, y) for x, y in all_tasks(p.env) if abs(x - 4) + abs(y - 4) == 4]
-lost = next(goal for goal in four_away if kept(goal, 10)[0][0] == 0)
+cells, goal_at = all_tasks("darkroom"), (8, 8) if permuted else (4, 4)                   # 81 places of agent, goal or key
+tasks = {"darkroom": cells, "darkroom_permuted": held_out[:1] * 81, "dark_key_to_door": [(c, (0, 0)) for c in cells]}[p.env]
+starts = list(range(81)) if permuted else [rules.start] * 81
+distance = torch.tensor([abs(x - goal_at[0]) + abs(y - goal_at[1]) for x, y in cells])
+lost = next(i for i in range(81) if distance[i] == 4 and kept(i, 10)[0][0] == 0)
 trees = {"all 625 futures": kept(lost, 5**4), "a beam of 10": kept(lost, 10),
          "different ones only": kept(lost, 81, alike=lambda future: (future[0], future[2][-1]))}
 figure, panels = plt.subplots(1, 3, figsize=(11, 4.5))
 for ax, (name, futures) in zip(panels, trees.items(), strict=True):
-    plot.futures([path for _, _, path in futures], title=name, goal=lost[0] * world.size + lost[1], ax=ax)
+    plot.futures([path for _, _, path in futures], title=name, goal=80 if permuted else lost, start=starts[lost], ax=ax)
 plot.claim(figure, "Nothing in sight, a beam of ten keeps ten versions of the same way",
-           note="four imagined steps with a perfect model; filled: cells where a kept future ends")
+           note=f"four imagined steps with a perfect model; star: the {thing}; filled: cells where a kept future ends")
 assert trees["different ones only"][0][0] == 1 and len(trees["different ones only"]) <= 81
 
-# %% [markdown]
-# As long as all futures are worth nothing, ties decide, and the first two parents' children fill the beam. On the right,
-# of all futures with the same cell and the same rewards so far only one is kept: there are at most 81 places to be.
-#
-# How often does it matter? Every goal, many random policies, depth 8. Set `my_share`.
-
 # %%
-my_share = None       # your guess: of the goals six steps away, the share that a beam of ten finds, 0 to 1
-distance = (cell_to_xy(torch.arange(world.n_cells)) - world.size // 2).abs().sum(-1)
-everywhere = Undecided(world, all_tasks(p.env) * 25)
-root = everywhere.root(everywhere.begin(len(everywhere.tasks)))
+my_share = None       # how often does it matter? your guess: of what pays six steps away, the share that a beam of ten finds
 
-def share_found(**changes):                                   # by steps to the goal, 1 to 8
-    plan = beam_search(everywhere, root, PlanConfig.preset("paper", **changes), world.horizon)
+everywhere = Undecided(world, tasks * 25)
+root, far = at(everywhere, *starts * 25), min(paper.depth, int(distance.max()))
+
+def share_found(**changes):                                  # by distance, 1 step to the farthest
+    plan = beam_search(everywhere, root, PlanConfig.preset("paper", p.env, **changes), n)
     found = (plan.reward.sum(-1) > 0).float().view(25, -1).mean(0)
-    return torch.stack([found[distance == d].mean() for d in range(1, 9)])
+    return torch.stack([found[distance == d].mean() for d in range(1, far + 1)])
 
 shares = {"K = 10": share_found(), "K = 81": share_found(beam_width=81),
           "K = 81, different": share_found(beam_width=81, deduplicate=True)}
-plot.lines(shares, title="With a perfect model, a narrow beam still loses the goal", level=my_share,
-           xlabel="steps from the start to the goal", ylabel="goals found (share)",
-           colours=[plot.COLOURS[name] for name in ("paper", "gated", "bayes")], note="every goal, 25 random policies each")
+plot.lines(shares, title=f"With a perfect model, a narrow beam still loses the {thing}", level=my_share,
+           xlabel=f"steps from the agent to the {thing}", ylabel="found (share)", note="81 places, 25 random policies each",
+           colours=[plot.COLOURS[name] for name in ("paper", "gated", "bayes")])
 assert shares["K = 10"][5] < 0.4 and shares["K = 81, different"].min() == 1
 
 # %% [markdown]
-# So width matters most where *different* futures fill it. But a search can only be as good as what it searches in.
+# While all futures are worth nothing, ties decide, and the first two parents' children fill the beam. Keep one future for each
+# cell and rewards so far, and there are at most 81: width matters where *different* futures fill it. But a search is only as
+# good as its model.
 #
 # ## What happens when the model is deluded?
-# You know from notebook 03 that the paper's kind of world model takes imagined actions for evidence. Let the paper's
-# planner act with it, on held-out goals. Here is one that has found nothing in four episodes, when planning starts.
+# The paper's planner takes the most likely outcome for the truth; and its kind of world model, as you know from notebook 03,
+# takes imagined actions for evidence. Let it plan on held-out tasks, before any reward has told it anything.
 
 # %%
-astray = rollout(trained, world, held_out, 4, 6, paper, p.seed)
-row = int((astray.reward.sum(-1).flatten() == 0).nonzero()[0])            # an agent that never finds anything
-seen, cells, actions = tokens_of(astray, world), astray.cell.flatten(0, 1)[row], astray.action.flatten(0, 1)[row]
+if permuted:                                                 # planning at once: what does action 3 do?
+    at_once = PlanConfig.preset("paper", p.env, start_after=0)
+    eager, policy = (rollout(trained, world, held_out, 2, 3, plan, p.seed) for plan in (at_once, None))
+    never, without = (int((lives.reward.sum(-1) == 0).sum()) for lives in (eager, policy))
+    n_cells, n_used = ([len(x.unique()) for x in field[:, 0]] for field in (eager.cell, eager.action))
+    plan, moments = beam_search(trained, at(trained, 0), paper, min(n, 10)), {}
+    first_plan = "the first plan: " + ("ten steps" if plan.next_cell.any() else "nothing moves")
+    moments[first_plan] = {"walked": [0], "plan": plan.next_cell[0], "goal": 80}
+    for i in (n_cells.index(min(n_cells)), n_cells.index(max(n_cells))):
+        name = f"permutation {held_out[i]}: {n_used[i]} action{'s' * (n_used[i] > 1)}"
+        moments[name] = {"walked": eager.cell[i, 0], "plan": [], "goal": 80}
+else:                                                        # agents that have found nothing when planning starts
+    begins, astray = paper.start_after, rollout(trained, world, held_out, 4 if dark else 2, 6, paper, p.seed)
+    rewards, seen = astray.reward.flatten(0, 1), tokens_of(astray, world)
+    lost = (rewards[:, :begins].sum(-1) == 0).nonzero()[:, 0]
+    memory = remember(trained, Tokens(*(field[lost, : begins + 1] for field in seen)))
+    plan = beam_search(trained, trained.root(memory), paper, n if p.method != "idt" else 10)
+    claims = plan.reward.sum(-1) > 0                         # a reward that nobody has ever seen
+    row = int(lost[(claims * (2 - rewards[lost].sum(-1).clamp(max=1))).argmax()])        # who never finds anything, say
 
-def moment(step):                                                        # what it plans, and what it has done before
+
+# %%
+def moment(step):                                            # what it plans, and what it has done before
     context = remember(trained, Tokens(*(field[row, None, : step + 1] for field in seen)))
-    plan = beam_search(trained, trained.root(context), paper, world.horizon - step % world.horizon)
-    assert plan.action[0, 0] == actions[step]
-    return {"plan": plan.next_cell[0], "claims": plan.next_cell[0][plan.reward[0] == 1].tolist(),
-            "walked": cells[step - step % world.horizon : step + 1], "goal": int(goals[row // 4]),
-            "visited": seen.arrived[row, 1 : step + 1].unique()}
+    plan = beam_search(trained, trained.root(context), paper, min(n - step % n, getattr(context, "imaginable", n)))
+    assert p.method == "idt" or plan.action[0, 0] == astray.action.flatten(0, 1)[row, step]      # IDT draws its decisions
+    *key, goal = (int(cell) for cell in rules.goals[row // astray.cell.shape[1]] if cell >= 0)
+    return {"plan": plan.next_cell[0], "claims": plan.next_cell[0][plan.reward[0] == 1].tolist(), "goal": goal,
+            "key": key[0] if key else None, "visited": seen.arrived[row, 1 : step + 1].unique(),
+            "walked": astray.cell.flatten(0, 1)[row, step - step % n : step + 1]}
 
-start = paper.start_after                                                # the context is full, planning begins
-now = moment(start)
-arrives = start + 1 + now["plan"].tolist().index(now["claims"][0])
-moments = {"episode 5 begins": now, "it arrives: nothing there": moment(arrives),
-           "episode 6 begins": moment(start + world.horizon)}
-plot.plans(moments, title="It plans its way to a reward that its model made up",
-           note="dashes: the plan; hollow stars: imagined rewards; black star: the goal; dots: visited before")
-assert now["goal"] not in now["claims"]
+if permuted:
+    title = f"Planning from its first step, {never} of 16 agents never earn anything; without a plan {without}"
+    note = "dashes: imagined; blue: lives of 3 episodes; star: the corner that pays; 2 lives in each of 8 held-out tasks"
+else:
+    now = moment(begins)
+    steps = now["plan"].tolist().index(now["claims"][0]) + 1 if now["claims"] else 5
+    moments = {f"episode {begins // n + 1} begins": now, f"{steps} step{'s' * (steps > 1)} later": moment(begins + steps),
+               f"episode {begins // n + 2} begins": moment(begins + n)}
+    title = f"Of {len(lost)} agents that have never seen a reward, {int(claims.sum())} plan to walk to one"
+    note = f"dashes: the plan; hollow stars: imagined rewards; black: {'the goal' if dark else 'key and door'}; dots: visited"
+plot.plans(moments, title=title, note=note)
+walks = "Each disappointment is followed by the next imagined walk: a good search serves a wrong model."
+say(darkroom=walks, dark_key_to_door=walks, darkroom_permuted="""From the corner, *nothing happens* is the likeliest outcome of
+any action: three of five moves lead nowhere. A plan of likeliest outcomes never asks, and is never proved wrong. (The paper
+starts to plan after 200 steps, when the policy has tried them all.)""")
 
 
 # %% [markdown]
-# Reality never wins: each disappointment is followed by the next imagined walk. What was right about planning (it knows
-# how to get there) serves what is wrong in the model.
-#
 # ## Two ways out
-# **Gated**: plan only while a real reward is in the context, so that there is something to plan *for*; ties by the
-# log-probability of the whole path.
+# **Gated**: plan only while a real reward is in the context, so that there is something to plan *for*.
 #
 # **Bayes**: the *interventional* model, and its probabilities instead of its most likely rewards:
 #
-# $$\text{worth} = \textstyle\sum_d \gamma^d\, P(r_d = 1)$$
+# $$\text{worth} = \textstyle\sum_d \gamma^d\, P(\text{way}_d)\,\big[P(r_d = 1) + c\, H(o_d)\big]$$
 #
-# No reward known: worth counts *unsearched* cells, soonest first. One known: it counts steps on it. One rule.
+# Where a reward may be, worth counts what is *unsearched*, soonest first; where one is known, steps on it. $H$, the doubt
+# about the next observation, counts ($c = 0.003$) until a reward is in the context.
 
 # %%
-def worth(model, state, plan):                                           # plain, one step at a time
-    total = 0.0
+def worth(model, state, plan, curiosity):                    # plain, one step at a time
+    total, way = 0.0, 1.0
     for d, (action, cell, reward) in enumerate(zip(plan.action[0], plan.next_cell[0], plan.reward[0], strict=True)):
-        total += bayes.discount**d * round(float(model.imagine(state).reward[0, 0, action]), 3)     # to 0.001: ties are ties
+        paid, _, _, probable, doubt = (x if x is None else float(x[0, 0, action]) for x in model.imagine(state, doubts=True))
+        way *= probable
+        total += bayes.discount**d * round(way * (paid + curiosity * doubt), 3)          # to 0.001: ties are ties
         state = model.advance(state, action.view(1, 1), reward.view(1, 1), cell.view(1, 1))
     return total
 
 def thinks(step):
     root = explorer.root(remember(explorer, Tokens(*(field[:, : step + 1] for field in read))))
-    plan = beam_search(explorer, root, bayes, world.horizon, dice)
-    assert isclose(worth(explorer, root, plan), float(plan.score), rel_tol=1e-3)
-    return {"plan": plan.next_cell[0], "belief": belief[step], "goal": int(goals[shown]),
-            "visited": read.arrived[0, 1 : step + 1].unique()}
+    curious = read.last_reward[:, : step + 1].sum(-1) == 0
+    plan = beam_search(explorer, root, bayes, n - step % n, dice, curious)
+    assert isclose(worth(explorer, root, plan, bayes.curiosity * bool(curious)), float(plan.score), rel_tol=0.02)
+    panel = {"plan": plan.next_cell[0], "walked": read.cell[0, step - step % n : step + 1], **marks}
+    return panel if permuted else panel | {"belief": belief[step], "visited": read.arrived[0, 1 : step + 1].unique()}
 
-last = int(first[shown]) // world.horizon                                # the episode of the first reward
-panels = {f"before episode {n + 1}": thinks(n * world.horizon) for n in (0, last, last + 1)}
-plot.plans(panels, title="One rule: sweep what is left, then go straight to what pays",
-           note="dashes: the plan of 20 steps; colour: P(reward); dots: visited; star: the goal, which the agent cannot see")
-assert panels[f"before episode {last + 2}"]["plan"].eq(goals[shown]).sum() > 5
+tried = max(int((read.last_action[0] == action).int().argmax()) for action in range(5))
+key_at = int(read.last_reward[0].argmax())
+middle = {"darkroom": (f"before episode {last + 1}", last * n), "darkroom_permuted": ("all five tried", tried),
+          "dark_key_to_door": ("with the key", key_at)}[p.env]
+panels = {name: thinks(step) for name, step in dict([("newborn", 0), middle, (f"episode {last + 2}", (last + 1) * n)]).items()}
+
+# %%
+title = {"darkroom": "sweep what is left, then go straight to what pays",
+         "darkroom_permuted": "try what you do not know, then go straight to what pays",
+         "dark_key_to_door": "look for the key, then for the door, then get both"}[p.env]
+note = "dashes: the plan of up to 25 steps; blue: the episode so far"
+if not permuted:
+    note += f"; colour: P(reward); dots: visited (on colour: {'' if dark else 'without the key, or '}forgotten)"
+plot.plans(panels, title=f"One rule: {title}", note=note)
+*_, after = panels.values()
+assert after["plan"].eq(goal if key == [] else key[0]).sum() >= (1 if key else 5)
+
+
+# %%
+def search(panels):                                          # Darkroom: where do they look before the find?
+    corner, shares = max(held_out, key=lambda xy: abs(xy[0] - 4) + abs(xy[1] - 4)), {}
+    agents = {"policy": (trained, None), "the paper's planner": (trained, paper), "Bayes planner": (explorer, bayes)}
+    for ax, (name, (model, plan)) in zip(panels, agents.items(), strict=True):
+        lives = rollout(model, world, [corner], 16, 6, plan, p.seed)
+        searching, been = lives.reward[0].cumsum(-1) == 0, F.one_hot(lives.next_cell[0], 81)
+        new = been.cumsum(1).gather(2, lives.next_cell[0][..., None])[..., 0] == 1
+        shares[name] = float(new[searching].float().mean())
+        visits = (been * searching[..., None]).sum((0, 1)) / 16
+        plot.grid_heatmap(visits, ax, title=f"{name}: {shares[name]:.0%} new", goal=9 * corner[0] + corner[1], vmax=8)
+    assert shares["Bayes planner"] > 1.2 * shares["policy"]
+    return "Before the find: a policy comes back to the same cells, the plan searches new ones", \
+        "steps a life in each cell (white 0, dark 8 and more), 16 lives of up to 6 episodes with one held-out goal (star)"
+def stages(panels):                                          # Key-to-Door: the same cells, before and after the key
+    log = sample_histories(p.env).load(held_out)
+    stuck = log.reward[..., -5 * n :].float().sum(-1).mean(-1) / 5                       # return of the source, at the end
+    i = int((stuck - 1).abs().add(2 - life.episode_return[:, 0, -1]).argmin())
+    way, (door_key, door) = torch.cat((life.cell[i, 0, -n:][:1], life.next_cell[i, 0, -n:])), rules.goals[i, :2].tolist()
+    got = [int(x) + 1 for x in life.reward[i, 0, -n:].nonzero()[:, 0]] + [n, n]
+    ways = {f"source PPO at the end: return {float(stuck[i]):.1f}": list(log.cell[i, :8, -n:].long()),
+            "plan, until it has the key": [way[: got[0] + 1]], "plan, with the key": [way[got[0] : got[1] + 1]]}
+    for ax, (name, lines) in zip(panels, ways.items(), strict=True):
+        plot.paths(lines, title=name, goal=door, key=door_key, start=rules.start, ax=ax)
+    return "A policy of the cell alone stays at the key; a plan knows its rewards so far and goes on", \
+        f"held-out task {held_out[i]}; left: 8 streams, last episode; middle and right: one agent, one episode"
+
+
+# %%
+def first_episode(curiosity):                                # Permuted: what is in doubt, and what is tried?
+    plan, steps = PlanConfig.preset("bayes", p.env, curiosity=curiosity), 30
+    lives = rollout(explorer, world, held_out, 8, 1, plan, p.seed)
+    tokens, context, doubts = tokens_of(lives, world), explorer.begin(1), []
+    for t in range(steps):
+        explorer.observe(context, Tokens(*(field[:1, t] for field in tokens)))
+        doubts.append(explorer.imagine(explorer.root(context), doubts=True).entropy[0, 0])
+    return {"doubts": torch.stack(doubts), "action": lives.action[0, 0, :steps], "reward": lives.reward[0, 0, :steps]}, \
+        float(lives.episode_return.float().mean())
+
+if permuted:
+    (curious, more), (without, less) = first_episode(bayes.curiosity), first_episode(0.0)
+    plot.trials({f"with curiosity (first episodes of 64 agents: return {more:.1f} of 35)": curious,
+                 f"without (return {less:.1f})": without},
+                title="It tries each action, then walks straight; what it does not need stays in doubt",
+                does=PERMUTATIONS[held_out[0]], note=f"one agent each, permutation {held_out[0]}; rings: first use of an "
+                "action; black: rewards; arrows: what each action does, which the agent cannot see")
+else:
+    figure, panels = plt.subplots(1, 3, figsize=(11, 4.6))
+    title, note = (search if dark else stages)(panels)
+    plot.claim(figure, title, note)
 
 # %% [markdown]
-# Nobody switches from exploring to exploiting: the belief changes, the rule does not. $K = 81$ different futures, depth =
-# steps left in the episode, $\gamma = 0.97$, dice where chances are equal, a new plan only when reality differs from the old.
+# Nobody switches from exploring to exploiting: the belief changes, the rule does not. $K = 81$ different futures, at most 25
+# steps and never beyond the episode, $\gamma = 0.97$, dice where chances are equal, a new plan only when reality differs
+# from the old. One setting for all three worlds.
+#
+# ## Which part does it?
+# Live, in your world: take one part of the rule away. Which loss is largest? Guess what is left without it.
+
+# %%
+my_guess = None       # mean return of the first episodes with the most important part missing, e.g. 0.5
+
+parts = {"all of it": {}, "a beam of 10": {"beam_width": 10}, "most likely rewards": {"rank": "mode"},
+         "alike futures kept": {"deduplicate": False}, "no curiosity": {"curiosity": 0.0}}
+n_first, left = 8 if dark else 5, {}
+for name, change in parts.items():
+    lives = rollout(explorer, world, held_out, 2, n_first, PlanConfig.preset("bayes", p.env, **change), p.seed)
+    left[name] = float((lives.episode_return / lives.max_return[:, None, None]).mean())
+worst = min(left, key=left.get)
+plot.parts(left, title=f"One part changed: most is lost with {worst}", guess=my_guess,
+           xlabel=f"return, first {n_first} episodes (highest possible = 1)",
+           note="8 held-out tasks, 2 lives each, one training seed: small differences mean nothing")
+assert left[worst] < left["all of it"] - 0.1
+
+# %% [markdown]
+# What may be anywhere needs *expected* rewards, far ways need *different* futures.
 #
 # ## Who learns fastest?
-# Your own run: the planner of the parameters cell, two lives in each held-out task, fifty episodes each.
+# All have the same *experience* ($x$ axis), only thoughts differ (and PPO's 100 streams share their updates). A DICP model has
+# two curves: the paper's planner, and the gated one. The exact belief is Bayes' rule itself, and knows the rules of the world.
+# Your own run: method and planner of the parameters cell.
 
 # %%
-kind = {"none": "none", "bayes": "interventional"}.get(p.planner, "observational")
-config, plan = Config.preset(p.env, p.profile, kind, p.seed), PlanConfig.preset(p.planner)
-model = models[kind] if kind in models else load_or_train(config, p.retrain).model
-mine = rollout(model, world, held_out, 2, 50, plan, p.seed)
+my_guess = None       # env steps until the Bayes planner reaches 0.9 of the highest return, e.g. 500
+
+kind, who = {"none": ("none", p.method), "bayes": ("interventional", "ad")}.get(p.planner, ("observational", p.method))
+config, plan = Config.preset(p.env, p.profile, kind, p.seed, imitates=who), PlanConfig.preset(p.planner, p.env)
+model = {"interventional": explorer, "observational": trained}.get(kind) or load_or_train(config, p.retrain).model
+n_lives, n_episodes = (1, 50) if dark else (1, 20)
+mine = rollout(model, world, held_out, n_lives, n_episodes, plan, p.seed)
 mine = results.from_life(mine, config, held_out, plan)
+who = {"none": f"{p.method.upper()} alone, without a planner",
+       "bayes": f"the interventional model with the Bayes planner (it imitates nobody: `method`, {p.method}, plays no part)"}
+who = who.get(p.planner, f"DICP-{p.method.upper()} with the {p.planner} planner")
+display(Markdown(f"**Your own run: {who}**; 8 held-out tasks, {n_lives * n_episodes} episodes each."))
 
-names = ["random", "source", "ad", "dicp_ad", "dicp_ad_paper", "dicp_ad_gated", "bayes", "exact_belief"]
-recorded = results.recorded(p.env)
-recorded = pd.concat([recorded[recorded["run"] == name] for name in names])
+family = [f"{name}{planner}" for m in IMITATORS for name, *planners in ((m, ""), (f"dicp_{m}", "_paper", "_gated"))
+          for planner in planners]
+controls = ["random", "source", "bayes", "exact_belief"]
+recorded = results.recorded(p.env) if results.recorded_path(p.env).exists() else mine.assign(run="none")
+compared = recorded[recorded["run"].isin([*family, *controls])]
 
-# %%
-figure, ax = plt.subplots(figsize=(9, 5.4))
-plot.returns(recorded, title="With the right model, planning pays", value="normalised",
-             paper=("AD", "DICP-AD"), guess=p.my_guess, ax=ax)
-own, look = results.curve(mine, "normalised"), plot.look_of(config.method, p.planner)
-ax.plot(own["env_steps"], own["mean"], "o", ms=4.5, color="white", mec=look.colour, mew=1.4, zorder=4,
-        label=f"your own run: {look.label}")
-ax.legend(loc=(0.4, 0.07))
-mean = {name: results.curve(recorded[recorded["run"] == name], "normalised")["mean"] for name in names}
-assert mean["bayes"][5:15].mean() > mean["ad"][5:15].mean() + 0.1 > mean["dicp_ad_paper"][5:15].mean()
-
-# %% [markdown]
-# Bold: recorded runs; thin: the paper's own curves. All have the same *experience* ($x$ axis), only thoughts differ (and
-# PPO's 100 streams share their updates). The exact belief is Bayes' rule itself, and knows the rules of the world.
-#
-# The paper reports a gain from its rule, with its model; with ours, trained at every position, the same rule is a loss.
-#
-# Numbers, with intervals over tasks and training seeds:
 
 # %%
-table = results.summary(recorded)
-metrics = {"found_by_5": "found the goal by episode 5 (share)", "all_episodes": "return, all episodes (highest = 1)",
+def mean(run):                                               # of the recorded lives, episodes 6 to 15
+    rows = compared[compared["run"] == run]
+    return float(results.curve(rows, "normalised")["mean"][5:15].mean()) if len(rows) else float("nan")
+
+imitators = [run for run in compared["run"].unique() if run in family]
+if imitators:
+    pays = mean("bayes") > max(map(mean, imitators)) + 0.05
+    title = "With the right model, planning pays" if pays else "Imitating and planning, side by side"
+    plot.comparison(compared, title=title, own=mine, guess=my_guess)
+else:
+    display(Markdown("There are no recorded runs of this world: only your own is drawn, beside the paper's curves."))
+    plot.returns(mine, title="Your own run", value="normalised", guess=my_guess,
+                 paper=(p.method, f"dicp_{p.method}"))
+if dark and {"ad", "dicp_ad_paper", "bayes"} <= set(compared["run"]):
+    assert mean("bayes") > mean("ad") + 0.1 > mean("dicp_ad_paper")
+
+# %%
+names = ["random", "source", p.method, *(f"dicp_{p.method}{planner}" for planner in ("", "_paper", "_gated")), "bayes",
+         "exact_belief"]
+part = recorded[recorded["run"].isin(names)]
+metrics = {"found_by_5": "solved by episode 5 (share)", "all_episodes": "return, all episodes (highest = 1)",
            "last_10_episodes": "return, last ten (highest = 1)"}
-plot.bar_panels(table, metrics, title="The gate helps to exploit, the Bayes planner also finds")
-value = table.assign(run=[name for name in names for _ in range(4)]).pivot(index="run", columns="metric", values="value")
-all_episodes = value["all_episodes"]
-assert all_episodes["dicp_ad_paper"] < all_episodes["dicp_ad"] - 0.05
-assert all_episodes["dicp_ad_gated"] > all_episodes["dicp_ad_paper"] + 0.05
-assert all_episodes["bayes"] > all_episodes["ad"] + 0.05
-assert value["found_by_5"]["bayes"] > value["found_by_5"]["ad"] + 0.2
+value = results.summary(part, (*results.BY, "run")) if len(part) else None
+if len(part):
+    order = value["run"].map(names.index).sort_values(kind="stable").index
+    known = "with and without a planner" if p.method in set(value["run"]) else "is not recorded yet, others are"
+    plot.bar_panels(value.loc[order], metrics, title=f"Who finds, who exploits? {p.method.upper()} {known}")
+    value = value.pivot(index="run", columns="metric", values="value")
+    if dark and p.method == "ad" and set(names) <= set(value.index):
+        assert value["all_episodes"]["dicp_ad_paper"] < value["all_episodes"]["dicp_ad"] - 0.05
+        assert value["all_episodes"]["dicp_ad_gated"] > value["all_episodes"]["dicp_ad_paper"] + 0.05
+        assert value["all_episodes"]["bayes"] > value["all_episodes"]["ad"] + 0.05
+        display(Markdown("The same Transformer, the same search: the paper's rule makes it worse than not planning at all, "
+                         "the gate repairs that. It helps to exploit, not to find; the Bayes planner finds."))
 
 # %% [markdown]
-# The same Transformer, the same search: the paper's rule makes it worse than not planning at all, the gate repairs that.
-# It helps to exploit, not to find; the Bayes planner finds.
-#
-# ## How wide must a beam be?
-# The paper's Figure 4 says: it does not matter. Measure it, on the mean of the first ten episodes.
+# ## What else matters?
+# The paper's Figure 4 says that the beam's width does not. Recorded runs say more: one setting is changed at a time.
 
 # %%
-theirs = published.paper_table("fig4_planning_scale").query("env == @p.env and env_steps <= 200")
-theirs = (theirs.groupby("beam_or_samples")["value"].mean() / published.HIGHEST[p.env]).to_dict()      # mean of five splits
-
-def mean_return(kind, n_rollouts, beam_width):
-    plan = PlanConfig.preset("bayes" if kind == "interventional" else "gated", beam_width=beam_width)
-    lives = rollout(models[kind], world, held_out, n_rollouts, 10, plan, p.seed)
-    return float((lives.episode_return / lives.max_return[:, None, None]).mean())
-
-curves = {"paper: DICP-AD": {int(k): v for k, v in theirs.items()},
-          "gated planner": {k: mean_return("observational", 2, k) for k in (5, 10, 15)},
-          "Bayes planner": {k: mean_return("interventional", 2, k) for k in (5, 10, 20, 40, 81)}}
-plot.by_width(curves, title="Who searches needs width, who only exploits does not",
-              ylabel="return, first 10 episodes\n(highest possible = 1)",
-              colours=[plot.COLOURS[name] for name in ("paper", "gated", "bayes")],
-              note="held-out goals of one split (the paper: five), one training seed")
-assert curves["Bayes planner"][81] > curves["Bayes planner"][10] + 0.08
+full, deep, tasks = paper.start_after, paper.depth, f"all {len(split_tasks(p.env, 0)[0]):,}"
+rules_of = {"the paper's planner": "dicp_ad_paper", "gated planner": "dicp_ad_gated"}
+theirs = published.paper_table("fig4_planning_scale").query("env == @p.env").groupby("beam_or_samples")["value"].mean()
+changed = {
+    "beam width K": {**{name: {1: f"{run}_k1", 5: f"{run}_k5", 10: run, 20: f"{run}_k20"} for name, run in rules_of.items()},
+                     "Bayes planner": {5: "bayes_k5", 10: "bayes_k10", 20: "bayes_k20", 40: "bayes_k40", 81: "bayes"},
+                     "the paper's DICP-AD": {int(k): v / published.HIGHEST[p.env] for k, v in theirs.items()}},
+    "imagined steps": {"gated planner": {**{d: f"dicp_ad_gated_depth{d}" for d in (2, 4)}, 8: "dicp_ad_gated_depth8",
+                                         16: "dicp_ad_gated_depth16", deep: "dicp_ad_gated"}},
+    "ranked by": {name: {"reward": run, "and return-to-go": f"{run}_return_to_go"} for name, run in rules_of.items()},
+    "planning from step": {"the paper's planner": dict(sorted(
+        {full: "dicp_ad_paper", **{t: f"dicp_ad_paper_from{t}" for t in (0, 20, 400)}}.items()))},
+    "training tasks": {"AD": {**{k: f"ad_{k}_tasks" for k in (10, 20, 40)}, tasks: "ad"}},
+    "AD, changed": {"AD": {"as it is": "ad", "loss: last\nposition": "ad_last_position", "no\nstride": "ad_consecutive",
+                           "acts\ngreedily": "ad_greedy"}},
+}
+try:
+    plot.ablations(recorded, changed, title="What is changed, and what becomes of it: recorded runs",
+                   note="8 held-out tasks a split or more, 95% bootstrap; all points of a panel are of the same splits")
+except ValueError as missing:
+    display(Markdown(f"Nothing to draw yet: {missing}"))
 
 # %% [markdown]
-# A future that a narrow beam drops is a corner that is never searched.
+# A panel that is missing here is not recorded yet in this world (`python -m dicp.reproduce --runs ...`).
 #
 # ## What does thinking cost?
-# Eighty-one futures, twenty steps each, one Transformer. Reading the whole context again for each future is what makes
-# planning slow. But all futures of an agent share their *past*: its keys and values are kept once, and a future owns
-# only those of its imagined tokens. `fork` copies nothing else. Same numbers?
+# Reading the whole context again for each of 81 futures is what makes planning slow. But all futures of an agent share
+# their *past*: its keys and values are kept once, and a future owns only those of its imagined tokens. `fork` copies nothing
+# else. Same numbers?
 
 # %%
-short = Tokens(*(field[:, : 3 * world.horizon] for field in read))                     # three episodes of context
-root = trained.root(remember(trained, short))
-plan, state, window = beam_search(trained, root, paper, world.horizon), root, short
+reader = explorer if p.method == "idt" else trained          # IDT reads chunks, not windows
+short = Tokens(*(field[:, : min(3, n_shown) * n] for field in read))                     # two or three episodes of context
+root = reader.root(remember(reader, short))
+plan, state, window = beam_search(reader, root, PlanConfig(), n), root, short
 for action, cell, reward in zip(plan.action.T, plan.next_cell.T, plan.reward.T, strict=True):
-    state = trained.advance(state, action[:, None], reward[:, None], cell[:, None])
+    state = reader.advance(state, action[:, None], reward[:, None], cell[:, None])
     imagined = Tokens(cell, action, reward, cell, torch.zeros_like(cell))
     window = Tokens(*(torch.cat((a, b[:, None]), 1) for a, b in zip(window, imagined, strict=True)))
-assert torch.allclose(trained(window)[0, -1], state.h[0, 0], atol=1e-4)                # forks read what a window reads
+assert torch.allclose(reader(window)[0, -1], state.h[0, 0], atol=1e-4)                   # forks read what a window reads
 
-def milliseconds(work):
-    times = []
-    for _ in range(3):
-        began = time.perf_counter()
-        work()
-        times.append(1000 * (time.perf_counter() - began))
-    return min(times)
+def first(t, width):                                         # the window up to imagined step t, once for every future
+    return Tokens(*(field[:, : t - 8].expand(width, -1) for field in window))
 
-
-# %%
-def shared(width):
-    beam_search(trained, root, PlanConfig(beam_width=width), world.horizon)
-
-def read_again(width):                                        # eight times: every future's whole window
-    for step in range(paper.depth):
-        trained(Tokens(*(field[:, : step - paper.depth].expand(width, -1) for field in window)))
-
-cost = {name: {width: milliseconds(lambda f=f, w=width: f(w)) for width in (1, 10, 30, 81)}
-        for name, f in (("every future\nreads it all again", read_again), ("keys and\nvalues shared", shared))}
+ways, cost = {"every future\nreads it all again": lambda k: [reader(first(t, k)) for t in range(8)],
+              "keys and\nvalues shared": lambda k: beam_search(reader, root, PlanConfig(beam_width=k), n)}, {}
+for name, work in ways.items():
+    times = {k: timeit.repeat(lambda f=work, k=k: f(k), number=1, repeat=3) for k in (1, 10, 30, 81)}
+    cost[name] = {k: 1000 * min(seconds) for k, seconds in times.items()}
 plot.by_width(cost, title="Sharing the past makes wide beams cheap", ylabel="milliseconds a plan", log=True,
-              colours=[plot.COLOURS["source"], plot.COLOURS["bayes"]], note="depth 8, context of 60 transitions, this computer")
-assert cost["keys and\nvalues shared"][81] < 0.7 * cost["every future\nreads it all again"][81]
+              colours=[plot.COLOURS["source"], plot.COLOURS["bayes"]],
+              note=f"depth 8, context of {short.cell.shape[1]} transitions, this computer; shared: with ranking")
+assert cost["keys and\nvalues shared"][81] < 0.8 * cost["every future\nreads it all again"][81]
 
 # %% [markdown]
-# (The shared one includes proposing, ranking and forking; the other one only reads.)
-#
 # ## Where does the Bayes planner fail?
-# Searching needs a memory of where you have been. Give the same weights a shorter context: what was searched before it
-# looks new again.
+# Searching needs a memory of where you have been, and exploiting one of what you found. A context holds whole episodes:
+# once it is full, the oldest is forgotten. Give the same weights room for one, two or four. Guess what one is worth.
 
 # %%
-episodes, found_by = 8, {}
-for n in (1, 2, explorer.config.context_length // world.horizon):        # episodes that fit into the context
-    lives = rollout(explorer, world, held_out, 4, episodes, bayes, p.seed, context_length=n * world.horizon)
-    found = lives.reward.unflatten(-1, (episodes, -1)).sum(-1).cumsum(-1) > 0
-    found_by[f"context of {n * world.horizon}"] = found.float().mean((0, 1))
+my_guess = None       # what a context of a single episode loses in episode 5, as a share of the highest return, e.g. 0.5
+
+remembers, (n_lives, n_episodes) = {}, (4, 8) if dark else (4, 5)
+for held in (1, 2, explorer.config.context_length // n):     # episodes that fit into the context
+    lives = rollout(explorer, world, held_out, n_lives, n_episodes, bayes, p.seed, context_length=held * n)
+    lost = 1 - lives.episode_return / lives.max_return[:, None, None]
+    remembers[f"{held} episode{'s' * (held > 1)}"] = lost.mean((0, 1))
 shades = [plot.COLOURS[name] for name in ("source", "paper", "bayes")]
-plot.lines(found_by, title="Who forgets searches in circles", xlabel="episode", colours=shades,
-           ylabel="agents that have\nfound their goal (share)", note="8 held-out goals, 4 lives each, one training seed")
-shortest, _, longest = found_by.values()
-assert longest[3:].mean() > shortest[3:].mean() + 0.04
+plot.lines(remembers, title="With room for a single episode, each one is the first", xlabel="episode", colours=shades,
+           ylabel="return that is missed\n(highest possible = 1)", level=my_guess,
+           note=f"8 held-out tasks, {n_lives} lives each, one training seed")
+one, _, longest = remembers.values()
+assert one[3:].mean() > longest[3:].mean() + (0.03 if permuted else 0.3)
+say(darkroom="A right model and a right rule, but no past: the same cells are searched again, and a find is forgotten.",
+    darkroom_permuted="A right model and a right rule, but no past: the same five actions are tried again in every episode.",
+    dark_key_to_door="A right model and a right rule, but no past: whoever found the key has to find it again.")
 
-
-# %% [markdown]
-# A right model and a right rule, but a past that is too short: what leaves the context is new again. Searching all 81 cells
-# takes more than four episodes of 20 steps, so ours holds six; the paper's 80 (not drawn) loses only a little.
 
 # %% [markdown]
 # ## Where do we differ from the paper?
 # | | the paper | our Bayes planner |
 # |---|---|---|
-# | context | 80 | 120 |
-# | world model's data | all histories | first episodes of the source only; "any cell may pay" is built in |
+# | world model's data | all histories | first episodes of the source only; "any cell may pay" is built in (not in Permuted) |
 # | worth of a future | most likely rewards | expected rewards, discounted |
-# | beam | 10, depth 8 | 81 different predicted cells, to the episode's end |
+# | beam | 10, depth 8 or 16 | 81 different futures, depth 25 |
 # | plans anew | at each step | when reality differs |
 # | budget | its code: 100 episodes with planning, 50 without | 50 for all |
-
-# %% [markdown]
+#
 # ## Exercises
-# **1.** Which futures does a beam keep? Ties go to the earlier one, always.
+# Three, each a line or two of the search above.
 
 # %% tags=["exercise"]
-def keep_best(scores, beam_width): ...                        # your turn: scores [future] -> indices, best first
+# 1. Which futures does a beam keep? Ties go to the earlier one, always.
+def keep_best(scores, beam_width): ...                       # your turn: scores [future] -> indices, best first
 exercises.check_keep_best(keep_best)
 
 
@@ -417,11 +562,9 @@ def keep_best(scores, beam_width):
 exercises.check_keep_best(keep_best, strict=True)
 
 
-# %% [markdown]
-# **2.** Of futures with the same key (say: same cell, same rewards so far), keep only the best.
-
 # %% tags=["exercise"]
-def deduplicate(scores, keys): ...                            # your turn: both [future] -> one index for each key, any order
+# 2. Of futures with the same key (say: same cell, same rewards so far), keep only the best.
+def deduplicate(scores, keys): ...                           # your turn: both [future] -> one index for each key, any order
 exercises.check_deduplicate(deduplicate)
 
 
@@ -434,11 +577,9 @@ def deduplicate(scores, keys):
 exercises.check_deduplicate(deduplicate, strict=True)
 
 
-# %% [markdown]
-# **3.** What is a future worth, if each imagined step pays with some probability?
-
 # %% tags=["exercise"]
-def expected_return(probabilities, gamma): ...                # your turn: [future, step] -> [future]
+# 3. What is a future worth, if each imagined step pays with some probability?
+def expected_return(probabilities, gamma): ...               # your turn: [future, step] -> [future]
 exercises.check_expected_return(expected_return)
 
 
@@ -453,4 +594,4 @@ exercises.check_expected_return(expected_return, strict=True)
 # one that takes its own steps for evidence, thinking makes an agent walk to rewards that are not there. With one that does
 # not, the expected reward alone searches first and exploits after.
 #
-# **Next**: what if you do not know what your actions do, or have to find two things in order?
+# **Next**: another world (`-p env dark_key_to_door`), another imitator (`-p method dpt`): which of these claims hold there?

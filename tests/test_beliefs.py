@@ -146,3 +146,34 @@ def test_p_reward_of_two_levels_is_read_off_the_chunks(life):
     expected = model.world_model_head(model.read(windows), windows.action).reward.softmax(-1)[..., 1]
     torch.manual_seed(0)
     assert torch.equal(p_reward(model, windows), expected)
+
+
+def test_beliefs_in_key_to_door_are_about_the_key_then_about_the_door():
+    """By hand: the key at the agent's right, the door nowhere seen; one reward later only the door is asked for."""
+    env = EnvConfig.preset("dark_key_to_door")
+    model = Simulator(env, [((5, 4), (0, 0))])
+    context = model.begin(1)
+    fields = {"cell": START, "last_action": env.n_actions, "last_reward": 0, "arrived": env.n_cells, "first": 1}
+    model.observe(context, Tokens(**{name: torch.tensor([x]) for name, x in fields.items()}))
+    assert believed_rewards(model, context, env, torch.tensor([START])).nonzero().tolist() == [[0, START + 9]]
+    fields |= {"cell": START + 9, "last_action": 0, "last_reward": 1, "arrived": START + 9, "first": 0}
+    model.observe(context, Tokens(**{name: torch.tensor([x]) for name, x in fields.items()}))
+    assert believed_rewards(model, context, env, torch.tensor([START + 9])).nonzero().tolist() == [[0, 0]]
+
+
+def test_beliefs_end_where_imagination_ends(life):
+    """IDT imagines to the end of its chunk of ten steps; what lies farther away is unknown."""
+    torch.manual_seed(0)
+    model = new_model(ENV, ModelConfig("observational", "idt", n_layers=1))
+    model.prompt.fill_(18)
+    tokens = up_to(tokens_of(life, ENV), 28)                                     # three steps of the chunk are left
+    belief = believed_rewards(model, remember(model, tokens), ENV, tokens.cell[:, -1])
+    far = torch.stack([(torch.tensor([[c // 9, c % 9]]) - torch.stack((torch.arange(81) // 9, torch.arange(81) % 9), 1))
+                       .abs().sum(-1) > 3 for c in tokens.cell[:, -1].tolist()])
+    assert torch.equal(belief.isnan(), far)
+
+
+def test_nobody_knows_the_walk_in_permuted():
+    env = EnvConfig.preset("darkroom_permuted")
+    with pytest.raises(ValueError, match="allowed: 'darkroom', 'dark_key_to_door'"):
+        believed_rewards(RandomPolicy(env), None, env, torch.tensor([0]))

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from dicp import results
 from dicp.plot.histories import claim
-from dicp.plot.look import BLACK, COLOURS, GREY, axes, caption, tint
+from dicp.plot.look import BLACK, COLOURS, GREY, axes, tint
 
 SERIES = {"AD": COLOURS["ad"], "the paper's planner": COLOURS["paper"], "gated planner": COLOURS["gated"],
           "Bayes planner": COLOURS["bayes"]}
@@ -37,7 +37,7 @@ def ablations(table: pd.DataFrame, panels: Panels, *, title: str, note: str = ""
         numbers = all(isinstance(x, int) for x in values)
         places = {x: i for i, x in enumerate(sorted(values) if numbers else values)}
         for i, (label, series) in enumerate(drawn.items()):
-            _draw(ax, {places[x] + 0.09 * (i - (len(drawn) - 1) / 2): y for x, y in series.items()}, label)
+            _draw(ax, {places[x] + 0.09 * (i - (len(drawn) - 1) / 2): y for x, y in series.items()}, label, numbers)
         ax.set_xticks(range(len(places)), [f"{x:,}" if isinstance(x, int) else str(x) for x in places])
         ax.set(xlim=(-0.5, len(places) - 0.5), ylim=(0, 1.04), title=name)
         ax.tick_params(axis="x", labelsize=11)
@@ -70,16 +70,16 @@ def _points(table: pd.DataFrame, series: Mapping[str, Mapping]) -> dict:
     return {name: values for name, values in drawn.items() if values}
 
 
-def _draw(ax: Axes, series: Mapping[float, tuple], label: str) -> None:
+def _draw(ax: Axes, series: Mapping[float, tuple], label: str, ordered: bool) -> None:
     colour, (mean, low, high) = SERIES.get(label, GREY), zip(*series.values(), strict=True)
-    ax.plot(list(series), mean, "o-", color=colour, lw=2.2, ms=6.5, mec="white", mew=1, zorder=3)
+    ax.plot(list(series), mean, "o-" if ordered else "o", color=colour, lw=2.2, ms=6.5, mec="white", mew=1, zorder=3)
     ax.vlines(list(series), low, high, color=colour, lw=1.6, zorder=2)
 
 
 def parts(values: Mapping[str, float], *, title: str, xlabel: str, note: str = "", guess: float | None = None,
           ax: Axes | None = None) -> Axes:
     """A bar for the whole, the first of `values`, and one for what is left without each of its parts."""
-    ax = axes(ax, title, (7, 1.3 + 0.42 * len(values)))
+    ax = axes(ax, title, (7, 1.7 + 0.42 * len(values)))
     whole, *_ = values.values()
     for y, value in enumerate(values.values()):
         ax.barh(y, whole, color=tint(GREY, 0.88), height=0.68, zorder=1)
@@ -92,6 +92,6 @@ def parts(values: Mapping[str, float], *, title: str, xlabel: str, note: str = "
     ax.set_yticks(range(len(values)), list(values))
     ax.invert_yaxis()
     ax.tick_params(axis="y", length=0)
-    ax.set(xlim=(0, 1), xlabel=xlabel)
-    caption(ax, note)
+    ax.set(xlim=(0, 1), xlabel=xlabel, title="")
+    claim(ax.figure, title, note)
     return ax

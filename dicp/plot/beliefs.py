@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from dicp.plot.grid import _marks, _room
 from dicp.plot.look import BLACK, COLOURS, GREY, HEAT, axes, label_ends
@@ -57,6 +58,7 @@ def belief_curves(
         ax.plot(x, y, color=(colour := MODELS.get(name, REFERENCE)), ls=dashes, lw=lw, zorder=3)
         labels.append((float(y[-1]), name, colour))
     ax.set(xlabel=xlabel, ylabel=ylabel, xlim=(x[0], x[-1]), ylim=(0, 1.06 * max(max(y) for y in curves.values())))
+    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     if level is not None:
         ax.axhline(level, color=BLACK, ls=":", lw=1.8, zorder=5)
         ax.annotate("your guess", (0.03, level), xycoords=("axes fraction", "data"), xytext=(0, 5), fontsize=11.5,

@@ -24,7 +24,8 @@ def comparison(
     table: one env, one row of settings a run (`dicp.results`). own: the reader's run, as rings in the panel of its
     imitator (in all of them if it imitates nobody). guess: the reader's, in env steps.
     """
-    names = [name for name in IMITATORS if {name, f"dicp_{name}"} & set(table["method"])]
+    there = {*table["method"], *([] if own is None else own["method"])}
+    names = [name for name in IMITATORS if {name, f"dicp_{name}"} & there]
     if not names:
         raise ValueError(f"the table has none of the methods {', '.join(IMITATORS)}; allowed: runs of one of them at least.")
     width = max(4.4 * len(names) + 0.4, 8.8)
