@@ -163,18 +163,23 @@ def record(env: str) -> None:
     write_csv(pd.concat([pd.read_csv(file.with_suffix(".cost")) for file in files]), results.RECORDED / f"{env}_cost.csv")
 
 
-FIGURE = ("random", "source", "ad", "dicp_ad_paper", "dicp_ad_gated", "bayes", "exact_belief")
+TITLES = {
+    "darkroom": "Imitators get there; who plans with the wrong model does not",
+    "darkroom_permuted": "Everybody finds out what the actions do, some at once",
+    "dark_key_to_door": "The source is stuck at the key, and so is who imitates it",
+}
 
 
 def draw(env: str) -> None:
-    """The learning curves of the recorded runs beside the paper's, as figures/<env>.png."""
+    """All recorded methods of a world beside the paper's, as figures/<env>.png, and all worlds as figures/overview.png."""
     plot.style()
     table = results.recorded(env)
-    table = table[table["run"].isin(FIGURE)].drop(columns="context_length")
-    title = "A world model trained on what nobody could have known\nfinds an unseen goal as fast as exact inference"
-    ax = plot.returns(table, title=title, value="normalised", paper=("AD", "DICP-AD"))
-    ax.figure.set_size_inches(10, 5)
-    ax.figure.savefig(results.RECORDED.parent / f"{env}.png", dpi=110, metadata={"Software": None})
+    table = table[table["run"].isin([run.name for run in RUNS])].drop(columns="context_length")
+    tables = {name: results.recorded(name) for name in ENVS if results.recorded_path(name).exists()}
+    figures = {env: plot.comparison(table, title=TITLES[env]), "overview": plot.overview(
+        tables, title="Trained on what nobody could have known, a world model plans as exact inference does")}
+    for name, figure in figures.items():
+        figure.savefig(results.RECORDED.parent / f"{name}.png", dpi=110, metadata={"Software": None})
 
 
 def ship(env: str) -> None:
