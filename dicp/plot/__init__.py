@@ -17,7 +17,7 @@ from dicp.plot.lessons import lessons
 from dicp.plot.look import COLOURS, axes, look_of, style
 from dicp.plot.moves import belief_moves
 from dicp.plot.overview import overview, papers_best
-from dicp.plot.tokens import influence, tokens, windows
+from dicp.plot.tokens import influence, tokens
 from dicp.plot.trials import trials
 
 __all__ = [
@@ -26,7 +26,7 @@ __all__ = [
     "bar_panels", "by_width", "futures", "plans",
     "COLOURS", "animate", "axes", "bars", "calibration", "comparison", "grid_heatmap", "look_of",
     "returns", "style", "trajectories",
-    "arrows", "by_goal", "episodes", "influence", "preferences", "strides", "stuck", "tokens", "training", "trend", "windows",
+    "arrows", "by_goal", "episodes", "influence", "preferences", "strides", "stuck", "tokens", "training", "trend",
     "overview", "papers_best",
     "PLUM", "claim", "lessons", "lines", "mark_guess", "paths", "stream_returns", "task_split", "transitions",
 ]

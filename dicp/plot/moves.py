@@ -9,8 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from dicp.plot.look import BLACK, GREY, HEAT
-
-MOVES = ("→", "←", "↑", "↓", "•")                # +x, -x, +y, -y, stay
+from dicp.plot.tokens import GLYPHS
 
 
 def belief_moves(
@@ -46,7 +45,7 @@ def _table(ax: Axes, truth: Sequence[int], seen: Sequence[int], labelled: bool) 
         ax.add_patch(Rectangle((move - 0.44, action - 0.44), 0.88, 0.88, fill=False, ec=BLACK, lw=1.6, zorder=3))
     ax.plot([-0.78] * len(seen), list(seen), "o", color=GREY, ms=6, clip_on=False, zorder=4)
     ax.set(xticks=range(5), yticks=range(5), xlim=(-0.5, 4.5), ylim=(4.5, -0.5))
-    ax.set_xticklabels(MOVES, fontsize=13)
+    ax.set_xticklabels(GLYPHS[:5], fontsize=13)
     ax.tick_params(length=0, pad=3)
     ax.tick_params(axis="y", pad=12, labelleft=labelled)
     ax.spines[:].set_visible(True)

@@ -1,15 +1,11 @@
-"""Figures of notebook 02: a history as tokens, which episodes a window holds, which token influences which prediction."""
+"""Figures of notebook 02: a history as tokens, and which token influences which prediction."""
 
-from collections.abc import Mapping, Sequence
-
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from dicp.plot.look import BLACK, COLOURS, GREY, TIME, axes, caption, label_ends, tint
+from dicp.plot.look import BLACK, COLOURS, GREY, TIME, axes, caption, tint
 from dicp.windows import Windows
 
 GLYPHS = ("→", "←", "↑", "↓", "•", "–")                  # the five actions, and "no action yet"
@@ -64,42 +60,3 @@ def influence(change, horizon: int, *, title: str, note: str = "") -> Axes:
     bar.outline.set_visible(False)
     caption(ax, note)
     return ax
-
-
-def windows(
-    examples: Mapping[str, Sequence[Sequence[int]]], inside: Mapping[str, Sequence[float]], *,
-    title: str, guess: float | None = None,
-) -> Figure:
-    """Left: which episodes a few windows hold. Right: the mean return of the first, second, ... episode inside a window.
-
-    examples: name -> [window][episode numbers]. inside: name -> mean return by place in the window.
-    """
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.7), layout="constrained", width_ratios=(1.5, 1))
-    shades = [GREY, *(tint(COLOURS["ad"], share) for share in np.linspace(0.45, 0, len(examples) - 1))]
-    row, middles, labels = 0, [], []
-    for several, colour in zip(examples.values(), shades, strict=True):
-        for episodes in several:
-            left.plot([1, 50], [row, row], color="#00000012", lw=8, solid_capstyle="butt", zorder=0)
-            left.plot(episodes, [row] * len(episodes), "-", color=tint(colour, 0.6), lw=1.5)
-            left.plot(episodes, [row] * len(episodes), "s", color=colour, ms=7.5)
-            row -= 1
-        middles.append(row + (len(several) + 1) / 2)
-        row -= 0.6
-    left.set_yticks(middles, examples, fontsize=12)
-    left.set(xlabel="episode of the learning history", xlim=(0, 51), xticks=[1, 10, 20, 30, 40, 50])
-    left.tick_params(axis="y", length=0)
-    left.spines["left"].set_visible(False)
-    for (name, values), colour in zip(inside.items(), shades, strict=True):
-        at = range(1, len(values) + 1)
-        right.plot(at, values, "-o", color=colour, ms=8, lw=2.6, clip_on=False)
-        labels.append((values[-1], name.split("\n")[0], colour))
-    if guess is not None:
-        first = next(iter(inside.values()))[0]
-        right.plot([1, len(values)], [first, first + guess], ":", color=BLACK, lw=1.8)
-        labels.append((first + guess, "your guess", BLACK))
-    right.set(xlabel="place of the episode in the window", ylabel="mean return, of 20", xticks=at, yticks=range(0, 21, 5))
-    right.set(xlim=(0.9, len(values)), ylim=(0, 20))
-    figure.suptitle(title, fontweight="bold", fontsize=14, x=0.01, ha="left")
-    figure.canvas.draw()
-    label_ends(right, labels)
-    return figure

@@ -8,8 +8,7 @@ from matplotlib.figure import Figure
 
 from dicp.plot.histories import claim
 from dicp.plot.look import BLACK, COLOURS, GREY, HEAT
-
-MOVES = "→←↑↓•"
+from dicp.plot.tokens import GLYPHS
 
 
 def trials(
@@ -32,7 +31,7 @@ def trials(
         paid = np.flatnonzero(reward)
         if len(paid):
             ax.plot(paid, np.full(len(paid), n_actions - 0.25), "*", color=BLACK, ms=8, clip_on=False, zorder=5)
-        ax.set_yticks(range(n_actions), [f"action {a}  {MOVES[move]}" for a, move in enumerate(does)])
+        ax.set_yticks(range(n_actions), [f"action {a}  {GLYPHS[move]}" for a, move in enumerate(does)])
         ax.set(title=name, ylim=(n_actions + 0.1, -0.6), xlim=(-0.6, n - 0.4))
         ax.tick_params(length=0)
         ax.spines[:].set_visible(False)
