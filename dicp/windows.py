@@ -142,8 +142,11 @@ def episodes_as_windows(
 
 
 def optimal_actions(env: EnvConfig, tasks: Sequence[Task]) -> UInt8[Tensor, "task stage cell"]:
-    """The optimal action in every cell of every task, after each number of rewards in the episode that matters."""
+    """The optimal action in every cell of every task, after each number of rewards in the episode that matters. Of the
+    shortest ways the one along the longer leg first: it turns early, so whoever walks it soon shows two of its actions, not
+    one. (DPT in Darkroom-Permuted earns 0.58 of the highest return with such labels, 0.47 with "along x first"; split 0.)"""
     rules = GridRules.of(env, tasks)
     cell = torch.arange(env.n_cells).expand(len(rules.goals), -1)
     stages = (torch.full_like(cell, stage) for stage in range(rules.goals.shape[1]))
-    return torch.stack([rules.optimal_action(GridState(cell, stage)) for stage in stages], dim=1).to(torch.uint8)
+    actions = [rules.optimal_action(GridState(cell, stage), longer_leg_first=True) for stage in stages]
+    return torch.stack(actions, dim=1).to(torch.uint8)

@@ -213,11 +213,20 @@ def some_tasks(env):
     return random.Random(0).sample(tasks, 400) + same
 
 
+@pytest.mark.parametrize("longer_leg_first", [False, True])
 @pytest.mark.parametrize("env", CONFIGS)
-def test_optimal_actions_earn_the_highest_possible_return(env):
+def test_optimal_actions_earn_the_highest_possible_return(env, longer_leg_first):
     world = GridWorld(CONFIGS[env], some_tasks(env), n_streams=1)
-    total = sum(world.step(world.rules.optimal_action(world.state)).reward for _ in range(CONFIGS[env].horizon))
-    assert total[:, 0].tolist() == world.max_return.tolist()
+    steps = (world.step(world.rules.optimal_action(world.state, longer_leg_first)) for _ in range(CONFIGS[env].horizon))
+    assert sum(step.reward for step in steps)[:, 0].tolist() == world.max_return.tolist()
+
+
+def test_the_way_along_the_longer_leg_first_by_hand():
+    """From the centre, (4, 4), to (2, 0): two steps along y, then x and y in turn, x where the legs are equal."""
+    world, cells = GridWorld(EnvConfig(), [(2, 0)], n_streams=1), []
+    for _ in range(6):
+        cells.append(divmod(int(world.step(world.rules.optimal_action(world.state, longer_leg_first=True)).cell), 9))
+    assert cells == [(4, 3), (4, 2), (3, 2), (3, 1), (2, 1), (2, 0)]
 
 
 @pytest.mark.parametrize("env", CONFIGS)

@@ -94,8 +94,9 @@ class GridRules:
         hit = cell == self.goals.gather(1, state.stage)
         return GridState(cell, state.stage if self.pays_forever else state.stage + hit), hit.long()
 
-    def optimal_action(self, state: GridState) -> Int[Tensor, "task stream"]:
-        """A shortest way to the cell that pays next: +x or -x before +y or -y; stay on the goal and when all is paid."""
+    def optimal_action(self, state: GridState, longer_leg_first: bool = False) -> Int[Tensor, "task stream"]:
+        """A shortest way to the cell that pays next: first along x, then along y, or along the longer leg first (x if they are
+        equal); stay on the goal and when all is paid."""
         variant = torch.arange(len(self.next_cell))[:, None]
         reached = cell_to_xy(self.next_cell[variant, state.cell], self.size)              # task stream action 2
         goal = self.goals.gather(1, state.stage)
@@ -103,7 +104,9 @@ class GridRules:
         distance = (reached - target[:, :, None]).abs().sum(-1)
         stays = (reached == cell_to_xy(state.cell, self.size)[:, :, None]).all(-1)
         moves = self._moves(state.cell, variant)
-        return (4 * distance + 2 * (stays & ~moves.eq(STAY)) + moves.ge(2)).argmin(-1)
+        legs = (cell_to_xy(state.cell, self.size) - target).abs()
+        y_first = (legs[..., 1] > legs[..., 0])[..., None] & longer_leg_first
+        return (4 * distance + 2 * (stays & ~moves.eq(STAY)) + (moves.ge(2) != y_first)).argmin(-1)
 
     def _moves(self, cell: Tensor, variant: Tensor) -> Int[Tensor, "task stream action"]:
         """Which of the five moves each action executes (not its own number in Darkroom-Permuted)."""
