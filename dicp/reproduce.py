@@ -165,7 +165,7 @@ def record(env: str) -> None:
 
 TITLES = {
     "darkroom": "Imitators get there; who plans with the wrong model does not",
-    "darkroom_permuted": "Everybody finds out what the actions do, some at once",
+    "darkroom_permuted": "The planner knows its actions after one episode, AD after ten",
     "dark_key_to_door": "The source is stuck at the key, and so is who imitates it",
 }
 

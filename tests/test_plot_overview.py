@@ -46,5 +46,6 @@ def test_a_panel_a_world(envs):
             assert (i / 10 in np.round(heights, 3)) == (run in SHOWN)
         assert any("the paper's best" in text.get_text() for text in ax.texts)
         assert ax.get_xlim()[1] == 50 * EnvConfig.preset(env).horizon
+    assert figure.legends[0].get_title().get_text().count("3 tasks, 2 rollouts each, 2 training seeds") == len(envs)
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert {"AD", "Bayes planner", "source PPO", "exact belief", "random", "the paper's best method"} == set(names)

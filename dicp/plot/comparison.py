@@ -52,7 +52,7 @@ def comparison(
         look = look_of(own["method"].iloc[0], own["planner"].iloc[0])
         ring = {"marker": "o", "ls": "none", "ms": 5, "mfc": "white", "mec": look.colour, "mew": 1.4}
         handles.append(Line2D([], [], color=GREY, label="your own run", **ring))
-    ncols, note = (4 if len(names) > 1 else 3), f"{sizes(table)}; bands: 95% bootstrap; thin: the paper's own curves"
+    ncols, note = (4 if len(names) > 2 else 3), f"{sizes(table)}; bands: 95% bootstrap; thin: the paper's own curves"
     legend = figure.legend(handles=handles, loc="outside lower center", ncols=ncols, fontsize=11, title=note, alignment="left")
     legend.get_title().set(fontsize=10, color=GREY)
     claim(figure, title)

@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from dicp.paper import METHODS, paper_curve
-from dicp.plot.curves import looks, returns
+from dicp.plot.curves import looks, returns, sizes
 from dicp.plot.histories import claim
-from dicp.plot.look import COLOURS, tint
+from dicp.plot.look import COLOURS, GREY, tint
 
 WORLDS = {"darkroom": "Darkroom", "darkroom_permuted": "Darkroom-Permuted", "dark_key_to_door": "Dark Key-to-Door"}
 SHOWN = ("random", "source", "ad", "bayes", "exact_belief")          # runs of dicp.reproduce
@@ -24,11 +24,12 @@ def papers_best(env: str) -> str:
 def overview(tables: Mapping[str, pd.DataFrame], *, title: str) -> Figure:
     """Learning curves on held-out tasks: ours, the controls, and the paper's best method of each world. `tables`: the
     recorded runs by env."""
-    figure, panels = plt.subplots(1, len(tables), figsize=(4.6 * len(tables) + 0.4, 4.7), sharey=True, squeeze=False)
-    colour = tint(COLOURS["paper"], 0.1)
+    figure, panels = plt.subplots(1, len(tables), figsize=(4.6 * len(tables) + 0.4, 5.3), sharey=True, squeeze=False)
+    colour, behind = tint(COLOURS["paper"], 0.1), []
     for ax, (env, table) in zip(panels[0], tables.items(), strict=True):
         rows = table[table["run"].isin(SHOWN)].drop(columns="context_length", errors="ignore")
         returns(rows, title=WORLDS[env], value="normalised", labels=False, ax=ax)
+        behind.append(f"{WORLDS[env]}: {sizes(rows)}")
         best = papers_best(env)
         curve = paper_curve(env, best)
         ax.plot(curve["env_steps"], curve["normalised"], color=colour, lw=1.8, zorder=2)
@@ -40,6 +41,8 @@ def overview(tables: Mapping[str, pd.DataFrame], *, title: str) -> Figure:
     shown = {look.label: look for look, _ in looks(rows)} | {"the paper's best method": None}
     handles = [Line2D([], [], color=look.colour, ls=look.dashes, lw=look.width, label=label) if look else
                Line2D([], [], color=colour, lw=1.8, label=label) for label, look in shown.items()]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=11.5)
+    legend = figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=11.5,
+                           title="\n".join(behind) + "; bands: 95% bootstrap", alignment="left")
+    legend.get_title().set(fontsize=10, color=GREY)
     claim(figure, title)
     return figure
