@@ -102,7 +102,7 @@ def lives_of(run: Run, env: str, split: int) -> tuple[list[Task], int]:
 def measure(run: Run, env: str, split: int) -> tuple[pd.DataFrame, dict]:
     """(compact result table, CPU seconds of training and of evaluating) of one run."""
     config, plan, (tasks, n_rollouts) = config_of(run, env, split), plan_of(run, env), lives_of(run, env, split)
-    settings = {"run": run.name, "greedy": run.greedy, "privileged": run.privileged, **settings_of(config)}
+    settings = {"run": run.name, "greedy": run.greedy, "privileged": run.privileged, **training_of(config)}
     trained = load_or_train(config) if run.world_model else None
     started = time.process_time()
     if run.name == "source":
@@ -121,7 +121,7 @@ def measure(run: Run, env: str, split: int) -> tuple[pd.DataFrame, dict]:
     return results.compact(table), cost
 
 
-def settings_of(config: Config) -> dict:
+def training_of(config: Config) -> dict:
     """The settings of training that some run changes, as columns."""
     return {name: getattr(config.train, name) for name in ("max_stride", "updates", "sort_episodes")}
 

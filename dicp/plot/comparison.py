@@ -7,8 +7,8 @@ from matplotlib.lines import Line2D
 
 from dicp import results
 from dicp.config import IMITATORS
-from dicp.plot.curves import _guess, looks, returns, sizes
-from dicp.plot.histories import claim
+from dicp.plot.curves import looks, returns, sizes
+from dicp.plot.histories import claim, mark_guess
 from dicp.plot.look import GREY, Look, look_of, tint
 from dicp.results import CONTROLS
 
@@ -37,8 +37,7 @@ def comparison(
         ax.set_xlabel("environment steps in context")
         for look, part in looks(rows):
             keys.setdefault(_in_words(look, part), look)
-        if guess is not None:
-            _guess(ax, guess)
+        mark_guess(ax, guess)
         if own is not None and own["method"].iloc[0] not in {who for other in set(IMITATORS) - {name}
                                                              for who in (other, f"dicp_{other}")}:
             mean, look = results.curve(own, "normalised"), look_of(own["method"].iloc[0], own["planner"].iloc[0])

@@ -10,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from dicp import results
 from dicp.errors import one_of
 from dicp.paper import paper_curve
+from dicp.plot.histories import mark_guess
 from dicp.plot.look import BLACK, GREY, LOOKS, Look, axes, caption, label_ends, look_of, tint
 
 VALUES = {
@@ -72,8 +73,7 @@ def returns(
     _frame(ax, table, value)
     if optimum is not False:
         ends.append(_optimum(ax, table, value, optimum))
-    if guess is not None:
-        _guess(ax, guess)
+    mark_guess(ax, guess)
     if not labels:
         return ax
     label_ends(ax, ends)
@@ -107,14 +107,6 @@ def _frame(ax: Axes, table: pd.DataFrame, value: str) -> None:
     ax.set_xlim(0, table["env_steps"].max())
     ax.yaxis.set_major_locator(MaxNLocator(5))
     ax.set_ylim(0, 1.04 if value in ("success", "solved_so_far", "normalised") else None)
-
-
-def _guess(ax: Axes, guess: float) -> None:
-    ax.axvline(guess, color=BLACK, ls=":", lw=1.8)
-    near_right = guess > 0.8 * ax.get_xlim()[1]
-    ax.annotate("your guess", (guess, 0.16), xycoords=("data", "axes fraction"), xytext=(-5 if near_right else 5, 0),
-                textcoords="offset points", ha="right" if near_right else "left", fontsize=11.5, zorder=6,
-                bbox={"fc": "white", "ec": "none", "pad": 1.5, "alpha": 0.85})
 
 
 def sizes(table: pd.DataFrame) -> str:
