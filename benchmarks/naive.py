@@ -25,7 +25,7 @@ class Memory:
 
     @property
     def n_transitions(self) -> int:
-        return self.window.cell.shape[1] - 1
+        return self.window.observation.shape[1] - 1
 
 
 class Futures(NamedTuple):
@@ -52,11 +52,11 @@ class WholeWindows:
         """The model's vector at the last token of each window [*batch n]."""
         flat = Tokens(*(x.flatten(0, -2) for x in window))
         h = self.read_chunks(flat) if isinstance(self.model, HierarchicalModel) else self.model(flat)
-        return h[:, window.cell.shape[-1] - 1].view(*window.cell.shape[:-1], -1)
+        return h[:, window.observation.shape[-1] - 1].view(*window.observation.shape[:-1], -1)
 
     def read_chunks(self, tokens: Tokens) -> Tensor:
         """IDT reads whole chunks: what is missing of the last one is filled up."""
-        n = tokens.cell.shape[1]
+        n = tokens.observation.shape[1]
         tokens = Tokens(*(F.pad(x, (0, -n % self.config.chunk)) for x in tokens))
         after = (F.pad(x[:, 1:], (0, 1)) for x in (tokens.last_action, tokens.last_reward, tokens.arrived))
         earned = tokens.last_reward.cumsum(1)
@@ -76,7 +76,7 @@ class WholeWindows:
         window = newborn(Tokens(*(x[:, None] for x in tokens)), self.env, 1)
         if context.window is not None:
             window = append(context.window, tokens)
-        if window.cell.shape[1] > self.config.context_length:
+        if window.observation.shape[1] > self.config.context_length:
             window = newborn(window, self.env, self.config.context_length + 1 - self.env.horizon)
         context.window, context.h = window, self.read(window)
         return self.model.policy_head(context.h)

@@ -86,7 +86,7 @@ class Living:
 
     def step(self, action: torch.Tensor) -> None:
         outcome = self.world.step(action[None])
-        flat = [x.flatten() for x in (outcome.cell, action, outcome.reward, outcome.next_cell)]
+        flat = [x.flatten() for x in (outcome.observation, action, outcome.reward, outcome.next_observation)]
         self.logits = self.learner.observe(self.context, Tokens(*flat, torch.full_like(action, outcome.done)))
 
     def act(self) -> torch.Tensor:

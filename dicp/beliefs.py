@@ -33,8 +33,8 @@ def tokens_of(life: Life, env: EnvConfig) -> Tokens:
 
 def remember(model: Learner, tokens: Tokens) -> Any:
     """The context of a model that has read `tokens` (fields [agent n]) one after the other."""
-    context = model.begin(len(tokens.cell))
-    for t in range(tokens.cell.shape[1]):
+    context = model.begin(len(tokens.observation))
+    for t in range(tokens.observation.shape[1]):
         model.observe(context, Tokens(*(field[:, t] for field in tokens)))
     return context
 
@@ -77,8 +77,8 @@ def windows_of(life: Life, env: EnvConfig) -> Windows:
 
 def log_of(life: Life) -> SourceLog:
     """A life in the form of learning histories, its rollouts as streams: something to train on."""
-    terminal = life.next_cell[..., life.horizon - 1 :: life.horizon]
-    return SourceLog(*(x.to(torch.uint8) for x in (life.cell, life.action, life.reward, terminal)))
+    terminal = life.next_observation[..., life.horizon - 1 :: life.horizon]
+    return SourceLog(*(x.to(torch.uint8) for x in (life.observation, life.action, life.reward, terminal)))
 
 
 def last_episodes(windows: Windows, n_steps: int, env: EnvConfig) -> Windows:
@@ -89,7 +89,7 @@ def last_episodes(windows: Windows, n_steps: int, env: EnvConfig) -> Windows:
 def first_arrivals(windows: Windows, env: EnvConfig) -> tuple[Bool[Tensor, "batch n"], Int[Tensor, "batch n"]]:
     """(which steps lead to a cell not visited before while no reward has come, how many cells were visited before)."""
     been = F.one_hot(windows.tokens.arrived, env.n_cells + 1).cumsum(1) > 0
-    new = ~been.gather(2, windows.next_cell[..., None])[..., 0]
+    new = ~been.gather(2, windows.next_observation[..., None])[..., 0]
     return new & (windows.tokens.last_reward.cumsum(1) == 0), been[..., :-1].sum(-1)
 
 

@@ -33,7 +33,7 @@ class RandomPolicy:
         return None
 
     def observe(self, context: None, tokens: Tokens) -> Float[Tensor, "batch n_actions"]:
-        return torch.zeros(len(tokens.cell), self.env.n_actions)
+        return torch.zeros(len(tokens.observation), self.env.n_actions)
 
     def root(self, context: None) -> None:
         raise ValueError("The random policy has no world model; allowed: no plan.")
@@ -64,8 +64,8 @@ class Simulator:
     def observe(self, context: "Life", tokens: Tokens) -> Float[Tensor, "batch n_actions"]:
         stage = context.state.stage + tokens.last_reward[:, None] * (not self.rules.pays_forever)
         stage = torch.where(tokens.first[:, None] == 1, 0, stage)
-        context.state = GridState(tokens.cell[:, None], stage)
-        return torch.zeros(len(tokens.cell), self.env.n_actions)
+        context.state = GridState(tokens.observation[:, None], stage)
+        return torch.zeros(len(tokens.observation), self.env.n_actions)
 
     def root(self, context: "Life") -> Simulated:
         return Simulated(context.task, context.state)
@@ -144,8 +144,8 @@ class Explorer(ABC):
         result = tokens.last_action[acted], tokens.last_reward[acted], tokens.arrived[acted]
         context.possible[acted] = self.learn(context.rows(acted), *result)
         context.stage = torch.where(tokens.first == 1, 0, context.stage + tokens.last_reward)
-        context.cell = tokens.cell
-        return torch.zeros(len(tokens.cell), self.env.n_actions)
+        context.cell = tokens.observation
+        return torch.zeros(len(tokens.observation), self.env.n_actions)
 
     def root(self, context: Belief) -> Belief:
         return Belief(context.cell[:, None], context.stage[:, None], context.possible[:, None])

@@ -18,7 +18,7 @@ class Imagined(NamedTuple):
     """What each action is believed to lead to."""
 
     reward: Float[Tensor, "batch beam action"]         # expected reward = P(reward = 1)
-    next_cell: Int[Tensor, "batch beam action"]        # the most likely next observation
+    next_observation: Int[Tensor, "batch beam action"]     # the most likely next observation
     return_to_go: Float[Tensor, "batch beam action"] | None = None     # expected from here to the episode's end
     probability: Float[Tensor, "batch beam action"] | None = None      # of that next observation; None: no doubts
     entropy: Float[Tensor, "batch beam action"] | None = None          # of the next observation, in nats; None: no doubts
@@ -33,7 +33,7 @@ class WorldModel(Protocol):
 
     def imagine(self, state: State, return_to_go: bool = False, doubts: bool = False) -> Imagined: ...
 
-    def advance(self, state: State, action: Tensor, reward: Tensor, next_cell: Tensor) -> State: ...
+    def advance(self, state: State, action: Tensor, reward: Tensor, next_observation: Tensor) -> State: ...
 
     def fork(self, state: State, beam: Int[Tensor, "batch new_beam"]) -> State: ...
 
@@ -42,7 +42,7 @@ class Plan(NamedTuple):
     """The best imagined future of each row, and what it is worth."""
 
     action: Int[Tensor, "batch depth"]
-    next_cell: Int[Tensor, "batch depth"]
+    next_observation: Int[Tensor, "batch depth"]
     reward: Int[Tensor, "batch depth"]      # the most likely reward of each step, 0 or 1
     score: Float[Tensor, "batch"]
 
@@ -80,13 +80,13 @@ def beam_search(
         worth = so_far + imagined.return_to_go.flatten(1) if config.return_to_go else so_far
         liking = _liking(config, preference, model.propose(state) if step else logp, generator).flatten(1)
         rewards = paths[2].sum(-1)[..., None] + likely
-        same = (imagined.next_cell * (depth + 1) + rewards).flatten(1) if config.deduplicate else None
+        same = (imagined.next_observation * (depth + 1) + rewards).flatten(1) if config.deduplicate else None
         keep, worth = best_futures(worth, liking, config.beam_width, same)
         beam, action = keep // n_actions, keep % n_actions
         score, preference = so_far.gather(1, keep), liking.gather(1, keep)
         score = score.masked_fill(worth == -torch.inf, -torch.inf)
         chance = chances.flatten(1).gather(1, keep)
-        taken = torch.stack((action, imagined.next_cell.flatten(1).gather(1, keep), likely.flatten(1).gather(1, keep)))
+        taken = torch.stack((action, imagined.next_observation.flatten(1).gather(1, keep), likely.flatten(1).gather(1, keep)))
         past = paths.gather(2, beam[None, :, :, None].expand(3, -1, -1, step))
         paths = torch.cat((past, taken[..., None]), dim=-1)
         if step + 1 < depth:

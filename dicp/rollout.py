@@ -31,12 +31,13 @@ class Learner(Protocol):
 
 
 class Life(NamedTuple):
-    """What happened, in order. The agent is at `cell`, acts, earns `reward`, and arrives at `next_cell`."""
+    """What happened, in order. The agent sees `observation`, acts, earns `reward`, and sees `next_observation`
+    come of it (before any reset)."""
 
-    cell: Int[Tensor, "task rollout step"]
+    observation: Int[Tensor, "task rollout step"]
     action: Int[Tensor, "task rollout step"]
     reward: Int[Tensor, "task rollout step"]
-    next_cell: Int[Tensor, "task rollout step"]
+    next_observation: Int[Tensor, "task rollout step"]
     planned: Bool[Tensor, "task rollout step"]      # the action came from a plan, not from the policy
     max_return: Int[Tensor, "task"]
     horizon: int
@@ -60,7 +61,7 @@ class Planner:
         self.last_reward[reward > 0] = env_step
         if self.plan is not None:
             at = self.age.clamp(max=self.plan.action.shape[1] - 1)[:, None]
-            as_imagined = (self.plan.next_cell.gather(1, at) == next_cell[:, None]) & (
+            as_imagined = (self.plan.next_observation.gather(1, at) == next_cell[:, None]) & (
                 self.plan.reward.gather(1, at) == reward[:, None]
             )
             self.age = torch.where(as_imagined[:, 0] & (not done), self.age + 1, self.config.depth)
@@ -134,10 +135,10 @@ def rollout(
             action = torch.where(planned, proposed, action)
         last = getattr(context, "imaginable", 2) == 1                  # nothing can be planned beyond this step
         outcome = world.step(action.view(shape))
-        reward, next_cell = outcome.reward.flatten(), outcome.next_cell.flatten()
+        reward, next_cell = outcome.reward.flatten(), outcome.next_observation.flatten()
         if planner:
             planner.notice(env_step, reward, next_cell, outcome.done or last)
-        steps.append(torch.stack((tokens.cell, action, reward, next_cell, planned.long())).to(torch.uint8))
-        tokens = Tokens(outcome.cell.flatten(), action, reward, next_cell, torch.full_like(action, outcome.done))
+        steps.append(torch.stack((tokens.observation, action, reward, next_cell, planned.long())).to(torch.uint8))
+        tokens = Tokens(outcome.observation.flatten(), action, reward, next_cell, torch.full_like(action, outcome.done))
     record = torch.stack(steps, dim=-1).view(5, *shape, -1)
     return Life(*record[:4].long(), record[4].bool(), world.max_return, env.horizon)

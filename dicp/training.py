@@ -29,7 +29,8 @@ def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
 
 def world_model_loss(p: Predictions, windows: Windows, size: int) -> dict[str, Tensor]:
     """- log g(reward, next observation, return-to-go | history, action taken), term by term (Paper: Eq. 2)."""
-    next_obs = cross_entropy(p.next_x, windows.next_cell // size) + cross_entropy(p.next_y, windows.next_cell % size)
+    x, y = windows.next_observation // size, windows.next_observation % size
+    next_obs = cross_entropy(p.next_x, x) + cross_entropy(p.next_y, y)
     terms = {"reward": cross_entropy(p.reward, windows.reward), "next_obs": next_obs}
     return terms | {"return_to_go": cross_entropy(p.return_to_go, windows.return_to_go)}
 

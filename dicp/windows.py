@@ -21,7 +21,7 @@ class Tokens(NamedTuple):
     `arrived` is where the last action led; it differs from `cell` at the first step of an episode (a reset in between).
     """
 
-    cell: Int[Tensor, "*batch"]
+    observation: Int[Tensor, "*batch"]    # the cell
     last_action: Int[Tensor, "*batch"]
     last_reward: Int[Tensor, "*batch"]
     arrived: Int[Tensor, "*batch"]
@@ -42,7 +42,7 @@ class Windows(NamedTuple):
     tokens: Tokens
     action: Int[Tensor, "batch n"]
     reward: Int[Tensor, "batch n"]
-    next_cell: Int[Tensor, "batch n"]
+    next_observation: Int[Tensor, "batch n"]
     return_to_go: Int[Tensor, "batch n"]
     label: Int[Tensor, "batch n"]              # the action to imitate: the one taken, or the optimal one
     desired_return: Int[Tensor, "batch n"]     # return-to-go had the episode been the stream's best (IDT's relabelling)
@@ -120,7 +120,7 @@ class WindowSampler:
         by_episode = windows.reward.unflatten(1, (-1, self.env.horizon))
         stage = (by_episode.cumsum(-1) - by_episode).flatten(1).clamp(max=self.optimal.shape[1] - 1)
         task = (episode // (self.n_streams * self.n_episodes))[:, :1]
-        return windows._replace(label=self.optimal[task, stage, windows.tokens.cell].long())
+        return windows._replace(label=self.optimal[task, stage, windows.tokens.observation].long())
 
 
 def episodes_as_windows(

@@ -127,7 +127,7 @@ plot.claim(figure, "The star, the key and the door are drawn for you, not for th
 
 blind = np.random.default_rng(p.seed).integers(5, size=n)    # the same actions in four tasks of one world
 four = GridWorld(world, tasks)
-cells = torch.cat([four.step(torch.full((4, 1), int(a))).next_cell for a in blind], 1)   # task step
+cells = torch.cat([four.step(torch.full((4, 1), int(a))).next_observation for a in blind], 1)   # task step
 assert bool((cells == cells[0]).all()) == (p.env != "darkroom_permuted")
 
 # %% [markdown]
@@ -482,7 +482,7 @@ copied, corrected = (
     for of in (None, tasks[shown : shown + 1]))
 returns = copied.reward.unflatten(1, (2, n)).sum(-1)         # window episode
 w = int((returns[:, 1] - returns[:, 0]).argmax())            # the window that improves most
-cells, actions, rewards = (x[w].tolist() for x in (copied.tokens.cell, copied.action, copied.reward))
+cells, actions, rewards = (x[w].tolist() for x in (copied.tokens.observation, copied.action, copied.reward))
 leads_to = rules.next_cell[shown % len(rules.next_cell)].tolist()                        # cell action
 moves = PERMUTATIONS[tasks[shown]] if p.env == "darkroom_permuted" else range(5)         # what each action does
 pays = [goal] * (n + 1) if rules.pays_forever else [marks["key"], goal]                  # what pays next, after each reward

@@ -77,7 +77,7 @@ lives = rollout(model, world, [task], n_rollouts=64, n_episodes=50, seed=p.seed)
 episode_return = lives.episode_return[0]                             # life episode
 found = (episode_return.cumsum(1) == 0).sum(1)                       # first episode with a reward; 50: never
 one = int((found - found.median()).abs().argmin())                   # a life that finds it neither early nor late
-way, shown = lives.next_cell[0, one].view(-1, n), (0, first := int(found[one].clamp(1, 44)), first + 2, 49)
+way, shown = lives.next_observation[0, one].view(-1, n), (0, first := int(found[one].clamp(1, 44)), first + 2, 49)
 at_first, *_, in_the_end = episode_return[one, list(shown)].tolist()
 title = f"return {at_first} in its first episode, {in_the_end} of {highest} in its last"
 if lesson and at_first == 0 and in_the_end > 0.8 * highest: title = "lost, lucky, better, expert"
@@ -108,9 +108,9 @@ late = windows.reward[:, 2 * n - 4 : 2 * n].any(1) & ~windows.reward[:, n : 2 * 
 window, batch = pick(int(late.int().argmax())), pick(slice(400))     # a window whose second episode is paid at its end
 
 def token(t):                                                        # what the agent knows before it acts at step t
-    if t == 0: return int(window.tokens.cell[0]), world.n_actions, 0, world.n_cells, 1          # born: no last action
-    last = (int(x[t - 1]) for x in (window.action, window.reward, window.next_cell))
-    return int(window.tokens.cell[t]), *last, int(t % n == 0)
+    if t == 0: return int(window.tokens.observation[0]), world.n_actions, 0, world.n_cells, 1          # born: no last action
+    last = (int(x[t - 1]) for x in (window.action, window.reward, window.next_observation))
+    return int(window.tokens.observation[t]), *last, int(t % n == 0)
 
 ax = plot.tokens(window._replace(action=window.label), range(2 * n - 7, 2 * n + 6), horizon=n,
                  title="A history as the Transformer reads it, and what it must say")
@@ -373,7 +373,7 @@ for t in range(50 * n):
     rows.append(model.observe(context, Tokens(*(field[:, t] for field in read))))
     torch.empty_like(rows[-1]).exponential_(generator=dice)          # the dice of the action, thrown once more
 prefers = torch.stack(rows, dim=1).softmax(-1).unflatten(1, (-1, n))                         # life episode step action
-cell, stage = by_episode(lives.cell[0]), stage_of(lives.reward[0])
+cell, stage = by_episode(lives.observation[0]), stage_of(lives.reward[0])
 p_good = (prefers * good[stage, cell]).sum(-1)                                               # life episode step
 
 history = sample.load([task])                                        # the source's own, for comparison: ten streams
@@ -423,7 +423,7 @@ my_guess = None       # tokens in the context at step 85 of a life (in the large
 
 def last_logits(tokens):                                             # one pass over all of them
     vectors = calm.read(as_window(tokens)) if p.method == "idt" else model(tokens)
-    return model.policy_head(vectors[:, tokens.cell.shape[1] - 1])
+    return model.policy_head(vectors[:, tokens.observation.shape[1] - 1])
 
 dice, room, life_long = torch.Generator().manual_seed(p.seed), GridWorld(world, [task]), (n_episodes + 3) * n
 memory, actions, held = [(int(room.reset()), world.n_actions, 0, world.n_cells, 1)], [], []
@@ -436,7 +436,7 @@ for t in range(life_long):
     noise = -torch.empty_like(logits).exponential_(generator=dice).log()
     actions.append(int((logits + noise).argmax()))                   # Gumbel's trick: a sample from softmax(logits)
     step = room.step(torch.tensor([[actions[-1]]]))
-    memory.append((int(step.cell), actions[-1], int(step.reward), int(step.next_cell), int(step.done)))
+    memory.append((int(step.observation), actions[-1], int(step.reward), int(step.next_observation), int(step.done)))
 plot.lines({"tokens read": held}, title="A full context forgets its oldest episode", level=my_guess, colours=["#0072B2"],
            xlabel="environment step of the life", ylabel="tokens in the context", note="one life, read plainly at every step")
 assert actions == rollout(model, world, [task], 1, n_episodes + 3, seed=p.seed).action.flatten().tolist()
@@ -460,7 +460,7 @@ sampled = rollout(model, world, [unseen[i]], n_rollouts=16, n_episodes=10, seed=
 unlucky = int(sampled.reward[0].sum(-1).argmin())                    # and the life there that finds least
 *diamond, star = [c for c in GridRules.of(world, [unseen[i]]).goals[0].tolist() if c >= 0]
 figure, panels = plt.subplots(1, 2, figsize=(8.5, 4.3))
-walks = {"greedy": greedy.next_cell[i, 0], "sampled": sampled.next_cell[0, unlucky]}
+walks = {"greedy": greedy.next_observation[i, 0], "sampled": sampled.next_observation[0, unlucky]}
 seen_cells, earned = [len(cells.unique()) for cells in walks.values()], int(greedy.reward[i].sum())
 for ax, (label, cells) in zip(panels, walks.items(), strict=True):
     visits = torch.bincount(cells, minlength=world.n_cells)

@@ -86,19 +86,19 @@ def p_cells(said):                                       # the next cell's x and
 # %%
 def rewards_believed(name, n, agents=slice(64)):         # after n episodes -> P(reward) on arrival [agent cell]
     seen = Tokens(*(field[agents, : n * world.horizon + 1] for field in read))
-    return believed_rewards(believers[name], remember(believers[name], seen), world, seen.cell[:, -1])
+    return believed_rewards(believers[name], remember(believers[name], seen), world, seen.observation[:, -1])
 
 def moves_believed(name, n, agents=slice(64)):           # after n steps -> P(move) of each action [agent action*move]
     if name == "exact belief":
         possible = remember(believers[name], Tokens(*(x[agents, : n + 1] for x in read))).possible[:, 0].float()
         return torch.einsum("ah,hkm->akm", possible / possible.sum(-1, keepdim=True), believers[name].does).flatten(1)
     tokens = Tokens(*(x[agents, : world.horizon] for x in read))
-    each = torch.arange(5)[:, None, None].expand(-1, *tokens.cell.shape)                 # ask about every action
+    each = torch.arange(5)[:, None, None].expand(-1, *tokens.observation.shape)                 # ask about every action
     said = [models[name].predict(Windows(tokens, *(action,) * 6)) for action in each]
-    return torch.cat([p_cells(x)[:, n].gather(-1, leads_to[tokens.cell[:, n]]) for x in said], -1)
+    return torch.cat([p_cells(x)[:, n].gather(-1, leads_to[tokens.observation[:, n]]) for x in said], -1)
 
 if moves_hidden:
-    open_room = (leads_to[read.cell].sort(-1).values.diff() > 0).all(-1)                 # no wall near: five different cells
+    open_room = (leads_to[read.observation].sort(-1).values.diff() > 0).all(-1)          # no wall near: five different cells
     tried = F.one_hot(read.last_action[:, 1:13], 6)[..., :5].amax(1).sum(-1)
     one = int(((tried == 4) & open_room[:, [12, 16, 24, 48]].all(1)).nonzero()[0])
     row, truth = [moves_believed(name, 12, [one])[0] for name in believers], PERMUTATIONS[held_out[permutation[one]]]
@@ -135,12 +135,12 @@ pays = (said := model.world_model_head(h[w, t])).reward.softmax(-1)[:, 1]       
 verbs = [f"action {a}" for a in range(5)] if moves_hidden else ACTIONS
 plot.belief_panels({"": p_cells(said)}, [f"{a}\nP(reward) = {r:.2f}" for a, r in zip(verbs, pays, strict=True)],
                    title="One moment of a held-out history: five actions, five predictions", label="P(next cell)",
-                   marks=[{"agent": int(windows.tokens.cell[w, t]), "goal": int(windows.next_cell[w, t])}] * 5)
+                   marks=[{"agent": int(windows.tokens.observation[w, t]), "goal": int(windows.next_observation[w, t])}] * 5)
 assert not tested or (pays.argmax() == windows.action[w, t] and pays.max() > 0.8)
 
 def surprise(w, t):                                      # - log g of one transition
     said = model.world_model_head(h[w, t], windows.action[w, t])
-    x, y = divmod(int(windows.next_cell[w, t]), world.size)
+    x, y = divmod(int(windows.next_observation[w, t]), world.size)
     happened = (int(windows.reward[w, t]), x, y, int(windows.return_to_go[w, t]))
     return -sum(float(logits.log_softmax(-1)[i]) for logits, i in zip(said, happened, strict=True))
 
@@ -163,7 +163,7 @@ assert isclose(sum(plain) / len(plain), float(library), rel_tol=1e-4)
 def errors(k):                                           # the same last episode, with k episodes before it
     part, last = last_episodes(windows, (k + 1) * world.horizon, world), slice(-world.horizon, None)
     said = model.world_model_head(model.read(part)[:, last], part.action[:, last])
-    reward, cell, returns = (x[:, last] for x in (part.reward, part.next_cell, part.return_to_go))
+    reward, cell, returns = (x[:, last] for x in (part.reward, part.next_observation, part.return_to_go))
     nll = F.cross_entropy(said.reward.movedim(-1, 1), reward, reduction="none")
     expected = said.return_to_go.softmax(-1) @ torch.arange(world.horizon + 1.0)
     wrong = said.next_x.argmax(-1) * world.size + said.next_y.argmax(-1) != cell
@@ -205,7 +205,7 @@ def imagined_arrival(model, context, cell, target):
         state = model.advance(state, torch.tensor([[action]]), torch.tensor([[0]]), torch.tensor([[cell]]))
 
 if moves_hidden:
-    cell, action, arrived = (x[one].tolist() for x in (read.cell, read.last_action, read.arrived))
+    cell, action, arrived = (x[one].tolist() for x in (read.observation, read.last_action, read.arrived))
     left = [moves for moves in PERMUTATIONS
             if all(leads_to[cell[t], moves[action[t + 1]]] == arrived[t + 1] for t in range(12))]
     plain = torch.tensor([[sum(moves[a] == m for moves in left) / len(left) for m in range(5)] for a in range(5)])
@@ -246,8 +246,8 @@ else:
     if p.env == "dark_key_to_door":
         keyed = with_key()
         for name, believer in believers.items():
-            rows[name].append(believed_rewards(believer, remember(believer, keyed), world, keyed.cell[:, -1])[0])
-        marks.append({"agent": int(keyed.cell[0, -1])})
+            rows[name].append(believed_rewards(believer, remember(believer, keyed), world, keyed.observation[:, -1])[0])
+        marks.append({"agent": int(keyed.observation[0, -1])})
     columns = ["new-born", *(f"after {n} episode{'s' * (n > 1)}" for n in after[1:]), "with the key"]
     for ax in plot.belief_panels(rows, columns[: len(marks)], inches=2.0, marks=marks, title="Without a reward in its "
                                  "context, the observational model sees rewards far away").axes[:-1]:
@@ -281,7 +281,7 @@ def sureness(believer, n=10):                            # of an untried action'
     for _ in range(4):
         said = believer.imagine(state, doubts=True)
         sure.append(float(said.probability[:, 0].gather(1, untried).mean()))
-        state = believer.advance(state, untried, torch.zeros_like(untried), said.next_cell[:, 0].gather(1, untried))
+        state = believer.advance(state, untried, torch.zeros_like(untried), said.next_observation[:, 0].gather(1, untried))
     return sure
 
 
@@ -292,9 +292,10 @@ if moves_hidden:
     plot.belief_curves(by_steps, range(4), title="Imagined once, taken for known", ylabel="P(likeliest outcome)",
                        xlabel="times imagined before", ax=left)
     w = asked(windows_of(rollout(RandomPolicy(world), world, held_out, 32, n_episodes, seed=p.seed + 1), world))
-    tried = (F.one_hot(w.tokens.last_action, 6)[..., :5] * (w.tokens.arrived != w.tokens.cell.roll(1, 1))[..., None]).cumsum(1)
+    moved = (w.tokens.arrived != w.tokens.observation.roll(1, 1))[..., None]
+    tried = (F.one_hot(w.tokens.last_action, 6)[..., :5] * moved).cumsum(1)
     moved = tried.gather(2, w.action[..., None])[..., 0] > 0         # steps with an action that has moved it before
-    led = {name: p_cells(model.predict(w)).gather(-1, w.next_cell[..., None])[..., 0] for name, model in models.items()}
+    led = {name: p_cells(model.predict(w)).gather(-1, w.next_observation[..., None])[..., 0] for name, model in models.items()}
     knows = {name: [float(x[:, t : t + 50][moved[:, t : t + 50]].mean()) for t in range(0, 200, 50)] for name, x in led.items()}
     who = "Only one knows" if min(knows["observational"]) < 0.9 else "Both know"
     plot.belief_curves(knows, range(1, 5), title=f"{who} what has been tried", ylabel="P(where it led)",
@@ -353,15 +354,15 @@ def with_walk(target, takes_actions_for_evidence):                              
 # %%
 if moves_hidden:
     def news(w):     # -> (steps with an action not understood yet, how many were, good news: one leads nearer to the corner)
-        moved = w.next_cell != w.tokens.cell
-        tells = moved | (leads_to[w.tokens.cell].sort(-1).values.diff() > 0).all(-1)             # or no wall near
+        moved = w.next_observation != w.tokens.observation
+        tells = moved | (leads_to[w.tokens.observation].sort(-1).values.diff() > 0).all(-1)             # or no wall near
         told = F.one_hot(w.action, 5) * tells[..., None]
-        before, xy = told.cumsum(1) - told > 0, cell_to_xy(torch.stack((w.tokens.cell, w.next_cell))).sum(-1)
+        before, xy = told.cumsum(1) - told > 0, cell_to_xy(torch.stack((w.tokens.observation, w.next_observation))).sum(-1)
         return ~before.gather(2, w.action[..., None])[..., 0], before.sum(-1), (xy[1] > xy[0]).long()
 
     def expected(model, w):                                                       # P(good news)
-        there = leads_to[w.tokens.cell][..., [0, 2]]
-        return (p_cells(model.predict(w)).gather(-1, there) * (there != w.tokens.cell[..., None])).sum(-1)
+        there = leads_to[w.tokens.observation][..., [0, 2]]
+        return (p_cells(model.predict(w)).gather(-1, there) * (there != w.tokens.observation[..., None])).sum(-1)
 else:
     news, expected = (lambda w: (*first_arrivals(w, world), w.reward)), p_reward
     far = {d: (distance == d).nonzero()[:, 0].tolist() for d in steps}
@@ -458,7 +459,7 @@ def plain_look_up(recall, scores, values):               # -> (weights: null key
 if moves_hidden:
     tokens = Tokens(*(field[[one], :13] for field in read))
     memory, action = remember(model, tokens), tokens.last_action[0]
-    moved = [False, *(tokens.arrived[0, 1:] != tokens.cell[0, :-1]).tolist()]
+    moved = [False, *(tokens.arrived[0, 1:] != tokens.observation[0, :-1]).tolist()]
     tried = int(max(action.tolist()[1:], key=action.tolist().count))
     never = next(a for a in range(5) if a not in action)
     look_ups = {}
@@ -489,7 +490,7 @@ if not moves_hidden:
     often, never = int(arrived.bincount().argmax()), next(x for x in range(world.n_cells) if x not in arrived)
     (p_often, w_often, w_staged), (p_never, w_never, _) = plain_belief(often), plain_belief(never)
     for cell, plain in ((often, p_often), (never, p_never)):
-        asked = torch.full_like(tokens.cell, cell)       # at every position; the last is ours
+        asked = torch.full_like(tokens.observation, cell)       # at every position; the last is ours
         library = p_reward(model, Windows(tokens, asked * 0, asked * 0, asked, *(asked,) * 3))[0, -1]
         assert isclose(plain, library, rel_tol=1e-3, abs_tol=1e-6)
     look_ups = {f"a cell it has been at: P(reward) = {p_often:.3f}": w_often,
@@ -533,10 +534,10 @@ def against_equals(name):                                # belief in each held-o
     return [float(belief[c] / belief[others & (distance == distance[c])].mean()) for c in cells]
 
 def recalled(model):                                     # P(what happened) by how often it had been seen before
-    thing, happened = (aimless.action, aimless.action >= 0) if moves_hidden else (aimless.next_cell, aimless.reward > 0)
+    thing, happened = (aimless.action, aimless.action >= 0) if moves_hidden else (aimless.next_observation, aimless.reward > 0)
     marked = F.one_hot(thing, 81) * happened[..., None]
     times = (marked.cumsum(1) - marked).gather(2, thing[..., None])[..., 0]
-    where = p_cells(model.predict(aimless)).gather(-1, aimless.next_cell[..., None])[..., 0]
+    where = p_cells(model.predict(aimless)).gather(-1, aimless.next_observation[..., None])[..., 0]
     right = where if moves_hidden else p_reward(model, aimless)
     return [float(right[happened & (times == k)].mean()) for k in range(4)]
 

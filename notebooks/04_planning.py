@@ -83,9 +83,9 @@ read = Tokens(*(field[shown, None, : n_shown * n + 1] for field in tokens_of(lif
 
 # %%
 context, belief = explorer.begin(1), []                      # what it believes of every cell at every step
-for t in range(0 if permuted else read.cell.shape[1]):       # (in Permuted, the paying cell is known)
+for t in range(0 if permuted else read.observation.shape[1]):       # (in Permuted, the paying cell is known)
     explorer.observe(context, Tokens(*(field[:, t] for field in read)))
-    belief.append(believed_rewards(explorer, context, EnvConfig(horizon=n), read.cell[:, t])[0])
+    belief.append(believed_rewards(explorer, context, EnvConfig(horizon=n), read.observation[:, t])[0])
 by_episode = (n_shown, n, -1)
 beliefs = None if permuted else torch.stack(belief[1:]).view(by_episode)
 title = {"darkroom": "Sweep, find, go straight", "darkroom_permuted": "Try out, then go straight",
@@ -94,7 +94,7 @@ say(darkroom="Star: the goal, which the agent cannot see. Colour: how likely a r
     darkroom_permuted="The agent knows that the far corner pays. It does not know what any of its five actions does.",
     dark_key_to_door="""Diamond and star: key and door, which the agent cannot see. Colour: how likely the *next* reward is
     in each cell, in its eyes: first of the key, with the key in hand of the door.""")
-plot.animate(life.next_cell[shown, 0].view(-1, n)[:n_shown], rewards=life.reward[shown, 0].view(-1, n)[:n_shown],
+plot.animate(life.next_observation[shown, 0].view(-1, n)[:n_shown], rewards=life.reward[shown, 0].view(-1, n)[:n_shown],
              title=title, start=rules.start, beliefs=beliefs, **marks)
 
 
@@ -111,7 +111,7 @@ def best_return(model, state, depth):                        # of all futures, o
         return 0
     imagined, best = model.imagine(state), 0
     for action in range(world.n_actions):
-        reward, cell = imagined.reward[..., action].round().long(), imagined.next_cell[..., action]
+        reward, cell = imagined.reward[..., action].round().long(), imagined.next_observation[..., action]
         after = model.advance(state, torch.full_like(cell, action), reward, cell)
         best = max(best, int(reward) + best_return(model, after, depth - 1))
     return best
@@ -145,7 +145,7 @@ def plain_beam(model, root, depth, beam_width, alike=id):    # `alike`: of futur
         for rewards, state, path in futures:
             imagined = model.imagine(state)
             for action in model.propose(state)[0, 0].argsort(descending=True, stable=True):
-                reward, cell = imagined.reward[..., action].round().long(), imagined.next_cell[..., action]
+                reward, cell = imagined.reward[..., action].round().long(), imagined.next_observation[..., action]
                 after = model.advance(state, action.view(1, 1), reward, cell)
                 grown.append((rewards + int(reward), after, (*path, int(cell))))
         grown.sort(key=lambda future: -future[0])            # stable: ties stay in order
@@ -158,7 +158,7 @@ def plain_beam(model, root, depth, beam_width, alike=id):    # `alike`: of futur
 depth = min(paper.depth, getattr(here, "imaginable", n) - 1)                             # IDT: not beyond its chunk
 for model, root in roots:
     best, plan = plain_beam(model, root, depth, paper.beam_width)[0], beam_search(model, root, paper, depth)
-    assert best[0] == plan.score and best[2] == tuple(plan.next_cell[0].tolist())
+    assert best[0] == plan.score and best[2] == tuple(plan.next_observation[0].tolist())
 
 
 # %% [markdown]
@@ -224,13 +224,13 @@ if permuted:                                                 # planning at once:
     at_once = PlanConfig.preset("paper", p.env, start_after=0)
     eager, policy = (rollout(trained, world, held_out, 2, 3, plan, p.seed) for plan in (at_once, None))
     never, without = (int((lives.reward.sum(-1) == 0).sum()) for lives in (eager, policy))
-    n_cells, n_used = ([len(x.unique()) for x in field[:, 0]] for field in (eager.cell, eager.action))
+    n_cells, n_used = ([len(x.unique()) for x in field[:, 0]] for field in (eager.observation, eager.action))
     plan, moments = beam_search(trained, at(trained, 0), paper, min(n, 10)), {}
-    first_plan = "the first plan: " + ("ten steps" if plan.next_cell.any() else "nothing moves")
-    moments[first_plan] = {"walked": [0], "plan": plan.next_cell[0], "goal": 80}
+    first_plan = "the first plan: " + ("ten steps" if plan.next_observation.any() else "nothing moves")
+    moments[first_plan] = {"walked": [0], "plan": plan.next_observation[0], "goal": 80}
     for i in (n_cells.index(min(n_cells)), n_cells.index(max(n_cells))):
         name = f"permutation {held_out[i]}: {n_used[i]} action{'s' * (n_used[i] > 1)}"
-        moments[name] = {"walked": eager.cell[i, 0], "plan": [], "goal": 80}
+        moments[name] = {"walked": eager.observation[i, 0], "plan": [], "goal": 80}
 else:                                                        # agents that have found nothing when planning starts
     begins, astray = paper.start_after, rollout(trained, world, held_out, 4 if dark else 2, 6, paper, p.seed)
     rewards, seen = astray.reward.flatten(0, 1), tokens_of(astray, world)
@@ -246,10 +246,10 @@ def moment(step):                                            # what it plans, an
     context = remember(trained, Tokens(*(field[row, None, : step + 1] for field in seen)))
     plan = beam_search(trained, trained.root(context), paper, min(n - step % n, getattr(context, "imaginable", n)))
     assert p.method == "idt" or plan.action[0, 0] == astray.action.flatten(0, 1)[row, step]      # IDT draws its decisions
-    *key, goal = (int(cell) for cell in rules.goals[row // astray.cell.shape[1]] if cell >= 0)
-    return {"plan": plan.next_cell[0], "claims": plan.next_cell[0][plan.reward[0] == 1].tolist(), "goal": goal,
+    *key, goal = (int(cell) for cell in rules.goals[row // astray.observation.shape[1]] if cell >= 0)
+    return {"plan": plan.next_observation[0], "claims": plan.next_observation[0][plan.reward[0] == 1].tolist(), "goal": goal,
             "key": key[0] if key else None, "visited": seen.arrived[row, 1 : step + 1].unique(),
-            "walked": astray.cell.flatten(0, 1)[row, step - step % n : step + 1]}
+            "walked": astray.observation.flatten(0, 1)[row, step - step % n : step + 1]}
 
 if permuted:
     title = f"Planning from its first step, {never} of 16 agents never earn anything; without a plan {without}"
@@ -282,7 +282,7 @@ starts to plan after 200 steps, when the policy has tried them all.)""")
 # %%
 def worth(model, state, plan, curiosity):                    # plain, one step at a time
     total, way = 0.0, 1.0
-    for d, (action, cell, reward) in enumerate(zip(plan.action[0], plan.next_cell[0], plan.reward[0], strict=True)):
+    for d, (action, cell, reward) in enumerate(zip(plan.action[0], plan.next_observation[0], plan.reward[0], strict=True)):
         paid, _, _, probable, doubt = (x if x is None else float(x[0, 0, action]) for x in model.imagine(state, doubts=True))
         way *= probable
         total += bayes.discount**d * round(way * (paid + curiosity * doubt), 3)          # to 0.001: ties are ties
@@ -294,7 +294,7 @@ def thinks(step):
     curious = read.last_reward[:, : step + 1].sum(-1) == 0
     plan = beam_search(explorer, root, bayes, n - step % n, dice, curious)
     assert isclose(worth(explorer, root, plan, bayes.curiosity * bool(curious)), float(plan.score), rel_tol=0.02)
-    panel = {"plan": plan.next_cell[0], "walked": read.cell[0, step - step % n : step + 1], **marks}
+    panel = {"plan": plan.next_observation[0], "walked": read.observation[0, step - step % n : step + 1], **marks}
     return panel if permuted else panel | {"belief": belief[step], "visited": read.arrived[0, 1 : step + 1].unique()}
 
 tried = max(int((read.last_action[0] == action).int().argmax()) for action in range(5))
@@ -321,8 +321,8 @@ def search(panels):                                          # Darkroom: where d
     agents = {"policy": (trained, None), "the paper's planner": (trained, paper), "Bayes planner": (explorer, bayes)}
     for ax, (name, (model, plan)) in zip(panels, agents.items(), strict=True):
         lives = rollout(model, world, [corner], 16, 6, plan, p.seed)
-        searching, been = lives.reward[0].cumsum(-1) == 0, F.one_hot(lives.next_cell[0], 81)
-        new = been.cumsum(1).gather(2, lives.next_cell[0][..., None])[..., 0] == 1
+        searching, been = lives.reward[0].cumsum(-1) == 0, F.one_hot(lives.next_observation[0], 81)
+        new = been.cumsum(1).gather(2, lives.next_observation[0][..., None])[..., 0] == 1
         shares[name] = float(new[searching].float().mean())
         visits = (been * searching[..., None]).sum((0, 1)) / 16
         plot.grid_heatmap(visits, ax, title=f"{name}: {shares[name]:.0%} new", goal=9 * corner[0] + corner[1], vmax=8)
@@ -333,7 +333,8 @@ def stages(panels):                                          # Key-to-Door: the 
     log = sample_histories(p.env).load(held_out)
     stuck = log.reward[..., -5 * n :].float().sum(-1).mean(-1) / 5                       # return of the source, at the end
     i = int((stuck - 1).abs().add(2 - life.episode_return[:, 0, -1]).argmin())
-    way, (door_key, door) = torch.cat((life.cell[i, 0, -n:][:1], life.next_cell[i, 0, -n:])), rules.goals[i, :2].tolist()
+    way = torch.cat((life.observation[i, 0, -n:][:1], life.next_observation[i, 0, -n:]))
+    door_key, door = rules.goals[i, :2].tolist()
     got = [int(x) + 1 for x in life.reward[i, 0, -n:].nonzero()[:, 0]] + [n, n]
     ways = {f"source PPO at the end: return {float(stuck[i]):.1f}": list(log.cell[i, :8, -n:].long()),
             "plan, until it has the key": [way[: got[0] + 1]], "plan, with the key": [way[got[0] : got[1] + 1]]}
@@ -494,7 +495,7 @@ reader = explorer if p.method == "idt" else trained          # IDT reads chunks,
 short = Tokens(*(field[:, : min(3, n_shown) * n] for field in read))                     # two or three episodes of context
 root = reader.root(remember(reader, short))
 plan, state, window = beam_search(reader, root, PlanConfig(), n), root, short
-for action, cell, reward in zip(plan.action.T, plan.next_cell.T, plan.reward.T, strict=True):
+for action, cell, reward in zip(plan.action.T, plan.next_observation.T, plan.reward.T, strict=True):
     state = reader.advance(state, action[:, None], reward[:, None], cell[:, None])
     imagined = Tokens(cell, action, reward, cell, torch.zeros_like(cell))
     window = Tokens(*(torch.cat((a, b[:, None]), 1) for a, b in zip(window, imagined, strict=True)))
@@ -510,7 +511,7 @@ for name, work in ways.items():
     cost[name] = {k: 1000 * min(seconds) for k, seconds in times.items()}
 plot.by_width(cost, title="Sharing the past makes wide beams cheap", ylabel="milliseconds a plan", log=True,
               colours=[plot.COLOURS["source"], plot.COLOURS["bayes"]],
-              note=f"depth 8, context of {short.cell.shape[1]} transitions, this computer; shared: with ranking")
+              note=f"depth 8, context of {short.observation.shape[1]} transitions, this computer; shared: with ranking")
 assert cost["keys and\nvalues shared"][81] < 0.8 * cost["every future\nreads it all again"][81]
 
 # %% [markdown]

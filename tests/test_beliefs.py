@@ -59,8 +59,9 @@ def test_tokens_are_what_the_agents_read():
 
 def test_a_whole_life_ends_in_the_present(life):
     tokens = tokens_of(life, ENV)
-    assert tokens.cell.shape == (6, 81) and (tokens.cell[:, -1] == START).all() and (tokens.first[:, -1] == 1).all()
-    assert torch.equal(tokens.arrived[:, -1], life.next_cell.flatten(0, 1)[:, -1])
+    assert tokens.observation.shape == (6, 81) and (tokens.observation[:, -1] == START).all()
+    assert (tokens.first[:, -1] == 1).all()
+    assert torch.equal(tokens.arrived[:, -1], life.next_observation.flatten(0, 1)[:, -1])
 
 
 def test_windows_are_those_of_the_sampler(life):
@@ -83,7 +84,7 @@ def test_visited_cells_are_ruled_out(life):
     nothing = life.reward.sum(-1).flatten() == 0
     assert nothing.any()
     tokens = tokens_of(life, ENV)
-    belief = believed_rewards(GoalExplorer(ENV), remember(GoalExplorer(ENV), tokens), ENV, tokens.cell[:, -1])
+    belief = believed_rewards(GoalExplorer(ENV), remember(GoalExplorer(ENV), tokens), ENV, tokens.observation[:, -1])
     visited = torch.zeros(6, 82, dtype=torch.bool).scatter_(1, tokens.arrived, True)[:, :81]
     assert (belief[nothing][visited[nothing]] == 0).all() and (belief[nothing][~visited[nothing]] > 1 / 81).all()
 
@@ -97,7 +98,7 @@ def test_a_simulator_believes_in_its_goals():
 @pytest.mark.parametrize("kind", ["observational", "interventional"])
 def test_one_step_beliefs_are_what_the_planner_imagines(kind, life):
     model, tokens = model_of(kind), up_to(tokens_of(life, ENV), 31)
-    context, cell = remember(model, tokens), tokens.cell[:, -1]
+    context, cell = remember(model, tokens), tokens.observation[:, -1]
     belief = believed_rewards(model, context, ENV, cell)
     reached = GridRules.of(ENV, [(0, 0)]).next_cell[0, cell]                  # agent action
     inner = reached.sort().values.diff().ne(0).all(1)                          # no wall: five different cells
@@ -125,7 +126,7 @@ def test_last_episodes_begin_a_life(life):
 def test_first_arrivals_step_by_step(life):
     windows = windows_of(life, ENV)
     new, n_visited = first_arrivals(windows, ENV)
-    for row, (cells, rewards) in enumerate(zip(windows.next_cell.tolist(), windows.reward.tolist(), strict=True)):
+    for row, (cells, rewards) in enumerate(zip(windows.next_observation.tolist(), windows.reward.tolist(), strict=True)):
         for t, cell in enumerate(cells):
             assert bool(new[row, t]) == (cell not in cells[:t] and not any(rewards[:t]))
             assert n_visited[row, t] == len(set(cells[:t]))
@@ -153,10 +154,10 @@ def test_beliefs_in_key_to_door_are_about_the_key_then_about_the_door():
     env = EnvConfig.preset("dark_key_to_door")
     model = Simulator(env, [((5, 4), (0, 0))])
     context = model.begin(1)
-    fields = {"cell": START, "last_action": env.n_actions, "last_reward": 0, "arrived": env.n_cells, "first": 1}
+    fields = {"observation": START, "last_action": env.n_actions, "last_reward": 0, "arrived": env.n_cells, "first": 1}
     model.observe(context, Tokens(**{name: torch.tensor([x]) for name, x in fields.items()}))
     assert believed_rewards(model, context, env, torch.tensor([START])).nonzero().tolist() == [[0, START + 9]]
-    fields |= {"cell": START + 9, "last_action": 0, "last_reward": 1, "arrived": START + 9, "first": 0}
+    fields |= {"observation": START + 9, "last_action": 0, "last_reward": 1, "arrived": START + 9, "first": 0}
     model.observe(context, Tokens(**{name: torch.tensor([x]) for name, x in fields.items()}))
     assert believed_rewards(model, context, env, torch.tensor([START + 9])).nonzero().tolist() == [[0, 0]]
 
@@ -167,9 +168,9 @@ def test_beliefs_end_where_imagination_ends(life):
     model = new_model(ENV, ModelConfig("observational", "idt", n_layers=1))
     model.prompt.fill_(18)
     tokens = up_to(tokens_of(life, ENV), 28)                                     # three steps of the chunk are left
-    belief = believed_rewards(model, remember(model, tokens), ENV, tokens.cell[:, -1])
+    belief = believed_rewards(model, remember(model, tokens), ENV, tokens.observation[:, -1])
     far = torch.stack([(torch.tensor([[c // 9, c % 9]]) - torch.stack((torch.arange(81) // 9, torch.arange(81) % 9), 1))
-                       .abs().sum(-1) > 3 for c in tokens.cell[:, -1].tolist()])
+                       .abs().sum(-1) > 3 for c in tokens.observation[:, -1].tolist()])
     assert torch.equal(belief.isnan(), far)
 
 

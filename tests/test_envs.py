@@ -194,7 +194,7 @@ def test_three_ways_to_step_agree_with_the_plain_world(world_task, horizon, acti
         reached = [[list(state[0]) for state in row] for row in states]
         rewards = [[reward for _, reward in row] for row in outcomes]
         obs, reward, terminated, truncated, _ = gym_env.step(first)
-        assert cell_to_xy(step.next_cell, size).tolist() == reached       # the true outcome, also at the end
+        assert cell_to_xy(step.next_observation, size).tolist() == reached       # the true outcome, also at the end
         assert cell_to_xy(rules_state.cell, size).tolist() == reached
         assert step.reward.tolist() == rules_reward.tolist() == rewards
         assert obs.tolist() == reached[1][0] and reward == rewards[1][0] and not truncated
@@ -202,7 +202,7 @@ def test_three_ways_to_step_agree_with_the_plain_world(world_task, horizon, acti
         if step.done:
             states = [[world.start() for world in row] for row in plain]
             rules_state, _ = world.state, gym_env.reset()
-        assert cell_to_xy(step.cell, size).tolist() == [[list(state[0]) for state in row] for row in states]
+        assert cell_to_xy(step.observation, size).tolist() == [[list(state[0]) for state in row] for row in states]
 
 
 def some_tasks(env):
@@ -225,7 +225,7 @@ def test_the_way_along_the_longer_leg_first_by_hand():
     """From the centre, (4, 4), to (2, 0): two steps along y, then x and y in turn, x where the legs are equal."""
     world, cells = GridWorld(EnvConfig(), [(2, 0)], n_streams=1), []
     for _ in range(6):
-        cells.append(divmod(int(world.step(world.rules.optimal_action(world.state, longer_leg_first=True)).cell), 9))
+        cells.append(divmod(int(world.step(world.rules.optimal_action(world.state, longer_leg_first=True)).observation), 9))
     assert cells == [(4, 3), (4, 2), (3, 2), (3, 1), (2, 1), (2, 0)]
 
 

@@ -42,7 +42,7 @@ def walk(env, tasks, source, seed):
         action = torch.randint(5, cell.shape, generator=generator)
         step = world.step(action)
         steps.append((cell, action, step.reward))
-        ends += [step.next_cell] if step.done else []
+        ends += [step.next_observation] if step.done else []
     return SourceLog(*(torch.stack(x, -1).byte() for x in zip(*steps, strict=True)), torch.stack(ends, -1).byte())
 
 
@@ -181,7 +181,7 @@ def test_next_cells_are_true_in_every_world(path, env):
     for t in range(KEY_SOURCE.env_steps):
         assert torch.equal(world.state.cell, log.cell[..., t].long())
         step = world.step(log.action[..., t].long())
-        assert torch.equal(step.next_cell, next_cell(log)[..., t].long())
+        assert torch.equal(step.next_observation, next_cell(log)[..., t].long())
         assert torch.equal(step.reward, log.reward[..., t].long())
 
 

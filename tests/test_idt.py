@@ -77,7 +77,7 @@ def test_the_future_never_changes_an_earlier_prediction(cut):
     assert (h[:, cut:] != other[:, cut:]).any(-1).all()
 
 
-@pytest.mark.parametrize("field", ["action", "reward", "next_cell"])
+@pytest.mark.parametrize("field", ["action", "reward", "next_observation"])
 def test_what_happened_in_a_chunk_is_reviewed_once_it_is_over(field):
     """The last transition of the second chunk stands in no token of that chunk."""
     model, windows, t = model_of(), random_windows(), 2 * CHUNK - 1
@@ -129,8 +129,8 @@ def test_every_parameter_learns(kind):
     loss = F.cross_entropy(model.policy_head(h).mT, windows.label)
     if model.can_plan:
         p = model.world_model_head(h, windows.action)
-        for logits, target in zip(p, (windows.reward, windows.next_cell // 9, windows.next_cell % 9, windows.return_to_go),
-                                  strict=True):
+        x, y = windows.next_observation // 9, windows.next_observation % 9
+        for logits, target in zip(p, (windows.reward, x, y, windows.return_to_go), strict=True):
             loss = loss + F.cross_entropy(logits.mT, target)
     loss.backward()
     assert all(parameter.grad is not None and parameter.grad.any() for parameter in model.parameters())

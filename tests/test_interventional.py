@@ -94,7 +94,7 @@ def test_an_agent_counts_stages_as_a_window_does():
     assert expected.unique().tolist() == [0, 1, 2]
     for t in range(N):
         model.observe(memory, at(windows.tokens, t))
-        assert torch.equal(memory.stage, expected[:, t]) and torch.equal(memory.cell, windows.tokens.cell[:, t])
+        assert torch.equal(memory.stage, expected[:, t]) and torch.equal(memory.cell, windows.tokens.observation[:, t])
 
 
 @torch.no_grad()
@@ -191,7 +191,7 @@ def test_the_reward_is_judged_by_where_it_led_whoever_led_there():
     model, windows = model_of(), random_windows()
     plain = predict(model, windows)
     acted = predict(model, windows._replace(action=(windows.action + 1) % 5))
-    led = predict(model, windows._replace(next_cell=(windows.next_cell + 1) % 9))
+    led = predict(model, windows._replace(next_observation=(windows.next_observation + 1) % 9))
     assert torch.equal(plain.reward, acted.reward) and not torch.allclose(plain.next_x, acted.next_x, atol=1e-3)
     assert torch.equal(plain.next_x, led.next_x) and not torch.allclose(plain.reward, led.reward, atol=1e-3)
 
@@ -202,7 +202,8 @@ def test_strangers_are_judged_alike_unless_their_place_is(any_cell_may_pay):
     """Two steps lie behind the agent; every cell is asked about, of which it has met 4 and 5."""
     model, windows = model_of(any_cell_may_pay), each(lambda x: x.expand(9, -1), random_windows(1, 3))
     tokens = windows.tokens._replace(arrived=torch.tensor([[9, 4, 5]]).expand(9, -1))
-    reward = predict(model, windows._replace(tokens=tokens, next_cell=torch.arange(9)[:, None].expand(-1, 3))).reward[:, -1]
+    everywhere = windows._replace(tokens=tokens, next_observation=torch.arange(9)[:, None].expand(-1, 3))
+    reward = predict(model, everywhere).reward[:, -1]
     strangers = reward[[0, 1, 2, 3, 6, 7, 8]]
     assert torch.allclose(strangers, strangers[:1].expand(7, -1), atol=1e-6) == any_cell_may_pay
     assert ((reward[[4, 5]] - strangers[:1]).abs() > 1e-3).any(-1).all()
@@ -213,7 +214,7 @@ def test_a_known_place_adds_its_own_logits():
     missing, unexpected = seeing.load_state_dict(blind.state_dict(), strict=False)
     assert missing == ["place.weight"] and not unexpected
     difference = predict(seeing, windows).reward - predict(blind, windows).reward
-    torch.testing.assert_close(difference, seeing.place.weight[windows.next_cell].detach())
+    torch.testing.assert_close(difference, seeing.place.weight[windows.next_observation].detach())
 
 
 @pytest.mark.parametrize("any_cell_may_pay", [True, False])
@@ -246,7 +247,8 @@ def test_acting_equals_the_whole_window(any_cell_may_pay):
         imagined.append(imagine(model, memory))
     steps = Imagined(*(torch.cat(x, dim=1) for x in zip(*imagined, strict=True)))   # batch n action
     for action in range(5):
-        acted = windows._replace(action=torch.full_like(windows.action, action), next_cell=steps.next_cell[..., action])
+        all_act = torch.full_like(windows.action, action)
+        acted = windows._replace(action=all_act, next_observation=steps.next_observation[..., action])
         p = model.predict(acted)
         joint = (p.next_x.softmax(-1)[..., :, None] * p.next_y.softmax(-1)[..., None, :]).flatten(-2)
         expected = Imagined(
@@ -255,7 +257,7 @@ def test_acting_equals_the_whole_window(any_cell_may_pay):
         )
         for mine, theirs in zip(steps, expected, strict=True):
             torch.testing.assert_close(mine[..., action], theirs, atol=1e-4, rtol=1e-3)
-    assert steps.reward.std() > 0.01 and len(steps.next_cell.unique()) > 1
+    assert steps.reward.std() > 0.01 and len(steps.next_observation.unique()) > 1
 
 
 @pytest.mark.parametrize("any_cell_may_pay", [True, False])

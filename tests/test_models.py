@@ -95,7 +95,8 @@ def test_some_agents_live_on_by_themselves():
     for t in range(35, 80):                                                    # two episodes are forgotten on the way
         logits = model.observe(context, at(tokens, t))
         some = model.observe(part, Tokens(*(x[rows, t] for x in tokens)))
-        assert torch.allclose(logits[rows], some, atol=1e-4) and torch.equal(context.seen.cell[rows], part.seen.cell)
+        assert torch.allclose(logits[rows], some, atol=1e-4)
+        assert torch.equal(context.seen.observation[rows], part.seen.observation)
 
 
 def test_imagined_futures_equal_the_same_tokens_read_as_one_window():
@@ -122,7 +123,7 @@ def test_imagined_futures_equal_the_same_tokens_read_as_one_window():
                 p = model.world_model_head(h[:, -1])
                 assert torch.allclose(policy[r, k], model.policy_head(h[0, -1]).log_softmax(-1), atol=1e-4)
                 joint = (p.next_x.softmax(-1)[..., :, None] * p.next_y.softmax(-1)[..., None, :]).flatten(-2)[0]
-                assert torch.equal(imagined.next_cell[r, k], joint.argmax(-1))
+                assert torch.equal(imagined.next_observation[r, k], joint.argmax(-1))
                 assert torch.allclose(imagined.probability[r, k], joint.amax(-1), atol=1e-4)
                 assert torch.allclose(imagined.entropy[r, k], -(joint * joint.log()).sum(-1), atol=1e-3)
                 assert torch.allclose(imagined.reward[r, k], p.reward[0].softmax(-1)[:, 1], atol=1e-4)

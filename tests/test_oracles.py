@@ -71,14 +71,14 @@ def explorer():
 def test_the_first_episode_searches_no_cell_twice(explorer):
     unlucky = explorer.episode_return[:, 0, 0] == 0
     assert 45 < unlucky.sum() < 75                          # 61 expected: 20 of 81 cells are searched
-    for cells in explorer.next_cell[unlucky][:, 0, :20].tolist():
+    for cells in explorer.next_observation[unlucky][:, 0, :20].tolist():
         assert len(set(cells)) == 20
 
 
 def test_later_episodes_walk_through_known_cells_to_new_ones(explorer):
     """The start is known by then, so a step or two may be lost; the chance of finding goes on at nearly one cell a step."""
     unlucky = explorer.episode_return[:, 0, :2].sum(-1) == 0
-    for cells in explorer.next_cell[unlucky][:, 0, :40].tolist():
+    for cells in explorer.next_observation[unlucky][:, 0, :40].tolist():
         assert len(set(cells)) >= 38
 
 
@@ -152,7 +152,7 @@ def test_imagined_keys_open_imagined_doors():
 def believed(model: ActionExplorer, context) -> list[list]:
     """(next cell, probability, entropy) of each of the five actions."""
     imagined = model.imagine(model.root(context))
-    return [[round(float(x[0, 0, action]), 4) for x in (imagined.next_cell, imagined.probability, imagined.entropy)]
+    return [[round(float(x[0, 0, action]), 4) for x in (imagined.next_observation, imagined.probability, imagined.entropy)]
             for action in range(5)]
 
 
@@ -220,11 +220,12 @@ def test_imagined_moves_are_evidence_for_their_own_future_alone():
     state = model.advance(state, action, torch.zeros_like(action), cell)
     assert state.possible.sum(-1).flatten().tolist() == [24, 72, 24]
     imagined = model.imagine(state)
-    assert imagined.next_cell[0, 0, 0] == 18 and imagined.next_cell[0, 2, 1] == 2 and imagined.next_cell[0, 1, 0] == 0
+    reached = imagined.next_observation[0]
+    assert reached[0, 0] == 18 and reached[2, 1] == 2 and reached[1, 0] == 0
     swapped = model.imagine(model.fork(state, torch.tensor([[2, 0, 1]])))
     for mine, other in zip(swapped[3:], imagined[3:], strict=True):
         torch.testing.assert_close(mine, other[:, [2, 0, 1]])
-    assert torch.equal(swapped.next_cell, imagined.next_cell[:, [2, 0, 1]])
+    assert torch.equal(swapped.next_observation, imagined.next_observation[:, [2, 0, 1]])
     assert context.possible.sum() == 120
 
 
@@ -240,13 +241,13 @@ def test_the_truth_is_always_possible_and_chances_are_right(env, tasks):
         assert context.possible.any(-1).all()
         action = torch.randint(5, (24,), generator=g)
         imagined, outcome = model.imagine(model.root(context)), world.step(action.view(3, 8))
-        reward, next_cell = outcome.reward.flatten(), outcome.next_cell.flatten()
-        expected = imagined.next_cell[row, 0, action]
+        reward, next_cell = outcome.reward.flatten(), outcome.next_observation.flatten()
+        expected = imagined.next_observation[row, 0, action]
         sure = torch.ones(24) if imagined.probability is None else imagined.probability[row, 0, action]
         assert torch.equal(expected[sure > 0.999], next_cell[sure > 0.999])
         chance, led = imagined.reward[row, 0, action], expected == next_cell
         assert reward[led & (chance > 0.999)].all() and not reward[led & (chance == 0)].any()
-        now = Tokens(outcome.cell.flatten(), action, reward, next_cell, torch.full_like(action, outcome.done))
+        now = Tokens(outcome.observation.flatten(), action, reward, next_cell, torch.full_like(action, outcome.done))
 
 
 # ---- all worlds ----------------------------------------------------------------------------------------------------------
@@ -277,8 +278,8 @@ def test_the_simulator_is_always_right(env, tasks):
         action = torch.randint(5, (12,), generator=g)
         imagined, outcome = model.imagine(model.root(context)), world.step(action.view(3, 4))
         assert torch.equal(imagined.reward[torch.arange(12), 0, action], outcome.reward.flatten().float())
-        assert torch.equal(imagined.next_cell[torch.arange(12), 0, action], outcome.next_cell.flatten())
-        now = Tokens(outcome.cell.flatten(), action, outcome.reward.flatten(), outcome.next_cell.flatten(),
+        assert torch.equal(imagined.next_observation[torch.arange(12), 0, action], outcome.next_observation.flatten())
+        now = Tokens(outcome.observation.flatten(), action, outcome.reward.flatten(), outcome.next_observation.flatten(),
                      torch.full_like(action, outcome.done))
 
 

@@ -193,7 +193,7 @@ def test_a_plan_ends_with_the_episode():
     model = Table.random(0)
     for steps_left, length in ((1, 1), (3, 3), (8, 8), (20, 8)):
         plan = plan_of(model, steps_left=steps_left)
-        assert plan.action.shape == plan.next_cell.shape == plan.reward.shape == (1, length)
+        assert plan.action.shape == plan.next_observation.shape == plan.reward.shape == (1, length)
 
 
 @pytest.mark.parametrize("field, value", [("beam_width", 0), ("depth", 0), ("discount", 0.0), ("rank", "max"),
@@ -431,7 +431,7 @@ def test_without_replanning_a_surprised_agent_plans_anew_alone(monkeypatch):
     spy, believed = Spy(monkeypatch), [(4, 6), (4, 6)]
     life = rollout(Simulator(ENV, believed), ENV, [(4, 6), (0, 0)], 1, 2, PlanConfig.preset("bayes"))
     assert spy.calls == [(2, 20), *[(1, 20 - t) for t in range(2, 20)]] * 2
-    assert life.next_cell[:, 0, :20].tolist() == [[4 * 9 + 5, *[4 * 9 + 6] * 19]] * 2
+    assert life.next_observation[:, 0, :20].tolist() == [[4 * 9 + 5, *[4 * 9 + 6] * 19]] * 2
     assert life.episode_return[0].tolist() == [[19, 19]]
 
 

@@ -57,9 +57,10 @@ def test_a_life_obeys_the_rules(env, tasks):
     cell = world.reset()
     for t in range(3 * env.horizon):
         outcome = world.step(life.action[..., t])
-        assert torch.equal(life.cell[..., t], cell) and torch.equal(life.next_cell[..., t], outcome.next_cell)
+        assert torch.equal(life.observation[..., t], cell)
+        assert torch.equal(life.next_observation[..., t], outcome.next_observation)
         assert torch.equal(life.reward[..., t], outcome.reward)
-        cell = outcome.cell
+        cell = outcome.observation
     assert torch.equal(life.max_return, world.max_return) and life.horizon == env.horizon
     assert torch.equal(life.episode_return[..., 1], life.reward[..., env.horizon : 2 * env.horizon].sum(-1))
     assert (life.episode_return <= life.max_return[:, None, None]).all() and not life.planned.any()

@@ -15,7 +15,7 @@ from dicp.config import EnvConfig, SourceConfig
 from dicp.envs import GridRules, all_tasks, cell_to_xy
 from dicp.envs.grid import GridState
 from dicp.source import SourceLog, train_ppo, train_sb3
-from dicp.source.ppo import Minibatch, Nets, advantages, learn, minibatches, ppo_gradient
+from dicp.source.ppo import GridNets, Minibatch, advantages, learn, minibatches, ppo_gradient
 from dicp.source.sb3 import GridVecEnv, make_ppo
 
 CURVES = Path(__file__).parent / "data" / "sb3_curves.csv"
@@ -39,7 +39,7 @@ def random_problem(clip_range: float = 0.2, n: int = 3, transitions: int = 80):
     """Networks with random weights, and random data of few different cells, far from the old policy."""
     source = SourceConfig(width=16, batch_size=transitions // 2, clip_range=clip_range)
     generator = torch.Generator().manual_seed(1)
-    nets = Nets(EnvConfig(), n, source, generator)
+    nets = GridNets(EnvConfig(), n, source, generator)
     nets.weights += 0.2 * torch.randn(nets.weights.shape, generator=generator) * (nets.weights != 0)
     shape = (n, transitions)
     cell, action = torch.randint(12, shape, generator=generator), torch.randint(5, shape, generator=generator)
@@ -47,7 +47,7 @@ def random_problem(clip_range: float = 0.2, n: int = 3, transitions: int = 80):
     return nets, [cell, action, old_logp, *(3 * torch.randn((2, *shape), generator=generator))]
 
 
-def plain_loss(nets: Nets, weights: torch.Tensor, data: list[torch.Tensor]) -> torch.Tensor:
+def plain_loss(nets: GridNets, weights: torch.Tensor, data: list[torch.Tensor]) -> torch.Tensor:
     """The PPO loss as the textbook writes it, one row a transition, nothing merged; summed over tasks."""
     (w1, w2, w3, b), n, source = nets.split(weights), nets.n_tasks, nets.source
     cell, action, old_logp, advantage, target = data
@@ -101,7 +101,7 @@ def test_adam_step_is_torchs():
             torch.testing.assert_close(ours[[task, task + 3]], theirs[[task, task + 3]], atol=1e-5, rtol=0)
 
 
-def sb3_weights(policy, nets: Nets):
+def sb3_weights(policy, nets: GridNets):
     """(ours, theirs) for every weight of one task."""
     width, body = nets.source.width, policy.mlp_extractor
     pairs = (body.policy_net, policy.action_net), (body.value_net, policy.value_net)
@@ -122,7 +122,7 @@ def test_three_updates_equal_stable_baselines3(horizon):
     source = SourceConfig(n_streams=30, env_steps=60, batch_size=600, n_epochs=4, learning_rate=3e-3)
     vec_env = GridVecEnv(env, (4, 5), source.n_streams)
     model = make_ppo(vec_env, source, seed=0)
-    nets = Nets(env, 1, source, torch.Generator())
+    nets = GridNets(env, 1, source, torch.Generator())
     for ours, theirs in sb3_weights(model.policy, nets):
         ours.copy_(theirs.detach())
     before = nets.weights.clone()
@@ -138,7 +138,7 @@ def test_three_updates_equal_stable_baselines3(horizon):
 
 def test_starts_as_stable_baselines3():
     source = SourceConfig()
-    nets = Nets(EnvConfig(), 2, source, torch.Generator().manual_seed(0))
+    nets = GridNets(EnvConfig(), 2, source, torch.Generator().manual_seed(0))
     w1, w2, w3, b = nets.layers
     eye = torch.eye(64)
     for i in range(4):

@@ -127,7 +127,7 @@ def test_a_loss_that_is_not_dense_counts_the_last_position_alone(log, kind, imit
     expected = {"policy": cross_entropy(trainer.model.policy_head(h), windows.label[:, -1])}
     if kind != "none":
         p = trainer.model.world_model_head(h, windows.action[:, -1])
-        cell = windows.next_cell[:, -1]
+        cell = windows.next_observation[:, -1]
         expected |= {
             "reward": cross_entropy(p.reward, windows.reward[:, -1]),
             "next_obs": cross_entropy(p.next_x, cell // 9) + cross_entropy(p.next_y, cell % 9),
@@ -146,7 +146,7 @@ def test_only_dpt_imitates_the_optimal_actions(log, imitates, monkeypatch):
     target = windows.action
     if imitates == "dpt":
         table = optimal_actions(ENV, GOALS)[:, 0]                              # task cell
-        fit_all = [(table[task][windows.tokens.cell] == windows.label).all(1) for task in range(3)]
+        fit_all = [(table[task][windows.tokens.observation] == windows.label).all(1) for task in range(3)]
         assert torch.stack(fit_all).any(0).all() and not torch.equal(windows.label, windows.action)
         target = windows.label
     torch.manual_seed(0)

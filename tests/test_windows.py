@@ -27,14 +27,14 @@ def test_a_window_of_two_episodes_by_hand():
     windows = WindowSampler(SMALL, log).history(2, 2, 16, generator())
     for window in range(2):
         tokens = Tokens(*(field[window].tolist() for field in windows.tokens))
-        assert tokens.cell == [4, 7, 8, 4, 5, 8]
+        assert tokens.observation == [4, 7, 8, 4, 5, 8]
         assert tokens.last_action == [5, 0, 2, 4, 2, 0]          # 5: no action yet
         assert tokens.last_reward == [0, 0, 1, 1, 0, 1]
         assert tokens.arrived == [9, 7, 8, 8, 5, 8]              # 9: nowhere yet; the 4th: the terminal cell, not the start
         assert tokens.first == [1, 0, 0, 1, 0, 0]
     assert windows.action[0].tolist() == [0, 2, 4, 2, 0, 3]
     assert windows.reward[0].tolist() == [0, 1, 1, 0, 1, 0]
-    assert windows.next_cell[0].tolist() == [7, 8, 8, 5, 8, 7]   # true terminal cells at the 3rd and the 6th
+    assert windows.next_observation[0].tolist() == [7, 8, 8, 5, 8, 7]   # true terminal cells at the 3rd and the 6th
     assert windows.return_to_go[0].tolist() == [2, 2, 1, 1, 1, 0]
     assert torch.equal(windows.label, windows.action)            # the action taken is the one to imitate
 
@@ -85,7 +85,7 @@ def test_the_optimal_actions_earn_all_there_is(name, n_tasks):
     for _ in range(env.horizon):
         stage = earned.clamp(max=table.shape[1] - 1)
         outcome = world.step(table[torch.arange(len(tasks))[:, None], stage, cell].long())
-        cell, earned = outcome.cell, earned + outcome.reward
+        cell, earned = outcome.observation, earned + outcome.reward
     assert torch.equal(earned[:, 0], world.max_return)
 
 
@@ -115,13 +115,13 @@ def test_episodes_in_the_order_of_their_returns():
     sampler = of_returns([2, 0, 3, 1], [1, 1, 0, 2])
     ranks = {0: [1, 3, 0, 2], 1: [2, 0, 1, 3]}
     whole = sampler.history(50, 4, 1, generator(), by_return=True)
-    assert {(int(a[0]), tuple(c[::3].tolist())) for a, c in zip(whole.action, whole.tokens.cell, strict=True)} == {
+    assert {(int(a[0]), tuple(c[::3].tolist())) for a, c in zip(whole.action, whole.tokens.observation, strict=True)} == {
         (stream, tuple(order)) for stream, order in ranks.items()}
     pairs = sampler.history(500, 2, 3, generator(), by_return=True)
-    seen = {(int(a[0]), *c[::3].tolist()) for a, c in zip(pairs.action, pairs.tokens.cell, strict=True)}
+    seen = {(int(a[0]), *c[::3].tolist()) for a, c in zip(pairs.action, pairs.tokens.observation, strict=True)}
     assert seen == {(s, order[i], order[j]) for s, order in ranks.items() for i in range(4) for j in range(i + 1, 4)}
     in_time = sampler.history(500, 2, 3, generator())
-    assert (in_time.tokens.cell[:, 0] < in_time.tokens.cell[:, 3]).all()
+    assert (in_time.tokens.observation[:, 0] < in_time.tokens.observation[:, 3]).all()
     assert torch.equal(in_time.action[:, 0], pairs.action[:, 0])          # the same draws
 
 
@@ -141,7 +141,7 @@ def labelled(n_streams: int | None = None) -> WindowSampler:
 
 def origins(windows):
     """(task, stream, episode) of each episode of each window."""
-    parts = [x.unflatten(1, (-1, SMALL.horizon)) for x in (windows.reward, windows.action, windows.tokens.cell)]
+    parts = [x.unflatten(1, (-1, SMALL.horizon)) for x in (windows.reward, windows.action, windows.tokens.observation)]
     assert all((part == part[..., :1]).all() for part in parts)             # episodes are whole
     return [part[..., 0] for part in parts]
 
@@ -223,12 +223,12 @@ class Witness(RandomPolicy):
 def test_a_window_is_what_an_agent_sees_in_its_life(env, tasks):
     witness = Witness(env)
     life = rollout(witness, env, tasks, n_rollouts=2, n_episodes=4)
-    terminal = life.next_cell[..., env.horizon - 1 :: env.horizon]
-    sampler = WindowSampler(env, log_of(life.cell, life.action, life.reward, terminal))
+    terminal = life.next_observation[..., env.horizon - 1 :: env.horizon]
+    sampler = WindowSampler(env, log_of(life.observation, life.action, life.reward, terminal))
     windows = sampler._windows(torch.arange(2 * len(tasks) * 4).view(-1, 4))                  # each life whole
     for field, seen in zip(windows.tokens, zip(*witness.seen, strict=True), strict=True):
         assert torch.equal(field, torch.stack(seen, -1))
-    for field, lived in zip(windows[1:4], (life.action, life.reward, life.next_cell), strict=True):
+    for field, lived in zip(windows[1:4], (life.action, life.reward, life.next_observation), strict=True):
         assert torch.equal(field, lived.flatten(0, 1))
     assert torch.equal(windows.return_to_go[:, :: env.horizon], life.episode_return.flatten(0, 1))
     assert life.reward.any()

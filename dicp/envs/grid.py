@@ -27,12 +27,12 @@ class GridState(NamedTuple):
 
 
 class GridStep(NamedTuple):
-    """One transition of every agent. `next_cell` is the true outcome; `cell` is what the agent sees next (a start
-    cell after the last step of an episode)."""
+    """One transition of every agent. `next_observation` is the true outcome; `observation` is what the agent sees
+    next (a start cell after the last step of an episode)."""
 
     reward: Int[Tensor, "task stream"]
-    next_cell: Int[Tensor, "task stream"]
-    cell: Int[Tensor, "task stream"]
+    next_observation: Int[Tensor, "task stream"]
+    observation: Int[Tensor, "task stream"]
     done: bool
 
 

@@ -93,9 +93,9 @@ class InContextModel(nn.Module):
         """What each action would lead to."""
         return imagined_of(self.world_model_head(state.h), return_to_go, doubts)
 
-    def advance(self, state: BeamState, action: Tensor, reward: Tensor, next_cell: Tensor) -> BeamState:
+    def advance(self, state: BeamState, action: Tensor, reward: Tensor, next_observation: Tensor) -> BeamState:
         """Append one imagined transition to each beam (all arguments [batch beam])."""
-        x = self.embed(Tokens(next_cell, action, reward, next_cell, torch.zeros_like(action)))
+        x = self.embed(Tokens(next_observation, action, reward, next_observation, torch.zeros_like(action)))
         return self.branch(state, x)
 
     @torch.no_grad()

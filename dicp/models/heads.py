@@ -26,7 +26,7 @@ class TokenEmbedding(nn.EmbeddingBag):
         self.register_buffer("arrived_xy", torch.tensor(arrived), persistent=False)
 
     def forward(self, tokens: Tokens) -> Float[Tensor, "*batch d_model"]:
-        xy = torch.stack((tokens.cell // self.size, tokens.cell % self.size), dim=-1)
+        xy = torch.stack((tokens.observation // self.size, tokens.observation % self.size), dim=-1)
         rest = torch.stack((tokens.last_action, tokens.last_reward, tokens.first), dim=-1)
         fields = torch.cat((xy, rest, self.arrived_xy[tokens.arrived]), dim=-1) + self.offsets
         return super().forward(fields.reshape(-1, fields.shape[-1])).view(*fields.shape[:-1], self.embedding_dim)

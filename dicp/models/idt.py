@@ -122,9 +122,8 @@ class HierarchicalModel(InContextModel):
             return Tokens(*(rearrange(x, "b (c t) -> b c t", t=self.config.chunk) for x in fields))
 
         tokens, batch = by_chunk(*windows.tokens), len(windows.action)
-        finished = by_chunk(
-            windows.tokens.cell, windows.action, windows.reward, windows.next_cell, torch.zeros_like(windows.action)
-        )
+        came = windows.action, windows.reward, windows.next_observation, torch.zeros_like(windows.action)
+        finished = by_chunk(windows.tokens.observation, *came)
         review = self.review(Tokens(*(x.flatten(0, 1) for x in finished))).unflatten(0, (batch, -1))
         review = F.pad(review, (0, 0, 1, -1))                        # of the chunk before; zeros at birth
         start = self.forgetful(Tokens(*(x[..., 0] for x in tokens)))
@@ -147,8 +146,8 @@ class HierarchicalModel(InContextModel):
 
     def forgetful(self, tokens: Tokens) -> Tokens:
         """The tokens as a chunk begins: of what came before, the decision alone tells."""
-        nothing = (torch.full_like(tokens.cell, x) for x in (self.env.n_actions, 0, self.env.n_cells))
-        return Tokens(tokens.cell, *nothing, tokens.first)
+        nothing = (torch.full_like(tokens.observation, x) for x in (self.env.n_actions, 0, self.env.n_cells))
+        return Tokens(tokens.observation, *nothing, tokens.first)
 
     # ---- acting: one real token at a time ----------------------------------------------------------------------------
 
@@ -195,10 +194,10 @@ class HierarchicalModel(InContextModel):
         if context.decisions.n_held == context.decisions.capacity:
             self._forget(context)
         seen = Tokens(*(torch.stack(x, dim=1) for x in zip(*context.seen, strict=True)))       # [batch chunk+1]
-        review = start.cell.new_zeros(len(start.cell), 2 * self.config.d_decision, dtype=context.prompt.dtype)
+        review = start.observation.new_zeros(len(start.observation), 2 * self.config.d_decision, dtype=context.prompt.dtype)
         if context.starts:
             came = (x[:, 1:] for x in (seen.last_action, seen.last_reward, seen.arrived))
-            review = self.review(Tokens(seen.cell[:, :-1], *came, torch.zeros_like(seen.cell[:, 1:])))
+            review = self.review(Tokens(seen.observation[:, :-1], *came, torch.zeros_like(seen.observation[:, 1:])))
         context.starts.append(ChunkStart(start, context.desired_return, review))
         gaussian = self.high_level(*context.starts[-1], context.decisions)
         context.decision = self.draw(gaussian, context.generator)
@@ -217,10 +216,10 @@ class HierarchicalModel(InContextModel):
 
     # ---- planning: AD's, with the decision; beams share the chunk's cache --------------------------------------------
 
-    def advance(self, state: BeamState, action: Tensor, reward: Tensor, next_cell: Tensor) -> BeamState:
+    def advance(self, state: BeamState, action: Tensor, reward: Tensor, next_observation: Tensor) -> BeamState:
         """Append one imagined transition to each beam (all arguments [batch beam])."""
         if len(state.imagined) + 1 >= state.context.imaginable:
             most = state.context.imaginable
             raise ValueError(f"a plan is over {most} env steps long; allowed: 1 to {most}, to the chunk's end.")
-        x = self.embed(Tokens(next_cell, action, reward, next_cell, torch.zeros_like(action)))
+        x = self.embed(Tokens(next_observation, action, reward, next_observation, torch.zeros_like(action)))
         return self.branch(state, x + state.context.decision[:, None])

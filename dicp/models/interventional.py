@@ -107,14 +107,14 @@ class InterventionalModel(nn.Module):
 
     def predict(self, windows: Windows) -> Predictions:
         """Logits at every position of whole lives, for the action taken there; of the reward, given where it led."""
-        tokens, action, next_cell = windows.tokens, windows.action, windows.next_cell
+        tokens, action, next_cell = windows.tokens, windows.action, windows.next_observation
         h, stage, past = self(tokens), stages(tokens), self.past_of_window(tokens)
         found = torch.cat((
             self.by_cell(next_cell, past.cell, past.reward_value),
             self.by_stage(next_cell * STAGES + stage, past.staged_cell, past.reward_value),
         ), dim=-1)
         moves = self.by_action(action, past.action, past.move_value, past.move_salience)
-        next_x, next_y = self.next_logits(h, tokens.cell, action, moves)
+        next_x, next_y = self.next_logits(h, tokens.observation, action, moves)
         # What aimless actions will earn says little: the Transformer is not bent towards it, only read.
         returns = self.returns(h.detach()).unflatten(-1, (self.env.n_actions, -1))
         returns = returns.gather(2, action[..., None, None].expand(-1, -1, 1, returns.shape[-1]))[:, :, 0]
@@ -136,8 +136,8 @@ class InterventionalModel(nn.Module):
 
     def past_of_window(self, tokens: Tokens) -> Past:
         """The same for each token of whole windows [batch n]."""
-        nowhere, stage = torch.full_like(tokens.cell[:, :1], self.env.n_cells), stages(tokens)
-        came_from = torch.cat((nowhere, tokens.cell[:, :-1]), dim=1)
+        nowhere, stage = torch.full_like(tokens.observation[:, :1], self.env.n_cells), stages(tokens)
+        came_from = torch.cat((nowhere, tokens.observation[:, :-1]), dim=1)
         return self.past_of(tokens, came_from, torch.cat((torch.zeros_like(nowhere), stage[:, :-1]), dim=1))
 
     def reward_logits(self, next_cell: Tensor, found: Float[Tensor, "*batch found"]) -> Float[Tensor, "*batch 2"]:
@@ -180,7 +180,7 @@ class InterventionalModel(nn.Module):
         for kept, new in zip(memory.past, self.past_of(tokens, came_from, memory.stage), strict=True):
             kept[:, at] = new
         memory.stage = torch.where(tokens.first == 1, 0, (memory.stage + tokens.last_reward).clamp(max=STAGES - 1))
-        memory.cell = tokens.cell
+        memory.cell = tokens.observation
         return memory.h.new_zeros(len(memory.h), self.env.n_actions)
 
     # ---- planning: the WorldModel protocol of dicp.planning ----------------------------------------------------------

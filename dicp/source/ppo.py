@@ -9,7 +9,6 @@ Networks this small are bound by the number of calls, not by arithmetic. What ma
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from math import prod, sqrt
 from typing import NamedTuple
 
 import torch
@@ -19,6 +18,7 @@ from torch import Tensor
 from dicp.config import EnvConfig, SourceConfig
 from dicp.envs import GridWorld, Task, cell_to_xy
 from dicp.errors import at_least
+from dicp.source.nets import Nets
 
 # CPU-seconds of one thread for the 81 goals of Darkroom in blocks of 9, 14, 27, 41 and 81: 118, 107, 89, 96, 94
 # (stable-baselines3: 46 a goal, 3,770 in all). Small blocks pay for calls, large ones for padding to the most cells.
@@ -46,73 +46,13 @@ class Minibatch(NamedTuple):
     value_target: Float[Tensor, "task slot"]        # sum of their value targets / batch_size
 
 
-class Nets:
-    """The policy nets (first half) and value nets (second half) of all tasks in one flat vector, and Adam's state.
-
-    A value net has as many outputs as a policy net and uses the first: one stack is cheaper than two.
-    """
+class GridNets(Nets):
+    """The networks of the agents in a grid world, which see the coordinates of their cell."""
 
     def __init__(self, env: EnvConfig, n_tasks: int, source: SourceConfig, generator: torch.Generator):
-        self.env, self.n_tasks, self.source = env, n_tasks, source
-        xy = cell_to_xy(torch.arange(env.n_cells), env.size).float()
-        self.inputs = torch.cat([xy, torch.ones(env.n_cells, 1)], dim=1)
-        n, width, outputs = 2 * n_tasks, source.width, env.n_actions
-        self.shapes = (n, 3, width), (n, width, width), (n, outputs, width), (n, width + outputs)
-        self.weights, self.grad, self.m, self.v = torch.zeros(4, sum(map(prod, self.shapes)))
-        self.adam_steps, self.buffers = torch.zeros(()), {}
-        self.layers, self.grads = self.split(self.weights), self.split(self.grad)
-        w1, w2, w3, _ = self.layers
-        for i in range(n):
-            rows, gain = (outputs, 0.01) if i < n_tasks else (1, 1.0)
-            for weight, g in ((w1[i, :2].T, sqrt(2)), (w2[i].T, sqrt(2)), (w3[i, :rows], gain)):
-                weight.copy_(torch.nn.init.orthogonal_(torch.empty(weight.shape), g, generator=generator))
-
-    def split(self, flat: Float[Tensor, "n_weights"]) -> list[Tensor]:
-        """Views: first layer (third row: its bias), second layer, head as (out, in), the other two biases in a row."""
-        return [part.view(s) for part, s in zip(flat.split([prod(s) for s in self.shapes]), self.shapes, strict=True)]
-
-    def workspace(self, n_slots: int) -> list[Tensor]:
-        """Activations, gradients, outputs and their gradients for `n_slots` different cells; made once."""
-        if n_slots not in self.buffers:
-            n, width = 2 * self.n_tasks, self.source.width
-            widths = [width] * 4 + [self.env.n_actions] * 2
-            self.buffers[n_slots] = [torch.zeros(n, n_slots, w) for w in widths]
-        return self.buffers[n_slots]
-
-    def forward(self, x: Float[Tensor, "net slot 3"]) -> Float[Tensor, "net slot action"]:
-        """Logits of the policy nets; values, in column 0, of the value nets."""
-        h1, h2, _, _, out, _ = self.workspace(x.shape[1])
-        w1, w2, w3, b = self.layers
-        b2, b3 = b[:, None].split([self.source.width, self.env.n_actions], dim=-1)
-        tanh_of_half_(torch.baddbmm(h1, x, w1, beta=0, alpha=2, out=h1))
-        tanh_of_half_(torch.baddbmm(b2, h1, w2, beta=2, alpha=2, out=h2))
-        return torch.baddbmm(b3, h2, w3.mT, out=out)
-
-    def backward(self, x: Float[Tensor, "net slot 3"], d_out: Float[Tensor, "net slot action"]) -> None:
-        """Write the gradient of everything into `self.grad`, given that of the outputs, right after `forward(x)`."""
-        h1, h2, d1, d2, _, _ = self.workspace(x.shape[1])
-        _, w2, w3, _ = self.layers
-        g1, g2, g3, gb = self.grads
-        torch.bmm(d_out.mT, h2, out=g3)
-        torch.sum(d_out, 1, out=gb[:, self.source.width :])
-        tanh_backward_(torch.bmm(d_out, w3, out=d2), h2)
-        torch.bmm(h1.mT, d2, out=g2)
-        torch.sum(d2, 1, out=gb[:, : self.source.width])
-        tanh_backward_(torch.bmm(d2, w2.mT, out=d1), h1)
-        torch.bmm(x.mT, d1, out=g1)
-
-    def adam_step(self) -> None:
-        """Clip the gradient of each task (of its policy and value net together), then one step of Adam."""
-        norms = torch.stack([torch.linalg.vector_norm(g.flatten(1), dim=1) for g in self.grads])
-        norm = torch.linalg.vector_norm(norms.view(-1, self.n_tasks), dim=0)
-        scale = (self.source.max_grad_norm / (norm + 1e-6)).clamp_(max=1).repeat(2)
-        for g in self.grads:
-            g.mul_(scale.view(-1, *[1] * (g.dim() - 1)))
-        self.adam_steps.add_(1)
-        torch._fused_adam_(
-            [self.weights], [self.grad], [self.m], [self.v], [], [self.adam_steps], lr=self.source.learning_rate,
-            beta1=0.9, beta2=0.999, weight_decay=0.0, eps=self.source.adam_eps, amsgrad=False, maximize=False,
-        )
+        super().__init__(2, env.n_actions, n_tasks, source, generator)
+        self.env, cells = env, torch.arange(env.n_cells)
+        self.inputs = torch.cat([cell_to_xy(cells, env.size).float(), torch.ones(env.n_cells, 1)], dim=1)
 
     def tables(self) -> tuple[Float[Tensor, "task cell action"], Float[Tensor, "task cell"]]:
         """(log-probabilities, values) of every cell."""
@@ -120,17 +60,7 @@ class Nets:
         return out[: self.n_tasks].log_softmax(-1), out[self.n_tasks :, :, 0].clone()
 
 
-def tanh_of_half_(z: Tensor) -> Tensor:
-    """tanh(z / 2) = 2 * sigmoid(z) - 1 in place, 6 times as fast as `torch.tanh` on a CPU; z comes doubled for free."""
-    return z.sigmoid_().mul_(2).sub_(1)
-
-
-def tanh_backward_(grad: Tensor, h: Tensor) -> Tensor:
-    """grad * (1 - h * h) in place."""
-    return torch.ops.aten.tanh_backward.grad_input(grad, h, grad_input=grad)
-
-
-def ppo_gradient(nets: Nets, batch: Minibatch) -> None:
+def ppo_gradient(nets: GridNets, batch: Minibatch) -> None:
     """Write the gradient of the clipped PPO loss and of `value_coef` times the squared error of the value.
 
     Schulman et al. 2017 (arXiv 1707.06347), equation 7. With A the advantage, min(ratio * A, clip(ratio) * A) equals
@@ -149,7 +79,7 @@ def ppo_gradient(nets: Nets, batch: Minibatch) -> None:
     nets.backward(batch.input, d_out)
 
 
-def minibatches(nets: Nets, data: Sequence[Tensor], order: Int[Tensor, "transition"]) -> Iterator[Minibatch]:
+def minibatches(nets: GridNets, data: Sequence[Tensor], order: Int[Tensor, "transition"]) -> Iterator[Minibatch]:
     """One epoch: shuffle, cut, normalise the advantages of each minibatch, merge its transitions by cell; all at once.
 
     `data`: cell, action, old log-probability, advantage and value target, each [task, transition].
@@ -190,7 +120,7 @@ def advantages(
     return result
 
 
-def act(nets: Nets, world: GridWorld, log: SourceLog, start: int, generator: torch.Generator) -> None:
+def act(nets: GridNets, world: GridWorld, log: SourceLog, start: int, generator: torch.Generator) -> None:
     """Take `n_steps` steps in every stream, from env step `start` on, and log them."""
     logp, _ = nets.tables()
     bounds = logp.exp().cumsum(-1)[..., :-1]              # an action is the number of bounds below a uniform number
@@ -201,11 +131,11 @@ def act(nets: Nets, world: GridWorld, log: SourceLog, start: int, generator: tor
         step = world.step(action)
         log.cell[..., t], log.action[..., t], log.reward[..., t] = cell, action, step.reward
         if step.done:
-            log.terminal_cell[..., t // nets.env.horizon] = step.next_cell
+            log.terminal_cell[..., t // nets.env.horizon] = step.next_observation
 
 
 def learn(
-    nets: Nets, log: SourceLog, start: int, last_cell: Int[Tensor, "task stream"], generator: torch.Generator
+    nets: GridNets, log: SourceLog, start: int, last_cell: Int[Tensor, "task stream"], generator: torch.Generator
 ) -> None:
     """One update of PPO from the `n_steps` logged from `start` on; `last_cell`: where the agents are after them."""
     source, stop = nets.source, start + nets.source.n_steps
@@ -240,7 +170,7 @@ def train_ppo(
     at_least("number of tasks", len(tasks), 1)
     world = GridWorld(env, tasks, source.n_streams)
     generator = torch.Generator().manual_seed(seed)
-    nets = Nets(env, len(tasks), source, generator)
+    nets = GridNets(env, len(tasks), source, generator)
     lengths = [source.env_steps] * 3 + [source.env_steps // env.horizon]
     log = SourceLog(*(torch.empty(len(tasks), source.n_streams, n, dtype=torch.uint8) for n in lengths))
     for update, start in enumerate(range(0, source.env_steps, source.n_steps)):

@@ -45,11 +45,11 @@ class GridVecEnv(VecEnv):
         self.rewards.append(step.reward)
         infos = [{} for _ in range(self.num_envs)]
         if step.done:
-            self.terminal_cells.append(step.next_cell)
-            for info, last in zip(infos, self.observe(step.next_cell), strict=True):
+            self.terminal_cells.append(step.next_observation)
+            for info, last in zip(infos, self.observe(step.next_observation), strict=True):
                 info["terminal_observation"] = last
         reward = step.reward[0].numpy().astype(np.float32)
-        return self.observe(step.cell), reward, np.full(self.num_envs, step.done), infos
+        return self.observe(step.observation), reward, np.full(self.num_envs, step.done), infos
 
     def log(self, env_steps: int) -> SourceLog:
         """The first `env_steps` steps of every stream."""
