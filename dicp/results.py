@@ -170,7 +170,7 @@ def save(table: pd.DataFrame, path: str | Path) -> None:
 def load(*paths: str | Path) -> pd.DataFrame:
     """Read one or more tables written by `save`, as one."""
     # the word "none" is a setting here, only an empty field is a missing value
-    tables = [pd.read_csv(p, keep_default_na=False, na_values=[""], dtype={"task": str}) for p in paths]
+    tables = [pd.read_csv(p, keep_default_na=False, na_values=[""], dtype={"task": str}, low_memory=False) for p in paths]
     return validate(pd.concat(tables, ignore_index=True))
 
 
