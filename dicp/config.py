@@ -8,6 +8,17 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from dicp.errors import at_least, one_of, whole
 
 ENVS = ("darkroom", "darkroom_permuted", "dark_key_to_door")
+ML1_TASKS = (
+    "assembly-v3", "basketball-v3", "bin-picking-v3", "box-close-v3", "button-press-topdown-v3", "button-press-topdown-wall-v3",
+    "button-press-v3", "button-press-wall-v3", "coffee-button-v3", "coffee-pull-v3", "coffee-push-v3", "dial-turn-v3",
+    "disassemble-v3", "door-close-v3", "door-lock-v3", "door-open-v3", "door-unlock-v3", "drawer-close-v3", "drawer-open-v3",
+    "faucet-close-v3", "faucet-open-v3", "hammer-v3", "hand-insert-v3", "handle-press-side-v3", "handle-press-v3",
+    "handle-pull-side-v3", "handle-pull-v3", "lever-pull-v3", "peg-insert-side-v3", "peg-unplug-side-v3", "pick-out-of-hole-v3",
+    "pick-place-v3", "pick-place-wall-v3", "plate-slide-back-side-v3", "plate-slide-back-v3", "plate-slide-side-v3",
+    "plate-slide-v3", "push-back-v3", "push-v3", "push-wall-v3", "reach-v3", "reach-wall-v3", "shelf-place-v3", "soccer-v3",
+    "stick-pull-v3", "stick-push-v3", "sweep-into-v3", "sweep-v3", "window-close-v3", "window-open-v3",
+)
+TWO_OBJECTS = ("hammer-v3", "stick-pull-v3", "stick-push-v3")          # of them
 PROFILES = ("fast", "paper")
 IMITATORS = ("ad", "dpt", "idt")
 METHODS = (*IMITATORS, "dicp_ad", "dicp_dpt", "dicp_idt", "dicp")      # dicp: the interventional world model, no imitation
@@ -17,6 +28,8 @@ PLANNERS = ("none", "paper", "gated", "bayes")
 
 @dataclass(frozen=True)
 class EnvConfig:
+    """A grid world."""
+
     name: str = "darkroom"
     size: int = 9        # cells a side (paper: 9)
     horizon: int = 20    # env steps an episode (paper: 20, the other two worlds 50)
@@ -38,6 +51,37 @@ class EnvConfig:
     def preset(cls, env: str) -> "EnvConfig":
         one_of("env", env, ENVS)
         return cls(env, horizon=20 if env == "darkroom" else 50)
+
+
+@dataclass(frozen=True)
+class MetaWorldConfig:
+    """One of the fifty ML1 tasks of Meta-World. Its instances are what other worlds call tasks."""
+
+    name: str = "metaworld"
+    task: str = "reach-v3"
+    horizon: int = 100   # env steps an episode (paper: 100; the library cuts episodes off at 500)
+
+    def __post_init__(self):
+        one_of("env", self.name, ("metaworld",))
+        one_of("task", self.task, ML1_TASKS)
+        whole("horizon", self.horizon, 1)
+
+    @property
+    def n_observed(self) -> int:
+        """Numbers that an agent sees, the first of the library's 39 (`dicp.envs.metaworld.observed` names them)."""
+        return 18 if self.task in TWO_OBJECTS else 11
+
+    @property
+    def d_action(self) -> int:
+        return 4
+
+
+Env = EnvConfig | MetaWorldConfig
+
+
+def env_from_dict(values: dict) -> Env:
+    """The inverse of `dataclasses.asdict`, as read from JSON."""
+    return (MetaWorldConfig if values["name"] == "metaworld" else EnvConfig)(**values)
 
 
 @dataclass(frozen=True)
@@ -78,11 +122,12 @@ class SourceConfig:
     @classmethod
     def preset(cls, env: str) -> "SourceConfig":
         """The paper's settings (Table 4)."""
-        one_of("env", env, ENVS)
+        one_of("env", env, (*ENVS, "metaworld"))
         return {
             "darkroom": cls(),
             "darkroom_permuted": cls(n_steps=50),
             "dark_key_to_door": cls(n_steps=50, batch_size=100, n_epochs=10, keep_streams=10),
+            "metaworld": cls(env_steps=10_000, n_steps=100, batch_size=200, keep_streams=10),
         }[env]
 
 
@@ -99,6 +144,7 @@ class ModelConfig:
     d_ff: int = 128                # width of the gated feed-forward layer (paper: 128)
     d_head_hidden: int = 64        # hidden width of the world-model heads
     dropout: float = 0.0           # (paper: 0.1)
+    forgets: int = 1               # episodes dropped at once when the context is full; the others are then read again
     chunk: int = 10                # idt: env steps a high-level decision lasts (paper: 10)
     d_decision: int = 8            # idt: numbers a decision (paper: 8)
     any_cell_may_pay: bool = True  # interventional: a cell is judged by what was found there alone (False: and by its place)
@@ -106,7 +152,8 @@ class ModelConfig:
     def __post_init__(self):
         one_of("world_model", self.world_model, WORLD_MODELS)
         one_of("imitates", self.imitates, IMITATORS)
-        for name in ("context_length", "d_model", "n_layers", "n_heads", "d_ff", "d_head_hidden", "chunk", "d_decision"):
+        sizes = "context_length", "d_model", "n_layers", "n_heads", "d_ff", "d_head_hidden", "forgets", "chunk", "d_decision"
+        for name in sizes:
             whole(f"model.{name}", getattr(self, name), 1)
         if self.d_model % (2 * self.n_heads):
             raise ValueError(f"model.d_model is {self.d_model}; allowed: a multiple of 2 * n_heads = {2 * self.n_heads}.")
@@ -132,6 +179,8 @@ class PlanConfig:
     start_after: int = 80              # env steps before planning starts (paper: 80, 200, when the context is full)
     needs_reward: bool = False         # plan only once a reward is in the context
     replan: bool = True                # plan anew at every env step (paper), or only when reality differs from the plan
+    candidates: int = 10               # Meta-World: actions drawn for each future, the policy's mean among them (paper: 10)
+    start_after_step: int = 0          # Meta-World: steps of each episode before planning starts (paper: 0; its code: 50)
 
     def __post_init__(self):
         one_of("planner", self.planner, PLANNERS[1:])
@@ -142,6 +191,8 @@ class PlanConfig:
         whole("beam_width", self.beam_width, 1)
         whole("depth", self.depth, 1)
         whole("start_after", self.start_after, 0)
+        whole("candidates", self.candidates, 1)
+        whole("start_after_step", self.start_after_step, 0)
         if not 0 < self.discount <= 1:
             raise ValueError(f"plan.discount is {self.discount!r}; allowed: a number in (0, 1].")
 
@@ -149,9 +200,12 @@ class PlanConfig:
     def preset(cls, planner: str, env: str = "darkroom", **changes) -> "PlanConfig | None":
         """The named planner's setting for a world; "none" is no planner. `bayes` is the same in every world."""
         one_of("planner", planner, PLANNERS)
-        one_of("env", env, ENVS)
+        one_of("env", env, (*ENVS, "metaworld"))
         if planner == "none":
             return None
+        if env == "metaworld":
+            one_of("planner", planner, PLANNERS[:2])
+            return cls(planner, **{"depth": 1, "start_after": 1000, "return_to_go": True, **changes})
         depth, full = (8, 80) if env == "darkroom" else (16, 200)
         settings = {
             "paper": dict(depth=depth, start_after=full),
@@ -199,7 +253,7 @@ class TrainConfig:
 class Config:
     """Everything that decides a trained model: the world, the source, the split, the model and its training."""
 
-    env: EnvConfig = field(default_factory=EnvConfig)
+    env: Env = field(default_factory=EnvConfig)
     source: SourceConfig = field(default_factory=SourceConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
@@ -207,6 +261,9 @@ class Config:
     source_seed: int = 0         # of the learning histories
 
     def __post_init__(self):
+        if isinstance(self.env, MetaWorldConfig):
+            one_of("model.imitates", self.model.imitates, ("ad", "idt"))
+            one_of("model.world_model", self.model.world_model, WORLD_MODELS[:2])
         if self.model.context_length % self.env.horizon:
             raise ValueError(
                 f"model.context_length is {self.model.context_length}; allowed: a multiple of the horizon "
@@ -238,20 +295,24 @@ class Config:
         parts = {name: values[name] for name in names}
         for name, part in parts.items():
             if isinstance(part, dict):
-                parts[name] = {field: value for field, value in part.items() if value != default[name][field]}
+                parts[name] = {field: value for field, value in part.items() if value != default[name].get(field)}
         return hashlib.sha1(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:10]
 
     @classmethod
     def preset(
         cls, env: str = "darkroom", profile: str = "fast", world_model: str = "none", seed: int = 0, split: int = 0,
-        imitates: str = "ad",
+        imitates: str = "ad", task: str | None = None,
     ) -> "Config":
         """The settings that this project's results use (`fast`), or the paper's own (`paper`: hours on a GPU). Each split
-        has learning histories of its own."""
-        one_of("env", env, ENVS)
+        has learning histories of its own. task: which of Meta-World's (default: reach-v3)."""
+        one_of("env", env, (*ENVS, "metaworld"))
         one_of("profile", profile, PROFILES)
         one_of("world_model", world_model, WORLD_MODELS)
         one_of("imitates", imitates, IMITATORS)
+        if env == "metaworld":
+            return cls._metaworld(task or "reach-v3", profile, world_model, seed, split, imitates)
+        if task is not None:
+            raise ValueError(f"task is {task!r}; allowed: none in {env}, only in metaworld.")
         world, source, small = EnvConfig.preset(env), SourceConfig.preset(env), env == "darkroom"
         any_cell = world_model != "interventional" or env != "darkroom_permuted"         # there, the goal never moves
         model = ModelConfig(world_model, imitates, context_length=80 if small else 200, any_cell_may_pay=any_cell)
@@ -266,8 +327,20 @@ class Config:
         return cls(world, source, model, train, split, source_seed=0 if env == "dark_key_to_door" else split)
 
     @classmethod
+    def _metaworld(cls, task: str, profile: str, world_model: str, seed: int, split: int, imitates: str) -> "Config":
+        source = SourceConfig.preset("metaworld")
+        model = ModelConfig(world_model, imitates, context_length=1000, forgets=5)
+        train = TrainConfig(seed=seed, n_streams=source.n_kept, batch_size=8, updates=1500, max_stride=11)
+        if profile == "paper":
+            wide = dict(d_model=64, n_heads=8, d_ff=256) if imitates == "ad" else dict(n_heads=4)
+            model = replace(model, dropout=0.1, forgets=1, **wide)
+            train = replace(train, updates=50_000, batch_size=512, warmup=1, max_stride=1, min_final_return=0.0)
+        return cls(MetaWorldConfig(task=task), source, model, train, split, source_seed=split)
+
+    @classmethod
     def from_dict(cls, values: dict) -> "Config":
         """The inverse of `dataclasses.asdict`, as read from JSON."""
-        parts = dict(env=EnvConfig, source=SourceConfig, model=ModelConfig, train=TrainConfig)
+        parts = dict(source=SourceConfig, model=ModelConfig, train=TrainConfig)
         values = values | {"train": values["train"] | {"betas": tuple(values["train"]["betas"])}}      # JSON has no tuples
-        return cls(**values | {name: part(**values[name]) for name, part in parts.items()})
+        made = {name: part(**values[name]) for name, part in parts.items()}
+        return cls(**values | made | {"env": env_from_dict(values["env"])})

@@ -1,0 +1,184 @@
+"""Meta-World ML1, many agents in many instances of one task: what the library computes, bit for bit, several times faster.
+
+An instance is what ML1 calls a task: where the object is and, hidden, the goal. There is one simulator for all agents
+(`metaworld_library`); between two steps an agent is a row of a matrix, its physics, and the attributes that the library's
+environment had for it. Five tasks have batched rewards (`metaworld_rewards`); else the library's own code runs, row by row.
+"""
+
+import pickle
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Float64
+from numpy import ndarray
+
+from dicp.config import ML1_TASKS, TWO_OBJECTS
+from dicp.envs.metaworld_library import Instance, MetaWorldMissing, Simulator, libraries
+from dicp.envs.metaworld_rewards import REWARDS, Scene, length
+from dicp.errors import one_of, whole
+
+__all__ = ["ML1_TASKS", "Instance", "MetaWorld", "MetaWorldMissing", "Step", "WorldState", "ml1_instances", "observed"]
+
+LABELS = ("hand x", "hand y", "hand z", "gripper opening",
+          *(f"{thing} {number}" for thing in ("object", "second object") for number in "x y z q0 q1 q2 q3".split()))
+
+
+def observed(name: str) -> list[tuple[int, str]]:
+    """(index, label) of those of the 39 numbers that agents get: 11, or 18 for the three tasks with a second object.
+
+    Positions in metres; the opening from 0 to 1; q0 to q3 a quaternion (scalar last in some tasks, first in others, zeros in
+    seven). Left out: the second object where there is none (zeros), the same numbers one step ago (18 to 35; a history has
+    them), the goal (36 to 38; hidden, zeros). Raises `ValueError` for an unknown task.
+    """
+    one_of("task", name, ML1_TASKS)
+    return list(enumerate(LABELS))[: 18 if name in TWO_OBJECTS else 11]
+
+
+def ml1_instances(name: str, seed: int = 0) -> tuple[list[Instance], list[Instance]]:
+    """The 50 train and 50 test instances of `ML1(name, seed)`: coordinates [m] of the object and, in most tasks, the goal.
+
+    Takes about a second. The test instances of a seed are the train instances of the next one. Raises `ValueError` for an
+    unknown task or a negative seed, `MetaWorldMissing` without the library.
+    """
+    one_of("task", name, ML1_TASKS)
+    whole("seed", seed, 0)
+    benchmark = libraries()[0].ML1(name, seed=seed)
+    train, test = ([tuple(pickle.loads(task.data)["rand_vec"].tolist()) for task in tasks]
+                   for tasks in (benchmark.train_tasks, benchmark.test_tasks))
+    return train, test
+
+
+class Step(NamedTuple):
+    """One transition of every agent. `next_observation` is the true outcome; `observation` is what the agent sees next (the
+    first of a new episode after the last step of one)."""
+
+    reward: Float64[ndarray, "task stream"]                  # from 0 to 10
+    success: Bool[ndarray, "task stream"]                    # at this very step
+    next_observation: Float64[ndarray, "task stream 39"]
+    observation: Float64[ndarray, "task stream 39"]
+    done: bool                                               # the horizon is reached; no episode ends before it
+
+
+class WorldState(NamedTuple):
+    """All that a world needs to go on from here, bit for bit; it can be pickled."""
+
+    of: tuple                                                # (name, instances, n_streams, horizon) of the world
+    t: int
+    physics: Float64[ndarray, "row number"]
+    observation: Float64[ndarray, "row 39"]
+    attributes: list[dict[str, Any]]                         # of each row: what the library changed since the reset
+
+
+class MetaWorld:
+    """`n_streams` agents in each of `instances` of an ML1 task, stepped together; episodes of fixed length start again by
+    themselves. Observations are the library's 39 numbers (`observed` says which an agent gets), the goal hidden.
+
+    `t` counts the env steps of this episode. Raises `ValueError` for an unknown task or an instance that cannot be one of
+    it, `MetaWorldMissing` without the library. Takes 0.1 s and 50 MB, and 10 ms an instance.
+    """
+
+    def __init__(self, name: str, instances: Sequence[Instance], n_streams: int = 1, horizon: int = 100):
+        one_of("task", name, ML1_TASKS)
+        whole("n_streams", n_streams, 1)
+        whole("horizon", horizon, 1)
+        if not len(instances):
+            raise ValueError(f"instances is {instances!r}; allowed: at least one, see ml1_instances.")
+        self.name, self.instances, self.n_streams, self.horizon = name, list(instances), n_streams, horizon
+        self._simulator = simulator = Simulator(name)
+        self._starts = simulator.starts(self.instances)
+        self._start_of = np.repeat(np.arange(len(self.instances)), n_streams)        # for each row
+        n_rows, data, hand = len(self._start_of), simulator.data, simulator.env._HAND_SPACE
+        self._xpos = np.empty((n_rows, *data.xpos.shape))                            # row body 3
+        self._site_xpos = np.empty((n_rows, *data.site_xpos.shape))                  # row site 3
+        self._hand, *self._claws = (data.body(body).id for body in ("hand", "rightclaw", "leftclaw"))
+        self._hand_bounds = hand.low, hand.high
+        self._at_start = cache(self._at_start)                                       # starts never change
+        self.reset()
+
+    def reset(self) -> Float64[ndarray, "task stream 39"]:
+        """Begin a new episode everywhere; returns the first observations."""
+        starts = [self._starts[number] for number in self._start_of]
+        self._physics = np.stack([start.physics for start in starts])                # row number
+        self._observation = np.stack([start.observation for start in starts])        # row 39
+        self._attributes = [start.attributes.copy() for start in starts]
+        self.t = 0
+        return self._by_task(self._observation)
+
+    def step(self, action: Float[ndarray, "task stream 4"]) -> Step:
+        """Take one action everywhere: the hand's target moves by 10 mm times the first three numbers (clipped to -1 and 1), the
+        fourth closes the gripper. Computes in float64, also where the library, given float32, would not."""
+        shape = (len(self.instances), self.n_streams, 4)
+        if np.shape(action) != shape:
+            raise ValueError(f"action has the shape {np.shape(action)}; allowed: {shape} (task, stream, 4).")
+        action = np.asarray(action, np.float64).reshape(-1, 4)
+        self._command(action)
+        simulator, batched = self._simulator, REWARDS.get(self.name)
+        now = np.zeros_like(self._observation)
+        now[:, 18:36] = self._observation[:, :18]
+        reward, success = np.empty(len(now)), np.empty(len(now), bool)
+        for row, observation in enumerate(now):
+            if row % self.n_streams == 0:
+                simulator.enter(self._starts[self._start_of[row]].model)
+            simulator.advance(self._physics[row])
+            simulator.objects(observation[4:18])
+            self._xpos[row], self._site_xpos[row] = simulator.data.xpos, simulator.data.site_xpos
+            if not batched:
+                self._see_hand(slice(row, row + 1), now)
+                simulator.env.__dict__ = self._attributes[row]
+                reward[row], info = simulator.env.evaluate_state(observation, action[row])
+                success[row] = info["success"]
+        if batched:
+            self._see_hand(slice(None), now)
+            reward, success = batched(Scene(self._body, self._site, self._at_start, now, action))
+        self._observation, self.t = now, self.t + 1
+        done, next_observation = self.t == self.horizon, self._by_task(now)
+        observation = self.reset() if done else next_observation.copy()
+        return Step(self._by_task(reward), self._by_task(success), next_observation, observation, done)
+
+    def _command(self, action: Float64[ndarray, "row 4"]) -> None:
+        """Write the actions into the physics of all rows; the gripper's two fingers get opposite controls."""
+        env, commands = self._simulator.env, self._physics[:, self._simulator.commands]
+        target = commands[:, 2:5] + action[:, :3].clip(-1, 1) * env.action_scale
+        commands[:, 0], commands[:, 1] = action[:, 3], -action[:, 3]
+        commands[:, 2:5], commands[:, 5:] = target.clip(env.mocap_low, env.mocap_high), (1, 0, 1, 0)
+
+    def _see_hand(self, rows: slice, observation: Float64[ndarray, "all_rows 39"]) -> None:
+        """Fill in where the hand is, and the gripper's opening: the distance of the claws, in units of 100 mm, at most 1."""
+        (low, high), (right, left), xpos = self._hand_bounds, self._claws, self._xpos[rows]
+        observation[rows, :3] = np.minimum(np.maximum(xpos[:, self._hand], low), high)
+        observation[rows, 3] = np.minimum(length(xpos[:, right] - xpos[:, left]) / 0.1, 1)
+
+    def _body(self, name: str) -> Float64[ndarray, "row 3"]:
+        return self._xpos[:, self._simulator.model.body(name).id]
+
+    def _site(self, name: str) -> Float64[ndarray, "row 3"]:
+        return self._site_xpos[:, self._simulator.model.site(name).id]
+
+    def _at_start(self, name: str) -> Float64[ndarray, "row 3"]:
+        return np.stack([start.attributes[name] for start in self._starts])[self._start_of]
+
+    def _by_task(self, rows: ndarray) -> ndarray:
+        """A copy, row -> task stream."""
+        return rows.reshape(len(self.instances), self.n_streams, *rows.shape[1:]).copy()
+
+    def get_state(self) -> WorldState:
+        """Everything that `set_state` needs, in copies."""
+        firsts = [self._starts[number].attributes for number in self._start_of]
+        changed = [{name: value for name, value in now.items() if value is not first.get(name)}
+                   for now, first in zip(self._attributes, firsts, strict=True)]
+        return WorldState(self._signature(), self.t, self._physics.copy(), self._observation.copy(), changed)
+
+    def set_state(self, state: WorldState) -> Float64[ndarray, "task stream 39"]:
+        """Go on from a state of this world, or of one that was made alike (else `ValueError`); returns the observations."""
+        if state.of != self._signature():
+            raise ValueError(f"state is of {state.of!r}; allowed: one of {self._signature()!r}.")
+        self.reset()
+        self._physics, self._observation, self.t = state.physics.copy(), state.observation.copy(), state.t
+        for now, changed in zip(self._attributes, state.attributes, strict=True):
+            now.update(changed)
+        return self._by_task(self._observation)
+
+    def _signature(self) -> tuple:
+        return self.name, [tuple(instance) for instance in self.instances], self.n_streams, self.horizon

@@ -1,0 +1,163 @@
+"""One simulator of a Meta-World task: the library's own environment, with equal, quicker parts where it is slow.
+
+Its reset simulates as much as an episode of 100 steps and always ends the same: `Simulator.starts` does it once an instance. It
+turns matrices into quaternions, and scores distances, with functions made for arrays. And it searches all contacts for a
+number that only its `info` holds. Written for metaworld 3.1.1; `tests/test_metaworld.py` compares all 50 tasks with it.
+"""
+
+from collections.abc import Sequence
+from math import sqrt
+from types import FunctionType, ModuleType, SimpleNamespace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy import ndarray
+
+Instance = tuple[float, ...]       # the numbers in which an environment differs from the others of its task
+
+
+class MetaWorldMissing(ImportError):
+    """Meta-World is not installed."""
+
+
+def libraries() -> tuple[ModuleType, ModuleType]:
+    """(metaworld, mujoco), imported only when they are needed; or `MetaWorldMissing`."""
+    try:
+        import metaworld
+        import mujoco
+    except ImportError as missing:
+        raise MetaWorldMissing(f"Meta-World cannot be imported ({missing}): pip install metaworld==3.1.1") from missing
+    return metaworld, mujoco
+
+
+def quaternion(matrix: ndarray) -> ndarray:
+    """(x, y, z, w) of a rotation matrix, in the arithmetic of `scipy.spatial.transform.Rotation`."""
+    m = matrix.tolist()
+    diagonal = [m[0][0], m[1][1], m[2][2]]
+    trace, largest = diagonal[0] + diagonal[1] + diagonal[2], max(diagonal)
+    if trace > largest:
+        x, y, z, w = m[2][1] - m[1][2], m[0][2] - m[2][0], m[1][0] - m[0][1], 1 + trace
+    else:
+        i = diagonal.index(largest)
+        j, k = (i + 1) % 3, (i + 2) % 3
+        xyz = [0.0, 0.0, 0.0]
+        xyz[i], xyz[j], xyz[k] = 1 - trace + 2 * largest, m[j][i] + m[i][j], m[k][i] + m[i][k]
+        (x, y, z), w = xyz, m[k][j] - m[j][k]
+    norm = sqrt(x * x + y * y + z * z + w * w)                     # not `** 2`, which rounds differently
+    return np.array([x / norm, y / norm, z / norm, w / norm])
+
+
+def quick_tolerance(library: ModuleType):
+    """The library's `tolerance` (1 in an interval, less outside), quicker for one number and the most common shape."""
+
+    def tolerance(x, bounds=(0.0, 0.0), margin=0.0, sigmoid="gaussian", value_at_margin=0.1):
+        if sigmoid != "long_tail" or value_at_margin != 0.1 or not margin > 0:
+            return library.tolerance(x, bounds, margin, sigmoid, value_at_margin)
+        low, high = bounds
+        outside = max(float(low - x), float(x - high)) / float(margin)
+        return 1.0 if outside <= 0 else 1 / ((3 * outside) ** 2 + 1)
+
+    return tolerance
+
+
+def touching_object(env: Any, geom: int) -> bool:
+    """Do both pads press on the geom of that number?"""
+    contact, force = env.data.contact, env.data.efc_force
+    pairs = contact.geom                                           # contact 2
+    on_object = (pairs == geom).any(1)
+    pads = [(pairs == env.data.geom(name).id).any(1) for name in ("leftpad_geom", "rightpad_geom")]
+    return all(force[contact.efc_address[on_object & on_pad]].sum() > 0 for on_pad in pads)
+
+
+def quick(library: type) -> type:
+    """A subclass of one of the library's environments; its functions are the library's, but find quicker helpers."""
+    from metaworld.utils import reward_utils
+
+    rotation = SimpleNamespace(from_matrix=lambda matrix: SimpleNamespace(as_quat=lambda: quaternion(matrix)))
+    scores = SimpleNamespace(**{**vars(reward_utils), "tolerance": quick_tolerance(reward_utils)})
+    helpers, own = {"Rotation": rotation, "reward_utils": scores}, {}
+    for name in dir(library):
+        old = getattr(library, name)
+        if isinstance(old, FunctionType) and helpers.keys() & set(old.__code__.co_names):
+            own[name] = FunctionType(old.__code__, old.__globals__ | helpers, name, old.__defaults__, old.__closure__)
+    matters = library.__name__ == "SawyerStickPushEnvV3"           # the only success that asks for it
+    return type(library.__name__, (library,), own | {"touching_object": touching_object if matters else lambda *_: False})
+
+
+class Start(NamedTuple):
+    """An instance right after a reset."""
+
+    physics: ndarray                     # as `Simulator.advance` takes it
+    observation: ndarray                 # 39
+    attributes: dict[str, Any]           # of the environment
+    model: dict[str, ndarray]            # arrays of the model that some instances change
+
+
+class Simulator:
+    """The environment of a task, loaded with one agent at a time.
+
+    The physics of an agent is a vector of `size` numbers, with the commands (control 2, mocap position 3, mocap quaternion 4)
+    at `commands`; all else that it has is the dictionary of the environment's attributes.
+    """
+
+    def __init__(self, name: str):
+        metaworld, self._mujoco = libraries()
+        self.name = name
+        self.env = quick(metaworld.env_dict.ALL_V3_ENVIRONMENTS[name])()
+        self.model, self.data = self.env.model, self.env.data
+        kinds = self._mujoco.mjtState
+        parts = [kinds.mjSTATE_FULLPHYSICS, kinds.mjSTATE_WARMSTART, kinds.mjSTATE_CTRL, kinds.mjSTATE_MOCAP_POS,
+                 kinds.mjSTATE_MOCAP_QUAT]                         # in the order in which MuJoCo stores them
+        sizes = [self._mujoco.mj_stateSize(self.model, int(part)) for part in parts]
+        self._parts, self.size = sum(map(int, parts)), sum(sizes)
+        self.commands = slice(sum(sizes[:2]), self.size)
+
+    def starts(self, instances: Sequence[Instance]) -> list[Start]:
+        """What the library's reset makes of each instance. Each begins with a fresh model, so their order does not matter."""
+        arrays = {name: getattr(self.model, name) for name in dir(self.model)}
+        arrays = {name: array for name, array in arrays.items() if isinstance(array, ndarray)}
+        fresh, attributes, starts = {name: array.copy() for name, array in arrays.items()}, vars(self.env), []
+        for instance in instances:
+            self.env.__dict__ = attributes.copy()
+            physics, observation = self._reset(instance)
+            changed = {name: array.copy() for name, array in arrays.items() if array.tobytes() != fresh[name].tobytes()}
+            starts.append(Start(physics, observation, vars(self.env), changed))
+            self.enter({name: fresh[name] for name in changed})
+        touched = {name: fresh[name] for start in starts for name in start.model}
+        return [start._replace(model=touched | start.model) for start in starts]
+
+    def _reset(self, instance: Instance) -> tuple[ndarray, ndarray]:
+        """(physics, observation)"""
+        size = self.env._random_reset_space.shape[0]
+        if len(instance) != size or not np.isfinite(instance).all():
+            raise ValueError(f"instance of {self.name} is {instance!r}; allowed: {size} finite numbers, see ml1_instances.")
+        self.env._set_task_called = True
+        draws = iter([np.array(instance, np.float64) for _ in range(2)])     # the library resets twice
+        self.env._get_state_rand_vec = draws.__next__
+        try:
+            observation, _ = self.env.reset()
+        except StopIteration:                                                # it would draw, in vain, for ever
+            raise ValueError(f"instance of {self.name} is {instance!r}; allowed: a goal further from the object.") from None
+        physics = np.empty(self.size)
+        self._mujoco.mj_getState(self.model, self.data, physics, self._parts)
+        return physics, observation
+
+    def enter(self, model: dict[str, ndarray]) -> None:
+        """Write the arrays of an instance into the model."""
+        for name, array in model.items():
+            getattr(self.model, name)[:] = array
+
+    def advance(self, physics: ndarray) -> None:
+        """Move an agent on by one step, 12.5 ms, in place; the simulator is left where that agent is."""
+        mujoco, model, data = self._mujoco, self.model, self.data
+        mujoco.mj_setState(model, data, physics, self._parts)
+        mujoco.mj_step(model, data, nstep=self.env.frame_skip)
+        mujoco.mj_forward(model, data)                             # not only for positions: the solver begins here next time
+        mujoco.mj_getState(model, data, physics, self._parts)
+
+    def objects(self, out: ndarray) -> None:
+        """Write position and quaternion of one object or two into `out` (14 numbers)."""
+        positions, quaternions = self.env._get_pos_objects(), self.env._get_quat_objects()
+        for number in range(len(positions) // 3):
+            out[7 * number : 7 * number + 3] = positions[3 * number : 3 * number + 3]
+            out[7 * number + 3 : 7 * number + 7] = quaternions[4 * number : 4 * number + 4]
