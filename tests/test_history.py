@@ -20,9 +20,9 @@ import zarr
 from zarr.storage import LocalStore
 
 import dicp.history.collection as collection
-from dicp.config import EnvConfig, SourceConfig
+from dicp.config import EnvConfig, MetaWorldConfig, SourceConfig
 from dicp.envs import GridWorld, all_tasks
-from dicp.history import HistoryError, LearningHistories, collect, episode_returns, next_cell
+from dicp.history import HistoryError, LearningHistories, collect, episode_returns, next_observation
 from dicp.source import SourceLog
 
 ENV = EnvConfig("darkroom", size=3, horizon=2)
@@ -106,7 +106,7 @@ BY_HAND = SourceLog(        # the goal is (1, 2), cell 5. Stream 0: +y, +x; stay
 
 
 def test_next_cell_of_a_two_step_history():
-    assert next_cell(BY_HAND).tolist() == [[5, 8, 4, 1], [4, 4, 4, 4]]      # 8 and 1: not the start cell 4 that follows
+    assert next_observation(BY_HAND).tolist() == [[5, 8, 4, 1], [4, 4, 4, 4]]      # 8 and 1: not the start cell 4 that follows
     assert BY_HAND.cell.tolist()[0] == [4, 5, 4, 4]                         # the log itself is left alone
 
 
@@ -116,7 +116,7 @@ def test_episode_returns_of_a_two_step_history():
 
 def test_next_cell_where_every_step_ends_an_episode():
     log = BY_HAND._replace(terminal_cell=torch.tensor([[5, 8, 4, 1], [4, 4, 4, 4]], dtype=torch.uint8))
-    assert next_cell(log).tolist() == log.terminal_cell.tolist()
+    assert next_observation(log).tolist() == log.terminal_cell.tolist()
 
 
 def test_a_written_history_is_read_again(path):
@@ -143,7 +143,7 @@ def test_a_log_that_breaks_the_rules_is_refused(path):
     elsewhere[1, 2] = 3
     with pytest.raises(ValueError, match="stream 1, step 2 breaks the rules"):
         histories.write(0, BY_HAND._replace(cell=elsewhere))
-    with pytest.raises(ValueError, match=r"action .* with values up to 5; allowed: .* up to 4\."):
+    with pytest.raises(ValueError, match=r"action .* with values from 1 to 5; allowed: .* from 0 to 4\."):
         histories.write(0, BY_HAND._replace(action=BY_HAND.action + 1))
     with pytest.raises(ValueError, match=r"reward of task .* is torch.int64 \(2, 4\).*allowed: torch.uint8 \(2, 4\)"):
         histories.write(0, BY_HAND._replace(reward=BY_HAND.reward.long()))
@@ -181,7 +181,7 @@ def test_next_cells_are_true_in_every_world(path, env):
     for t in range(KEY_SOURCE.env_steps):
         assert torch.equal(world.state.cell, log.cell[..., t].long())
         step = world.step(log.action[..., t].long())
-        assert torch.equal(step.next_observation, next_cell(log)[..., t].long())
+        assert torch.equal(step.next_observation, next_observation(log)[..., t].long())
         assert torch.equal(step.reward, log.reward[..., t].long())
 
 
@@ -212,10 +212,11 @@ def test_two_workers_write_the_same_bytes_as_one(whole, path, capsys):
 
 def test_blocks_depend_on_the_number_of_tasks_only():
     for n_tasks in (1, 8, 73, 108, 6233):
-        size = collection.block_size(n_tasks, "ppo")
+        size = collection.block_size(EnvConfig(), n_tasks, "ppo")
         assert 1 <= size <= collection.TASKS_PER_BLOCK
-    assert collection.block_size(108, "ppo") == 27 and collection.block_size(8, "ppo") == 2
-    assert collection.block_size(73, "sb3") == 1 and collection.block_size(73, walk) == 2
+    assert [collection.block_size(EnvConfig(), n, "ppo") for n in (108, 8)] == [27, 2]
+    assert [collection.block_size(EnvConfig(), 73, how) for how in ("sb3", walk)] == [1, 2]
+    assert collection.block_size(MetaWorldConfig(), 60, "ppo") == 5
 
 
 def test_another_configuration_at_the_same_path_is_refused(copy):

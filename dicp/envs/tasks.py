@@ -4,11 +4,12 @@ import itertools
 import random
 from collections.abc import Sequence
 
-from dicp.config import ENVS
+from dicp.config import ENVS, Env, EnvConfig
 from dicp.errors import one_of
 
 Cell = tuple[int, int]
-Task = Cell | int | tuple[Cell, Cell]
+Instance = tuple[float, ...]                            # of a Meta-World task: coordinates of the object and the goal
+Task = Cell | int | tuple[Cell, Cell] | Instance
 
 TRAIN_SHARE = {"darkroom": 0.90, "darkroom_permuted": 0.90, "dark_key_to_door": 0.95}
 PERMUTATIONS = tuple(itertools.permutations(range(5)))
@@ -34,6 +35,16 @@ def split_tasks(env: str, seed: int, size: int = 9) -> tuple[list[Task], list[Ta
     random.Random(seed).shuffle(tasks)
     n_train = round(len(tasks) * TRAIN_SHARE[env])
     return tasks[:n_train], tasks[n_train:]
+
+
+def split_of(env: Env, seed: int) -> tuple[list[Task], list[Task]]:
+    """(train, test) tasks of any world. Meta-World: the 50 + 50 instances of `ML1(task, seed=2 * seed)`; twice, because there
+    the test instances of one seed are the train instances of the next."""
+    if isinstance(env, EnvConfig):
+        return split_tasks(env.name, seed, env.size)
+    from dicp.envs.metaworld import ml1_instances
+
+    return ml1_instances(env.task, 2 * seed)
 
 
 def split_validation(train: Sequence[Task], n_validation: int = 8) -> tuple[list[Task], list[Task]]:

@@ -11,19 +11,21 @@ import torch
 from joblib import Parallel, delayed, parallel_config
 from tqdm import tqdm
 
-from dicp.config import EnvConfig, SourceConfig
+from dicp.config import Env, EnvConfig, SourceConfig
 from dicp.envs.tasks import Task
 from dicp.errors import at_least, one_of
 from dicp.history.histories import LearningHistories
 from dicp.history.layout import HistoryError, Tasks, as_task
-from dicp.source import TASKS_PER_BLOCK, SourceLog, train_ppo
+from dicp.history.logs import Log
+from dicp.source import TASKS_PER_BLOCK, train_continuous_ppo, train_ppo
 
-Algorithm = Callable[[EnvConfig, Sequence[Task], SourceConfig, int], SourceLog]     # (env, tasks, source, seed)
+INSTANCES_PER_BLOCK = 5             # of Meta-World, learnt at once: eight CPU-minutes
+Algorithm = Callable[[Env, Sequence[Task], SourceConfig, int], Log]     # (env, tasks, source, seed)
 
 
 def collect(
     path: str | Path,
-    env: EnvConfig,
+    env: Env,
     source: SourceConfig,
     tasks: Tasks,
     seed: int = 0,
@@ -56,12 +58,12 @@ def collect(
 
 
 def open_or_create(
-    path: Path, env: EnvConfig, source: SourceConfig, tasks: list[Task], seed: int, algorithm: str | Algorithm
+    path: Path, env: Env, source: SourceConfig, tasks: list[Task], seed: int, algorithm: str | Algorithm
 ) -> LearningHistories:
     """The histories at `path`, new where there is nothing; `HistoryError` where they were made in another way."""
     algorithm_name = algorithm if isinstance(algorithm, str) else getattr(algorithm, "__name__", repr(algorithm))
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
-        per_block = block_size(len(tasks), algorithm)
+        per_block = block_size(env, len(tasks), algorithm)
         return LearningHistories.create(path, env, source, tasks, seed, algorithm_name, per_block)
     there = LearningHistories.open(path)
     if path.is_file():
@@ -76,18 +78,20 @@ def open_or_create(
     return there
 
 
-def describe(env: EnvConfig, source: SourceConfig, seed: int, algorithm: str) -> dict:
+def describe(env: Env, source: SourceConfig, seed: int, algorithm: str) -> dict:
     """Everything that decides what is collected, under the names of its fields."""
     configs = {"env": asdict(env), "source": asdict(source)}
     fields = {f"{part}.{name}": value for part, values in configs.items() for name, value in values.items()}
     return fields | {"seed": seed, "algorithm": algorithm}
 
 
-def block_size(n_tasks: int, algorithm: str | Algorithm) -> int:
+def block_size(env: Env, n_tasks: int, algorithm: str | Algorithm) -> int:
     """How many tasks the source learns at once. Fixed by the number of tasks alone, so that the bytes never depend on
     the machine; a multiple of four blocks, so that two or four cores end together."""
     if algorithm != "ppo":
         return getattr(algorithm, "tasks_per_block", 1)
+    if not isinstance(env, EnvConfig):
+        return INSTANCES_PER_BLOCK
     n_blocks = 4 * -(-n_tasks // (4 * TASKS_PER_BLOCK))
     return -(-n_tasks // n_blocks)
 
@@ -108,19 +112,24 @@ def collect_block(path: Path, first: int, algorithm: str | Algorithm) -> int:
         raise ValueError(f"{histories.algorithm} returned {len(log[0])} tasks; allowed: the {len(tasks)} asked for.")
     missing = [i for i in range(len(tasks)) if not histories.is_done(first + i)]
     for i in missing:
-        histories.write(first + i, SourceLog(*(values[i, : histories.n_streams] for values in log)))
+        histories.write(first + i, type(log)(*(values[i, : histories.n_streams] for values in log)))
     return len(missing)
 
 
-def run_ppo(env: EnvConfig, tasks: Sequence[Task], source: SourceConfig, seed: int) -> SourceLog:
-    return train_ppo(env, tasks, source, seed)
+def run_ppo(env: Env, tasks: Sequence[Task], source: SourceConfig, seed: int) -> Log:
+    if isinstance(env, EnvConfig):
+        return train_ppo(env, tasks, source, seed)
+    from dicp.envs.metaworld import MetaWorld  # which not every machine has
+
+    world = MetaWorld(env.task, tasks, source.n_streams, env.horizon)
+    return train_continuous_ppo(world, range(env.n_observed), source, seed)
 
 
-def run_sb3(env: EnvConfig, tasks: Sequence[Task], source: SourceConfig, seed: int) -> SourceLog:
+def run_sb3(env: Env, tasks: Sequence[Task], source: SourceConfig, seed: int) -> Log:
     from dicp.source.sb3 import train_sb3
 
     logs = [train_sb3(env, task, source, seed) for task in tasks]
-    return SourceLog(*(torch.stack([x.reshape(x.shape[-2:]) for x in values]) for values in zip(*logs, strict=True)))
+    return type(logs[0])(*(torch.cat(values) for values in zip(*logs, strict=True)))
 
 
 ALGORITHMS = {"ppo": run_ppo, "sb3": run_sb3}

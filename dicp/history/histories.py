@@ -3,38 +3,40 @@
 import os
 import shutil
 import uuid
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
 import zarr
-from jaxtyping import Bool, Int, UInt8
+from jaxtyping import Bool, Shaped
 from torch import Tensor
 from zarr.storage import LocalStore, ZipStore
 
-from dicp.config import EnvConfig, SourceConfig
-from dicp.envs.grid import check_tasks
+from dicp.config import Env, EnvConfig, SourceConfig, env_from_dict
 from dicp.envs.tasks import Task
 from dicp.history.layout import (
-    ARRAYS,
+    DONE,
     EMPTY,
     FORMAT,
     VERSION,
     HistoryError,
     Tasks,
     as_task,
+    check_of,
     check_storable,
     disk_error,
-    largest,
+    fields_of,
     new_arrays,
     one_line,
     open_group,
+    possible,
     shape_of,
     unreadable,
 )
-from dicp.history.logs import check_log
-from dicp.source import SourceLog
+from dicp.history.logs import Log, check_log
+from dicp.source import ContinuousLog, SourceLog
 
 
 class LearningHistories:
@@ -47,15 +49,16 @@ class LearningHistories:
     def __init__(self, path: Path, group: zarr.Group):
         """Use `create` or `open`."""
         self.path, self._store, self._attrs = path, group.store, dict(group.attrs)
-        self.env, self.source = EnvConfig(**self._attrs["env"]), SourceConfig(**self._attrs["source"])
+        self.env, self.source = env_from_dict(self._attrs["env"]), SourceConfig(**self._attrs["source"])
         self.tasks: list[Task] = [as_task(task) for task in self._attrs["tasks"]]
         self.seed, self.algorithm = int(self._attrs["seed"]), str(self._attrs["algorithm"])
         self.tasks_per_block = int(self._attrs["tasks_per_block"])
-        self._arrays = {name: group[name] for name in ARRAYS}
-        self.n_streams = self._arrays["cell"].shape[1]
-        check_tasks(self.env, self.tasks)
+        self._fields = fields_of(self.env) | DONE
+        self._arrays = {name: group[name] for name in self._fields}
+        self.n_streams = self._arrays["reward"].shape[1]
+        check_of(self.env, self.tasks)
         for name, array in self._arrays.items():
-            expected = "bool" if name == "done" else "uint8", self._shape(name)
+            expected = self._fields[name].dtype, self._shape(name)
             if (array.dtype, array.shape) != expected:
                 raise ValueError(f"{name} is {array.dtype} {array.shape}, not {expected[0]} {expected[1]}")
 
@@ -63,7 +66,7 @@ class LearningHistories:
     def create(
         cls,
         path: str | Path,
-        env: EnvConfig,
+        env: Env,
         source: SourceConfig,
         tasks: Tasks,
         seed: int = 0,
@@ -82,7 +85,7 @@ class LearningHistories:
         draft = draft_of(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            new_arrays(LocalStore(draft), attrs, source.n_kept)
+            new_arrays(LocalStore(draft), attrs, env, source.n_kept)
             if path.is_dir():
                 path.rmdir()
             os.rename(draft, path)                      # appears whole or not at all
@@ -107,7 +110,7 @@ class LearningHistories:
         return f"LearningHistories({self.env.name}: {size} x {self.source.env_steps} steps, {str(self.path)!r})"
 
     def _shape(self, name: str) -> tuple[int, ...]:
-        return shape_of(name, len(self.tasks), self.n_streams, self.source.env_steps, self.env.horizon)
+        return shape_of(self.env, self._fields[name], len(self.tasks), self.n_streams, self.source.env_steps)
 
     @property
     def done(self) -> Bool[np.ndarray, "task"]:
@@ -127,15 +130,15 @@ class LearningHistories:
         import xarray
 
         data = xarray.open_zarr(self._store, chunks=None, consolidated=False, mask_and_scale=False)
-        data = data[list(ARRAYS)]
+        data = data[list(self._fields)]
         data.attrs = {name: str(value) for name, value in data.attrs.items() if name != "tasks"}
         return data.assign_coords(task=[str(task) for task in self.tasks]).set_coords("done")
 
-    def write(self, index: int, log: SourceLog) -> None:
+    def write(self, index: int, log: Log) -> None:
         """Store the histories of task number `index` (each [stream, step]), its `done` flag last."""
         if self.path.is_file():
             raise HistoryError(f"{self.path} is read only; write to a folder made by LearningHistories.create.")
-        log = SourceLog(*(torch.as_tensor(values) for values in log))
+        log = self._log(torch.as_tensor(values) for values in log)
         check_log(self.env, self.source, self.n_streams, self.tasks[index], log)
         try:
             for name, values in log._asdict().items():
@@ -149,14 +152,14 @@ class LearningHistories:
         for index in self._indices(tasks):
             self._arrays["done"][index] = False
 
-    def load(self, tasks: Tasks | None = None, n_streams: int | None = None) -> SourceLog:
+    def load(self, tasks: Tasks | None = None, n_streams: int | None = None) -> Log:
         """The histories of `tasks` (None: of all) in memory, those of the first `n_streams` streams."""
         indices, n_streams = self._complete(tasks), self._streams(n_streams)
-        return SourceLog(*(self._read(name, indices, n_streams) for name in SourceLog._fields))
+        return self._log(self._read(name, indices, n_streams) for name in fields_of(self.env))
 
     def episode_returns(
         self, tasks: Tasks | None = None, n_streams: int | None = None
-    ) -> Int[Tensor, "task stream episode"]:
+    ) -> Shaped[Tensor, "task stream episode"]:
         """The return of every episode, with only the rewards read."""
         reward = self._read("reward", self._complete(tasks), self._streams(n_streams))
         return reward.unflatten(-1, (-1, self.env.horizon)).sum(-1)
@@ -168,7 +171,7 @@ class LearningHistories:
         draft = draft_of(path)
         try:
             with ZipStore(draft, mode="w") as store:
-                arrays = new_arrays(store, self._attrs | {"tasks": tasks}, log.cell.shape[1])
+                arrays = new_arrays(store, self._attrs | {"tasks": tasks}, self.env, log.reward.shape[1])
                 for name, values in log._asdict().items():
                     arrays[name][:] = values.numpy()
                 arrays["done"][:] = True
@@ -178,6 +181,9 @@ class LearningHistories:
         finally:
             draft.unlink(missing_ok=True)
         return path
+
+    def _log(self, values: Iterable[Tensor]) -> Log:
+        return (SourceLog if isinstance(self.env, EnvConfig) else ContinuousLog)(*values)
 
     def _indices(self, tasks: Tasks | None) -> list[int]:
         position = {task: i for i, task in enumerate(self.tasks)}
@@ -201,17 +207,16 @@ class LearningHistories:
             raise HistoryError(f"n_streams is {n_streams}; allowed: 1 to {self.n_streams}, the streams of {self.path}.")
         return n_streams or self.n_streams
 
-    def _read(self, name: str, indices: list[int], n_streams: int) -> UInt8[Tensor, "task stream last"]:
+    def _read(self, name: str, indices: list[int], n_streams: int) -> Shaped[Tensor, "task stream ..."]:
         """One chunk after the other, so that damage can be laid to a task."""
-        values = np.empty((len(indices), n_streams, self._shape(name)[-1]), np.uint8)
-        top = largest(name, self.env)
+        values = np.empty((len(indices), n_streams, *self._shape(name)[2:]), self._fields[name].dtype)
         for row, index in enumerate(indices):
             why = "missing or overwritten"
             try:
                 values[row] = self._arrays[name][index, :n_streams]
             except Exception as error:
-                why, values[row] = one_line(error), EMPTY
-            if values[row].max() > top:
+                why, values[row] = one_line(error), EMPTY[self._fields[name].dtype]
+            if not possible(values[row], name, self.env):
                 task = self.tasks[index]
                 cure = "get a new copy" if self.path.is_file() else f"discard([{task}]) and collect again make it anew"
                 raise HistoryError(f"The {name} of task {task} in {self.path} is damaged ({why}); {cure}.")

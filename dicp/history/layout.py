@@ -4,25 +4,44 @@ import errno
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import zarr
 from zarr.storage import LocalStore, ZipStore
 
-from dicp.config import EnvConfig, SourceConfig
+from dicp.config import Env, EnvConfig, SourceConfig
 from dicp.envs.grid import check_tasks
 from dicp.envs.tasks import Task
 
 FORMAT, VERSION = "dicp-learning-histories", 1
 Tasks = Sequence | np.ndarray       # of tasks, each also as a list or an array (`as_task`)
-EMPTY = 255             # what zarr reads where nothing was written; no cell, action or reward is ever 255
+EMPTY = {"uint8": 255, "float32": np.nan, "bool": False}    # what zarr reads where nothing was written; no log says 255 or nan
 ZSTD_LEVEL = 6
-ARRAYS = {
-    "cell": (("task", "stream", "step"), "where the agent is before the action: x * size + y"),
-    "action": (("task", "stream", "step"), "+x, -x, +y, -y, stay"),
-    "reward": (("task", "stream", "step"), "0 or 1, for this action"),
-    "terminal_cell": (("task", "stream", "episode"), "where the last action of the episode led"),
-    "done": (("task",), "whether the histories of the task are complete"),
+
+
+class Field(NamedTuple):
+    """One array of the store."""
+
+    dims: tuple[str, ...]
+    dtype: str
+    meaning: str
+
+
+STEP, EPISODE = ("task", "stream", "step"), ("task", "stream", "episode")
+DONE = {"done": Field(("task",), "bool", "whether the histories of the task are complete")}
+OF_GRIDS = {
+    "cell": Field(STEP, "uint8", "where the agent is before the action: x * size + y"),
+    "action": Field(STEP, "uint8", "+x, -x, +y, -y, stay"),
+    "reward": Field(STEP, "uint8", "0 or 1, for this action"),
+    "terminal_cell": Field(EPISODE, "uint8", "where the last action of the episode led"),
+}
+OF_METAWORLD = {
+    "observation": Field((*STEP, "number"), "float32", "what the agent sees before the action"),
+    "action": Field((*STEP, "component"), "float32", "as executed, each from -1 to 1: hand x, y, z, gripper"),
+    "reward": Field(STEP, "float32", "for this action, 0 to 10"),
+    "success": Field(STEP, "uint8", "1 where the task's criterion is met"),
+    "terminal_observation": Field((*EPISODE, "number"), "float32", "what the last action of the episode led to"),
 }
 
 
@@ -30,26 +49,43 @@ class HistoryError(ValueError):
     """Learning histories that cannot be used. The message says what is wrong and what to do."""
 
 
-def shape_of(name: str, n_tasks: int, n_streams: int, env_steps: int, horizon: int) -> tuple[int, ...]:
-    sizes = {"task": n_tasks, "stream": n_streams, "step": env_steps, "episode": env_steps // horizon}
-    return tuple(sizes[dim] for dim in ARRAYS[name][0])
+def fields_of(env: Env) -> dict[str, Field]:
+    """The arrays of a log, in its order."""
+    return OF_GRIDS if isinstance(env, EnvConfig) else OF_METAWORLD
 
 
-def largest(name: str, env: EnvConfig) -> int:
-    return {"action": env.n_actions - 1, "reward": 1}.get(name, env.n_cells - 1)
+def shape_of(env: Env, field: Field, n_tasks: int, n_streams: int, env_steps: int) -> tuple[int, ...]:
+    sizes = {"task": n_tasks, "stream": n_streams, "step": env_steps, "episode": env_steps // env.horizon, "component": 4}
+    return tuple(env.n_observed if dim == "number" else sizes[dim] for dim in field.dims)
 
 
-def new_arrays(store: LocalStore | ZipStore, attrs: dict, n_streams: int) -> dict[str, zarr.Array]:
+def allowed(name: str, env: Env) -> str | None:
+    """The values that an array of a log may hold, in words; None: any number."""
+    if isinstance(env, EnvConfig):
+        return f"0 to {({'action': env.n_actions - 1, 'reward': 1}).get(name, env.n_cells - 1)}"
+    return {"action": "-1 to 1", "success": "0 to 1"}.get(name)
+
+
+def possible(values: np.ndarray, name: str, env: Env) -> bool:
+    """Whether an array of a log can hold these values."""
+    if not np.isfinite(values).all():
+        return False
+    if (bounds := allowed(name, env)) is None:
+        return True
+    low, high = map(float, bounds.split(" to "))
+    return bool(low <= values.min() and values.max() <= high)
+
+
+def new_arrays(store: LocalStore | ZipStore, attrs: dict, env: Env, n_streams: int) -> dict[str, zarr.Array]:
     """The empty group in `store`: one chunk a task, every chunk with a checksum."""
     group = zarr.create_group(store, attributes=attrs, zarr_format=3)
     arrays = {}
-    for name, (dims, meaning) in ARRAYS.items():
-        shape = shape_of(name, len(attrs["tasks"]), n_streams, attrs["source"]["env_steps"], attrs["env"]["horizon"])
-        flag = name == "done"
+    for name, field in (fields_of(env) | DONE).items():
+        shape = shape_of(env, field, len(attrs["tasks"]), n_streams, attrs["source"]["env_steps"])
         arrays[name] = group.create_array(
-            name, shape=shape, chunks=(1, *shape[1:]), dtype="bool" if flag else "uint8", dimension_names=dims,
-            fill_value=False if flag else EMPTY, attributes={"long_name": meaning},
-            compressors=None if flag else zarr.codecs.ZstdCodec(level=ZSTD_LEVEL, checksum=True),
+            name, shape=shape, chunks=(1, *shape[1:]), dtype=field.dtype, dimension_names=field.dims,
+            fill_value=EMPTY[field.dtype], attributes={"long_name": field.meaning},
+            compressors=None if name == "done" else zarr.codecs.ZstdCodec(level=ZSTD_LEVEL, checksum=True),
         )
     return arrays
 
@@ -74,19 +110,25 @@ def open_group(path: Path) -> zarr.Group:
     return group
 
 
-def as_task(value) -> Task:
+def as_task(value) -> Task | float:
     """A task as JSON, NumPy or a user writes it, in the form of the task lists: whole numbers and tuples."""
     if isinstance(value, list | tuple | np.ndarray):
         return tuple(as_task(part) for part in value)
-    return int(value) if isinstance(value, np.integer) else value
+    return value.item() if isinstance(value, np.number) else value
 
 
-def check_storable(env: EnvConfig, source: SourceConfig, tasks: list[Task]) -> None:
+def check_of(env: Env, tasks: list[Task]) -> None:
+    """Raise `ValueError` unless each is a task of the world; Meta-World itself checks its instances when they are made."""
+    if isinstance(env, EnvConfig):
+        check_tasks(env, tasks)
+
+
+def check_storable(env: Env, source: SourceConfig, tasks: list[Task]) -> None:
     """Raise `ValueError` unless histories of `tasks` fit into the arrays."""
-    check_tasks(env, tasks)
+    check_of(env, tasks)
     if not tasks or len(set(tasks)) < len(tasks):
         raise HistoryError(f"tasks holds {len(tasks)}, {len(set(tasks))} of them different; allowed: some, each once.")
-    if env.n_cells > EMPTY:
+    if isinstance(env, EnvConfig) and env.n_cells > EMPTY["uint8"]:
         raise HistoryError(f"env.size is {env.size}; allowed: at most 15, because cells are stored in one byte.")
     if source.env_steps % env.horizon:
         raise HistoryError(f"source.env_steps is {source.env_steps}; allowed: a multiple of the horizon {env.horizon}.")

@@ -1,6 +1,6 @@
 """The source algorithm through stable-baselines3: reference for `train_ppo`, and where another algorithm plugs in."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import gymnasium
 import numpy as np
@@ -9,15 +9,35 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
-from dicp.config import EnvConfig, SourceConfig
+from dicp.config import Env, EnvConfig, SourceConfig
 from dicp.envs import GridWorld, Task, cell_to_xy
+from dicp.source.continuous import ContinuousLog, World
 from dicp.source.ppo import SourceLog
 
 Algorithm = type[BaseAlgorithm] | Callable[[VecEnv, SourceConfig, int], BaseAlgorithm]
 
 
-class GridVecEnv(VecEnv):
-    """The streams of one task as the vectorised environment of stable-baselines3; remembers every transition.
+class RecordedVecEnv(VecEnv):
+    """The streams of one task as the vectorised environment of stable-baselines3."""
+
+    def close(self) -> None:
+        pass
+
+    def get_attr(self, attr_name, indices=None) -> list:
+        return [getattr(self, attr_name, None) for _ in self._get_indices(indices)]
+
+    def set_attr(self, attr_name, value, indices=None) -> None:
+        raise NotImplementedError("The streams of a task share their attributes.")
+
+    def env_method(self, method_name, *args, indices=None, **kwargs) -> list:
+        raise NotImplementedError("The streams of a task have no methods of their own.")
+
+    def env_is_wrapped(self, wrapper_class, indices=None) -> list[bool]:
+        return [False for _ in self._get_indices(indices)]
+
+
+class GridVecEnv(RecordedVecEnv):
+    """A grid world; remembers every transition.
 
     Observations are the raw coordinates, 0 to size - 1, as floats. The horizon is a termination: no
     `TimeLimit.truncated`.
@@ -61,20 +81,46 @@ class GridVecEnv(VecEnv):
                         for part in (*lists, self.terminal_cells[:n_episodes]))
         return SourceLog(*steps, ends)
 
-    def close(self) -> None:
-        pass
 
-    def get_attr(self, attr_name, indices=None) -> list:
-        return [getattr(self, attr_name, None) for _ in self._get_indices(indices)]
+class ContinuousVecEnv(RecordedVecEnv):
+    """A world with continuous actions (of one task); remembers every transition, of the observations the numbers `seen`.
 
-    def set_attr(self, attr_name, value, indices=None) -> None:
-        raise NotImplementedError("The streams of a grid world share their attributes.")
+    At the horizon episodes are cut off, not over: `TimeLimit.truncated` says so, and stable-baselines3 adds what the last
+    observation is worth.
+    """
 
-    def env_method(self, method_name, *args, indices=None, **kwargs) -> list:
-        raise NotImplementedError("The streams of a grid world have no methods of their own.")
+    def __init__(self, world: World, seen: Sequence[int]):
+        self.world, self.seen, self.steps, self.terminal = world, list(seen), [], []
+        self.observation, box = world.reset(), gymnasium.spaces.Box
+        of_any = box(-np.inf, np.inf, self.observation.shape[-1:], np.float64)
+        super().__init__(world.n_streams, of_any, box(-1, 1, (4,), np.float32))
 
-    def env_is_wrapped(self, wrapper_class, indices=None) -> list[bool]:
-        return [False for _ in self._get_indices(indices)]
+    def reset(self) -> np.ndarray:
+        self.observation = self.world.reset()
+        return self.observation[0]
+
+    def step_async(self, actions: np.ndarray) -> None:
+        self.chosen = actions.astype(float)[None]
+
+    def step_wait(self):
+        step = self.world.step(self.chosen)
+        # copies: stable-baselines3 adds to the rewards that it is given
+        record = self.observation[..., self.seen], self.chosen, step.reward, step.success
+        self.steps.append([torch.tensor(x, dtype=torch.float32) for x in record])
+        infos = [{} for _ in range(self.num_envs)]
+        if step.done:
+            self.terminal.append(torch.tensor(step.next_observation[..., self.seen], dtype=torch.float32))
+            for info, last in zip(infos, step.next_observation[0], strict=True):
+                info |= {"terminal_observation": last, "TimeLimit.truncated": True}
+        self.observation = step.observation
+        return step.observation[0], step.reward[0], np.full(self.num_envs, step.done), infos
+
+    def log(self, env_steps: int) -> ContinuousLog:
+        """The first `env_steps` steps of every stream."""
+        if len(self.steps) < env_steps:
+            raise ValueError(f"The algorithm took {len(self.steps)} env steps a stream; allowed: at least {env_steps}.")
+        *parts, success = (torch.stack(x, dim=2) for x in zip(*self.steps[:env_steps], strict=True))
+        return ContinuousLog(*parts, success.byte(), torch.stack(self.terminal[: env_steps // self.world.horizon], dim=2))
 
 
 def make_ppo(vec_env: VecEnv, source: SourceConfig, seed: int) -> PPO:
@@ -88,12 +134,12 @@ def make_ppo(vec_env: VecEnv, source: SourceConfig, seed: int) -> PPO:
 
 
 def train_sb3(
-    env: EnvConfig, task: Task, source: SourceConfig, seed: int, algorithm: Algorithm | None = None
-) -> SourceLog:
+    env: Env, task: Task, source: SourceConfig, seed: int, algorithm: Algorithm | None = None
+) -> SourceLog | ContinuousLog:
     """Train one agent on one task with stable-baselines3; the log has task dimension 1.
 
     `algorithm` is a class (used with its own defaults), or a function that makes the model; the default is PPO as in
-    the paper. Any algorithm for discrete actions will do. For example, A2C with updates as long as an episode:
+    the paper. Any algorithm for the actions of the world will do. For example, A2C with updates as long as an episode:
 
         def make_a2c(vec_env, source, seed):
             return A2C("MlpPolicy", vec_env, n_steps=source.n_steps, gamma=source.gamma, seed=seed, device="cpu")
@@ -102,7 +148,13 @@ def train_sb3(
 
     stable-baselines3 seeds the global generators of `random` and NumPy; that of torch is put back.
     """
-    vec_env = GridVecEnv(env, task, source.n_streams)
+    if isinstance(env, EnvConfig):
+        vec_env = GridVecEnv(env, task, source.n_streams)
+    else:
+        from dicp.envs.metaworld import MetaWorld  # which not every machine has
+
+        world = MetaWorld(env.task, [task], source.n_streams, env.horizon)
+        vec_env = ContinuousVecEnv(world, range(env.n_observed))
     with torch.random.fork_rng(devices=[]):
         if isinstance(algorithm, type):
             model = algorithm("MlpPolicy", vec_env, seed=seed, device="cpu")

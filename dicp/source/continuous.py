@@ -1,0 +1,156 @@
+"""PPO with continuous actions for many instances of a task at once: the update of stable-baselines3, stacked as in `ppo`.
+
+The policy is a diagonal Gaussian whose standard deviation no observation changes. The world clips what is drawn; the update
+learns from what was drawn, the log keeps what was done.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+from dicp.config import SourceConfig
+from dicp.source.nets import Nets
+from dicp.source.ppo import advantages
+
+
+class ContinuousLog(NamedTuple):
+    """What the source algorithm did in a batch of tasks, in order."""
+
+    observation: Float[Tensor, "task stream step d_observation"]           # before the action
+    action: Float[Tensor, "task stream step d_action"]                     # as executed: clipped
+    reward: Float[Tensor, "task stream step"]
+    success: UInt8[Tensor, "task stream step"]                             # 1 where the step meets the task's criterion
+    terminal_observation: Float[Tensor, "task stream episode d_observation"]     # the true last one, before the reset
+
+
+@runtime_checkable
+class World(Protocol):
+    """A batch of tasks with continuous actions, each with `n_streams` agents side by side (`dicp.envs.metaworld`).
+    `step` returns the observation to act on next, the true `next_observation`, reward, success, and whether the episode is
+    over (cut off at the horizon, and reset) in all of them."""
+
+    n_streams: int
+    horizon: int
+
+    def reset(self) -> np.ndarray: ...
+
+    def step(self, action: np.ndarray) -> Any: ...
+
+
+class Experience(NamedTuple):
+    """What one update learns from, for the policy nets and (the input alone: a copy) for the value nets."""
+
+    input: Float[Tensor, "net transition input"]          # observations, and a one
+    action: Float[Tensor, "task transition d_action"]     # as drawn
+    old_logp: Float[Tensor, "task transition"]
+    advantage: Float[Tensor, "task transition"]
+    value_target: Float[Tensor, "task transition"]
+
+
+def inputs_of(observation: np.ndarray) -> Float[Tensor, "net stream input"]:
+    """Observations [task stream d_observation] as the policy nets read them, and once more for the value nets."""
+    x = torch.from_numpy(observation).float()
+    return torch.cat((x, torch.ones_like(x[..., :1])), dim=-1).repeat(2, 1, 1)
+
+
+def log_probability(z: Float[Tensor, "task row d_action"], log_std: Float[Tensor, "task d_action"]) -> Tensor:
+    """Of an action `z` standard deviations from its mean, up to a constant."""
+    return -(0.5 * z * z + log_std[:, None]).sum(-1)
+
+
+def ppo_gradient(nets: Nets, batch: Experience) -> None:
+    """Write the gradient of the clipped PPO loss and of `value_coef` times the squared error of the value, as `ppo_gradient`
+    of `dicp.source.ppo` does for a choice among actions. The batch's advantages are normalised here."""
+    n, source, (size, _) = nets.n_tasks, nets.source, batch.action.shape[1:]
+    advantage = batch.advantage
+    if size > 1:
+        advantage = (advantage - advantage.mean(-1, keepdim=True)) / (advantage.std(-1, keepdim=True) + 1e-8)
+    loss, log_std = advantage / -size, nets.layers[4]
+    out, d_out, std = nets.forward(batch.input), nets.workspace(size)[-1], log_std.exp()[:, None]
+    z = (batch.action - out[:n]) / std
+    d_logp = (log_probability(z, log_std) - batch.old_logp).exp_().mul_(loss)
+    d_logp.mul_(d_logp >= loss - source.clip_range * loss.abs())
+    torch.mul(d_logp[..., None], z / std, out=d_out[:n])
+    torch.sum(d_logp[..., None] * (z * z - 1), 1, out=nets.grads[4])
+    torch.sub(out[n:, :, 0], batch.value_target, out=d_out[n:, :, 0]).mul_(2 * source.value_coef / size)
+    nets.backward(batch.input, d_out)
+
+
+def minibatches(data: Experience, order: Int[Tensor, "transition"], size: int) -> Iterator[Experience]:
+    """One epoch in the given order."""
+    shuffled = [x.index_select(1, order) for x in data]
+    for start in range(0, len(order), size):
+        yield Experience(*(x[:, start : start + size] for x in shuffled))
+
+
+def empty_log(n_tasks: int, source: SourceConfig, horizon: int, n_seen: int) -> ContinuousLog:
+    """Room for what the first `keep_streams` streams of each task do."""
+    steps = n_tasks, source.n_kept, source.env_steps
+    observation, action, reward = torch.empty(*steps, n_seen), torch.empty(*steps, 4), torch.empty(steps)
+    last = torch.empty(*steps[:2], source.env_steps // horizon, n_seen)
+    return ContinuousLog(observation, action, reward, torch.empty(steps, dtype=torch.uint8), last)
+
+
+def act(
+    nets: Nets, world: World, observation: np.ndarray, log: ContinuousLog, start: int, seen: Sequence[int],
+    generator: torch.Generator,
+) -> tuple[np.ndarray, Experience]:
+    """Take `n_steps` steps in every stream, from env step `start` on: (the observation after them, the experience). The
+    log keeps its own first streams and, of an observation, the numbers `seen`."""
+    n, source, kept = nets.n_tasks, nets.source, log.action.shape[1]
+    log_std, records, done = nets.layers[4].clone(), [], []
+    for t in range(start, start + source.n_steps):
+        x = inputs_of(observation)
+        out = nets.forward(x)
+        z = torch.randn(out[:n].shape, generator=generator)
+        action, value = out[:n] + log_std.exp()[:, None] * z, out[n:, :, 0].clone()
+        step = world.step(action.clamp(-1, 1).double().numpy())
+        reward = torch.from_numpy(step.reward).float()
+        log.observation[:, :, t] = torch.from_numpy(observation[:, :kept, seen])
+        log.action[:, :, t], log.reward[:, :, t] = action[:, :kept].clamp(-1, 1), reward[:, :kept]
+        log.success[:, :, t] = torch.from_numpy(step.success[:, :kept])
+        if step.done:           # cut off, not over: what would have come is worth what the value net says
+            log.terminal_observation[:, :, t // world.horizon] = torch.from_numpy(step.next_observation[:, :kept, seen])
+            reward = reward + source.gamma * nets.forward(inputs_of(step.next_observation))[n:, :, 0]
+        records.append((x, action, log_probability(z, log_std), reward, value))
+        done.append(step.done)
+        observation = step.observation
+    x, action, logp, reward, value = (torch.stack(parts, dim=2) for parts in zip(*records, strict=True))
+    last_value = nets.forward(inputs_of(observation))[n:, :, 0]
+    advantage = advantages(reward, value, last_value, done, source)
+    flat = (part.flatten(1, 2) for part in (x, action, logp, advantage, advantage + value))
+    return observation, Experience(*flat)
+
+
+def learn(nets: Nets, data: Experience, generator: torch.Generator) -> None:
+    """One update of PPO."""
+    for _ in range(nets.source.n_epochs):
+        for batch in minibatches(data, torch.randperm(data.action.shape[1], generator=generator), nets.source.batch_size):
+            ppo_gradient(nets, batch)
+            nets.adam_step()
+
+
+def train_continuous_ppo(
+    world: World, seen: Sequence[int], source: SourceConfig, seed: int, on_update: Callable[[int], None] | None = None
+) -> ContinuousLog:
+    """Train one PPO agent a task of `world`, side by side, and log the transitions of the first `keep_streams` streams; of
+    the observations, which the agents get whole, only the numbers `seen`.
+
+    The paper's source algorithm (appendix): stable-baselines3's PPO with the settings in `SourceConfig`, episodes cut off at
+    the horizon bootstrapped as there. The tasks share random numbers and the order of the minibatches, nothing else.
+    `on_update(i)` is called after update i = 0, 1, ...
+    """
+    generator, observation = torch.Generator().manual_seed(seed), world.reset()
+    n_tasks, _, n_observed = observation.shape
+    nets = Nets(n_observed, 4, n_tasks, source, generator, gaussian=True)
+    log = empty_log(n_tasks, source, world.horizon, len(seen))
+    for update, start in enumerate(range(0, source.env_steps, source.n_steps)):
+        observation, data = act(nets, world, observation, log, start, seen, generator)
+        learn(nets, data, generator)
+        if on_update is not None:
+            on_update(update)
+    return log

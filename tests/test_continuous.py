@@ -1,0 +1,240 @@
+"""PPO with continuous actions: gradients by hand against autograd, updates and learning curves against stable-baselines3's."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+
+from dicp.config import SourceConfig
+from dicp.source.continuous import Experience, act, empty_log, learn, ppo_gradient, train_continuous_ppo
+from dicp.source.nets import Nets
+from dicp.source.sb3 import ContinuousVecEnv, make_ppo
+
+
+class Step(NamedTuple):
+    observation: np.ndarray
+    next_observation: np.ndarray
+    reward: np.ndarray
+    success: np.ndarray
+    done: bool
+
+
+class Drift:
+    """A point in four dimensions that moves as told; reward: 1 less its distance from the goal. It sees itself, and 0.3."""
+
+    def __init__(self, goals, n_streams=10, horizon=20):
+        self.goals, self.n_tasks, self.n_streams, self.horizon = np.array(goals, float), len(goals), n_streams, horizon
+
+    def observation(self):
+        return np.concatenate([self.point, np.full((*self.point.shape[:2], 1), 0.3)], -1)
+
+    def reset(self):
+        self.point, self.t = np.zeros((self.n_tasks, self.n_streams, 4)), 0
+        return self.observation()
+
+    def step(self, action):
+        assert action.shape == self.point.shape and np.abs(action).max() <= 1
+        self.point, self.t = self.point + 0.1 * action, self.t + 1
+        reward = 1 - np.linalg.norm(self.point - self.goals[:, None], axis=-1)
+        arrived, done = self.observation(), self.t == self.horizon
+        observation = self.reset() if done else arrived
+        return Step(observation, arrived, reward, reward > 0.9, done)
+
+
+GOALS = [(0.5, -0.5, 0.2, 0.0), (-0.5, 0.0, 0.0, 0.8), (0.0, 0.0, 0.0, 0.3)]
+SEEN = (0, 1, 4)
+SOURCE = SourceConfig(n_streams=10, env_steps=80, n_steps=20, batch_size=40, n_epochs=3, keep_streams=4)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def random_problem(clip_range=0.2, n=3, transitions=50):
+    """Networks with random weights, and random data far from the old policy."""
+    source = SourceConfig(width=16, batch_size=transitions, clip_range=clip_range)
+    generator = torch.Generator().manual_seed(1)
+    nets = Nets(5, 4, n, source, generator, gaussian=True)
+    nets.weights += 0.2 * torch.randn(nets.weights.shape, generator=generator) * (nets.weights != 0)
+    nets.layers[4] += 0.3 * torch.randn(n, 4, generator=generator)
+    x = torch.cat((torch.randn(n, transitions, 5, generator=generator), torch.ones(n, transitions, 1)), -1)
+    action = torch.randn(n, transitions, 4, generator=generator)
+    old_logp = -3 + torch.randn(n, transitions, generator=generator)
+    return nets, Experience(x.repeat(2, 1, 1), action, old_logp, *(3 * torch.randn(2, n, transitions, generator=generator)))
+
+
+def plain_loss(nets, weights, data):
+    """The PPO loss as the textbook writes it, with PyTorch's own normal distribution; summed over tasks."""
+    (w1, w2, w3, b, log_std), n, source = nets.split(weights), nets.n_tasks, nets.source
+    hidden = torch.tanh(torch.tanh(data.input @ w1) @ w2 + b[:, None, : source.width])
+    out = hidden @ w3.mT + b[:, None, source.width :]
+    logp = torch.distributions.Normal(out[:n], log_std.exp()[:, None]).log_prob(data.action).sum(-1)
+    logp = logp + 4 * 0.5 * np.log(2 * np.pi)                        # the constant that the library leaves out
+    advantage = data.advantage
+    advantage = (advantage - advantage.mean(1, keepdim=True)) / (advantage.std(1, keepdim=True) + 1e-8)
+    ratio = (logp - data.old_logp).exp()
+    clipped = ratio.clamp(1 - source.clip_range, 1 + source.clip_range)
+    gain = torch.min(ratio * advantage, clipped * advantage).mean(1)
+    return (-gain + source.value_coef * (out[n:, :, 0] - data.value_target).square().mean(1)).sum()
+
+
+@pytest.mark.parametrize("clip_range", [0.2, 1e-3, 1e3])
+def test_gradient_is_autograds(clip_range):
+    nets, data = random_problem(clip_range)
+    ppo_gradient(nets, data)
+    weights = nets.weights.clone().requires_grad_()
+    plain_loss(nets, weights, data).backward()
+    torch.testing.assert_close(nets.grad, weights.grad, atol=2e-4, rtol=1e-3)
+    assert all(part.abs().max() > 1e-3 for part in nets.grads)
+
+
+def test_clips_the_gradient_of_each_task_alone():
+    nets, data = random_problem()
+    ppo_gradient(nets, data)
+    weights = nets.weights.clone().requires_grad_()
+    adam = torch.optim.Adam([weights], lr=nets.source.learning_rate, eps=nets.source.adam_eps)
+    weights.grad = nets.grad.clone()
+    parts = nets.split(weights.grad)
+    for task in range(nets.n_tasks):
+        of_task = [part[i] for part in parts for i in range(task, len(part), nets.n_tasks)]
+        norm = torch.cat([x.flatten() for x in of_task]).norm()
+        assert norm > nets.source.max_grad_norm
+        for x in of_task:
+            x *= nets.source.max_grad_norm / norm
+    adam.step()
+    nets.adam_step()
+    torch.testing.assert_close(nets.weights, weights.detach(), atol=1e-6, rtol=0)
+
+
+def sb3_weights(policy, nets):
+    """(ours, theirs) for every weight of one task."""
+    width, body, n = nets.source.width, policy.mlp_extractor, nets.n_inputs
+    w1, w2, w3, b, log_std = nets.layers
+    for i, (net, head, outputs) in enumerate([(body.policy_net, policy.action_net, 4), (body.value_net, policy.value_net, 1)]):
+        yield from ((w1[i, :n], net[0].weight.T), (w1[i, n], net[0].bias), (w2[i], net[2].weight.T))
+        yield from ((b[i, :width], net[2].bias), (w3[i, :outputs], head.weight), (b[i, width : width + outputs], head.bias))
+    yield log_std[0], policy.log_std
+
+
+def check_updates(make_world, n_updates, n_steps):
+    """From the same weights and the same experience, `n_updates` later: the same weights as stable-baselines3's.
+
+    A minibatch holds a whole rollout, so that the order of the shuffle does not matter.
+    """
+    world = make_world()
+    n_streams = world.n_streams
+    source = SourceConfig(n_streams=n_streams, env_steps=n_updates * n_steps, n_steps=n_steps, batch_size=n_streams * n_steps,
+                          n_epochs=4, learning_rate=3e-3)
+    model = make_ppo(ContinuousVecEnv(make_world(), SEEN), source, seed=0)
+    observation = world.reset()
+    nets = Nets(observation.shape[-1], 4, 1, source, torch.Generator(), gaussian=True)
+    for ours, theirs in sb3_weights(model.policy, nets):
+        ours.copy_(theirs.detach())
+    before, drawn, n_observed = nets.weights.clone(), [], observation.shape[-1]
+    distribution = type(model.policy.action_dist)
+    sample = distribution.sample
+
+    def record(self):                                                # the dice of stable-baselines3, for our own actor
+        action = sample(self)
+        drawn.append((action - self.distribution.mean) / self.distribution.stddev)
+        return action
+
+    distribution.sample = record
+    try:
+        model.learn(source.env_steps * n_streams)
+    finally:
+        distribution.sample = sample
+    log = empty_log(1, source, world.horizon, n_observed)
+    original, dice = torch.randn, iter(drawn)
+    torch.randn = lambda shape, generator: next(dice).detach()[None]
+    try:
+        for start in range(0, source.env_steps, n_steps):
+            observation, data = act(nets, world, observation, log, start, range(n_observed), torch.Generator())
+            learn(nets, data, torch.Generator().manual_seed(0))
+    finally:
+        torch.randn = original
+    assert (nets.weights - before).abs().max() > 0.01
+    for ours, theirs in sb3_weights(model.policy, nets):
+        torch.testing.assert_close(ours, theirs.detach(), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("horizon", [20, 8])     # 8: episodes end inside a rollout, and a rollout inside an episode
+def test_three_updates_equal_stable_baselines3(horizon):
+    check_updates(lambda: Drift(GOALS[:1], 15, horizon), 3, 20)
+
+
+def test_updates_on_reach_equal_stable_baselines3():
+    pytest.importorskip("metaworld")
+    from dicp.envs.metaworld import MetaWorld, ml1_instances
+
+    instances, _ = ml1_instances("reach-v3", 0)
+    check_updates(lambda: MetaWorld("reach-v3", instances[:1], 3, horizon=10), 2, 20)
+
+
+def test_horizon_is_a_truncation():
+    """Constant reward 1 and a value net that says 2 everywhere: nothing is lost where an episode is cut off."""
+
+    class Steady(Drift):
+        def step(self, action):
+            return super().step(action)._replace(reward=np.ones((self.n_tasks, self.n_streams)))
+
+    world = Steady(GOALS[:1], 3, horizon=4)
+    source = SourceConfig(n_streams=3, env_steps=8, n_steps=8, batch_size=24, gamma=0.5, gae_lambda=1.0)
+    observation, generator = world.reset(), torch.Generator().manual_seed(0)
+    nets = Nets(5, 4, 1, source, generator, gaussian=True)
+    nets.weights.zero_()
+    nets.layers[3][1, source.width] = 2.0                            # the bias of the value net's output
+    _, data = act(nets, world, observation, empty_log(1, source, 4, 5), 0, range(5), generator)
+    torch.testing.assert_close(data.value_target, torch.full((1, 24), 2.0))          # 1 + 1/2 + 1/4 + ... = 2
+    torch.testing.assert_close(data.advantage, torch.zeros(1, 24))
+
+
+def test_log_holds_what_was_done():
+    world, steps = Drift(GOALS, 10, horizon=20), []
+    step = world.step
+
+    def recorded(action):
+        steps.append((world.observation(), action, outcome := step(action)))
+        return outcome
+
+    world.step = recorded
+    updates = []
+    log = train_continuous_ppo(world, SEEN, SOURCE, seed=0, on_update=updates.append)
+    assert updates == [0, 1, 2, 3] and log.observation.shape == (3, 4, 80, 3)
+    for t, (observation, action, outcome) in enumerate(steps):
+        for mine, theirs in ((log.observation, observation[..., SEEN]), (log.action, action), (log.reward, outcome.reward),
+                             (log.success, outcome.success)):
+            assert np.allclose(mine[:, :, t], theirs[:, :4], atol=1e-6)
+        if outcome.done:
+            last = log.terminal_observation[:, :, t // 20]
+            assert np.allclose(last, outcome.next_observation[:, :4, SEEN]) and not np.allclose(last[..., :2], 0)
+    assert (log.action.abs() == 1).float().mean() > 0.2              # a standard deviation of 1 is often clipped
+
+
+def test_seeds():
+    logs = [train_continuous_ppo(Drift(GOALS), SEEN, SOURCE, seed) for seed in (5, 5, 6)]
+    assert all(torch.equal(a, b) for a, b in zip(*logs[:2], strict=True))
+    assert not torch.equal(logs[0].action, logs[2].action)
+
+
+def test_learns_as_stable_baselines3():
+    """Mean reward by fifths of the run, one goal: eight tasks of ours against four seeds of theirs."""
+    source = SourceConfig(n_streams=20, env_steps=300, n_steps=20, batch_size=100, n_epochs=10, learning_rate=1e-3)
+    ours = train_continuous_ppo(Drift(GOALS[:1] * 8, 20), SEEN, source, seed=1).reward.mean(1).unflatten(-1, (5, -1)).mean(-1)
+    theirs = []
+    for seed in range(4):
+        vec_env = ContinuousVecEnv(Drift(GOALS[:1], 20), SEEN)
+        make_ppo(vec_env, source, seed).learn(source.env_steps * source.n_streams)
+        theirs.append(vec_env.log(source.env_steps).reward[0].mean(0).view(5, -1).mean(1))
+    theirs = torch.stack(theirs)
+    error = (ours.var(0) / len(ours) + theirs.var(0) / len(theirs)).sqrt()
+    assert theirs.mean(0)[-1] > theirs.mean(0)[0] + 0.15             # there is something to learn
+    assert ((ours.mean(0) - theirs.mean(0)).abs() < 4 * error + 0.02).all()
+    slow = train_continuous_ppo(Drift(GOALS[:1] * 8, 20), SEEN, SourceConfig(
+        n_streams=20, env_steps=300, n_steps=20, batch_size=100, n_epochs=2, learning_rate=1e-3), seed=1)
+    assert slow.reward[..., -60:].mean() < theirs.mean(0)[-1] - 0.05        # the comparison can fail
