@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from dicp.config import Config, EnvConfig, ModelConfig
 from dicp.models import HierarchicalModel, InContextModel
+from dicp.models.categorical import cross_entropy
 from dicp.planning import Imagined
 from dicp.source import SourceLog
-from dicp.training import Trainer, cross_entropy, world_model_loss
+from dicp.training import Trainer
 from dicp.windows import Tokens, Windows, newborn
 
 
@@ -130,7 +131,7 @@ class TwoTokenTrainer(Trainer):
         windows = self.sampler.history(train.batch_size, n_episodes, train.max_stride, self.generator)
         h_obs, h_action = self.model.read(windows)
         terms = {"policy": cross_entropy(self.model.policy_head(h_obs), windows.action)}
-        terms |= world_model_loss(self.model.world_model_head(h_action, windows.action), windows, self.model.env.size)
+        terms |= self.model.world_model_head(h_action, windows.action).loss_terms(windows)
         self.optimizer.zero_grad()
         sum(terms.values()).backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), train.max_grad_norm)

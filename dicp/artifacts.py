@@ -10,12 +10,12 @@ from typing import NamedTuple
 import pandas as pd
 
 import dicp
-from dicp.config import Config
-from dicp.envs import Task, all_tasks, split_tasks
+from dicp.config import Config, EnvConfig
+from dicp.envs import Task, all_tasks, split_of
 from dicp.files import load_model, save_model, write_csv
 from dicp.history import LearningHistories, collect
+from dicp.history.logs import Log
 from dicp.models import Model
-from dicp.source import SourceLog
 from dicp.training import Trainer, train
 
 SHIPPED = Path(__file__).parent / "data"
@@ -37,20 +37,31 @@ def cache_folder() -> Path:
 
 def histories_of(config: Config) -> LearningHistories:
     """The source's learning histories of every task of the world, collected now as far as they are missing (Darkroom:
-    about two CPU-minutes); they serve every split and every model."""
-    path = cache_folder() / "histories" / f"{config.env.name}-{config.history_key}.zarr"
-    return collect(path, config.env, config.source, all_tasks(config.env.name, config.env.size), config.source_seed)
+    about two CPU-minutes); they serve every split and every model. Of Meta-World: the split's 50 training instances, and for
+    the source's own curve the first 10 of the 50 held-out ones."""
+    path = cache_folder() / "histories" / f"{world_name(config)}-{config.history_key}.zarr"
+    if isinstance(config.env, EnvConfig):
+        tasks = all_tasks(config.env.name, config.env.size)
+    else:
+        train_tasks, test_tasks = split_of(config.env, config.split)
+        tasks = [*train_tasks, *test_tasks[:10]]
+    return collect(path, config.env, config.source, tasks, config.source_seed)
 
 
-def load_or_collect(config: Config, tasks: Sequence[Task] | None = None) -> SourceLog:
+def world_name(config: Config) -> str:
+    """As files are named."""
+    return config.env.name if isinstance(config.env, EnvConfig) else f"{config.env.name}-{config.env.task}"
+
+
+def load_or_collect(config: Config, tasks: Sequence[Task] | None = None) -> Log:
     """The histories of `tasks` (default: the training tasks of the config's split), in memory."""
-    train_tasks, _ = split_tasks(config.env.name, config.split, config.env.size)
+    train_tasks, _ = split_of(config.env, config.split)
     histories = histories_of(config)
     return _load(histories.path, tuple(train_tasks if tasks is None else tasks))
 
 
 @lru_cache(maxsize=1)           # key-to-door: half a minute to read, and every model of a split needs the same
-def _load(path: Path, tasks: tuple[Task, ...]) -> SourceLog:
+def _load(path: Path, tasks: tuple[Task, ...]) -> Log:
     return LearningHistories.open(path).load(tasks)
 
 
@@ -60,7 +71,7 @@ def sample_histories(env: str = "darkroom") -> LearningHistories:
 
 
 def weights_name(config: Config) -> str:
-    return f"{config.env.name}-{config.method}-{config.model.world_model}-{config.key}.safetensors"
+    return f"{world_name(config)}-{config.method}-{config.model.world_model}-{config.key}.safetensors"
 
 
 def load_or_train(config: Config, retrain: bool = False, device: str = "cpu", progress: bool = True) -> Trained:
@@ -73,7 +84,7 @@ def load_or_train(config: Config, retrain: bool = False, device: str = "cpu", pr
     work = cached / "unfinished" / config.key
     if retrain and (work / "state.pt").exists():
         (work / "state.pt").unlink(missing_ok=True)
-    tasks, _ = split_tasks(config.env.name, config.split, config.env.size)
+    tasks, _ = split_of(config.env, config.split)
     trainer = train(config, load_or_collect(config), work, device, progress=progress, tasks=tasks)
     save_trained(trainer, config, cached / name)
     (work / "state.pt").unlink(missing_ok=True)

@@ -6,7 +6,7 @@ The same search serves a trained Transformer, a perfect simulator and an exact b
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from dicp.config import PlanConfig
@@ -17,8 +17,8 @@ State = Any     # whatever a world model needs to continue an imagined future
 class Imagined(NamedTuple):
     """What each action is believed to lead to."""
 
-    reward: Float[Tensor, "batch beam action"]         # expected reward = P(reward = 1)
-    next_observation: Int[Tensor, "batch beam action"]     # the most likely next observation
+    reward: Float[Tensor, "batch beam action"]             # expected; in the grids P(reward = 1)
+    next_observation: Shaped[Tensor, "batch beam action ..."]      # the most likely one
     return_to_go: Float[Tensor, "batch beam action"] | None = None     # expected from here to the episode's end
     probability: Float[Tensor, "batch beam action"] | None = None      # of that next observation; None: no doubts
     entropy: Float[Tensor, "batch beam action"] | None = None          # of the next observation, in nats; None: no doubts
@@ -38,12 +38,26 @@ class WorldModel(Protocol):
     def fork(self, state: State, beam: Int[Tensor, "batch new_beam"]) -> State: ...
 
 
+@runtime_checkable
+class SamplingWorldModel(Protocol):
+    """The same of a model whose actions are numbers: candidates [batch beam candidate d_action] drawn from the policy, and
+    what they would lead to."""
+
+    def candidates(self, state: State, n: int, generator: torch.Generator | None = None) -> Tensor: ...
+
+    def imagine_candidates(self, state: State, action: Tensor) -> Imagined: ...
+
+    def advance(self, state: State, action: Tensor, reward: Tensor, next_observation: Tensor) -> State: ...
+
+    def fork(self, state: State, beam: Int[Tensor, "batch new_beam"]) -> State: ...
+
+
 class Plan(NamedTuple):
     """The best imagined future of each row, and what it is worth."""
 
-    action: Int[Tensor, "batch depth"]
-    next_observation: Int[Tensor, "batch depth"]
-    reward: Int[Tensor, "batch depth"]      # the most likely reward of each step, 0 or 1
+    action: Shaped[Tensor, "batch depth ..."]
+    next_observation: Shaped[Tensor, "batch depth ..."]
+    reward: Shaped[Tensor, "batch depth"]   # the expected reward of each step; in the grids the most likely one, 0 or 1
     score: Float[Tensor, "batch"]
 
 
@@ -92,6 +106,33 @@ def beam_search(
         if step + 1 < depth:
             state = model.advance(model.fork(state, beam), taken[0], taken[2], taken[1])
     return Plan(*paths[:, :, 0], worth[:, 0])                                        # futures come out best first
+
+
+@torch.no_grad()
+def sampled_search(
+    model: "SamplingWorldModel", root: State, config: PlanConfig, steps_left: int, generator: torch.Generator | None = None
+) -> Plan:
+    """The same where actions are numbers: each future tries `config.candidates` actions drawn from the policy (Paper: L = 10
+    samples in Meta-World, one step deep). Worth is the sum of the expected rewards; with `config.return_to_go`, what the last
+    step is expected to bring in the rest of the episode, itself included, takes that step's place."""
+    depth, batch, state, paths = min(config.depth, steps_left), len(root.h), root, None
+    score = root.h.new_zeros(batch, 1)
+    for step in range(depth):
+        action = model.candidates(state, config.candidates, generator)                  # batch beam candidate number
+        imagined = model.imagine_candidates(state, action)
+        discount = config.discount**step
+        so_far = score[..., None] + discount * imagined.reward
+        worth = (score[..., None] + discount * imagined.return_to_go if config.return_to_go else so_far).flatten(1)
+        worth, keep = worth.sort(dim=-1, descending=True, stable=True)
+        worth, keep = worth[:, : config.beam_width], keep[:, : config.beam_width]
+        row, beam = torch.arange(batch, device=keep.device)[:, None], keep // config.candidates
+        taken = [x.flatten(1, 2)[row, keep] for x in (action, imagined.next_observation, imagined.reward)]
+        paths = [new[:, :, None] if step == 0 else torch.cat((old[row, beam], new[:, :, None]), dim=2)
+                 for old, new in zip(paths or taken, taken, strict=True)]
+        score = so_far.flatten(1).gather(1, keep)
+        if step + 1 < depth:
+            state = model.advance(model.fork(state, beam), taken[0], taken[2], taken[1])
+    return Plan(*(path[:, 0] for path in paths), worth[:, 0])
 
 
 def _liking(

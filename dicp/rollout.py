@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
-from dicp.config import EnvConfig, PlanConfig
-from dicp.envs import GridWorld, Task
+from dicp.config import Env, EnvConfig, PlanConfig
+from dicp.envs import Task, world_of
 from dicp.errors import at_least
-from dicp.planning import Plan, beam_search
-from dicp.windows import Tokens
+from dicp.models.gaussian import Gaussian
+from dicp.planning import Plan, beam_search, sampled_search
+from dicp.windows import Tokens, at_birth
 
 
 @runtime_checkable
@@ -25,7 +26,7 @@ class Learner(Protocol):
 
     def begin(self, batch: int, context_length: int | None = None, generator: torch.Generator | None = None) -> Any: ...
 
-    def observe(self, context: Any, tokens: Tokens) -> Float[Tensor, "batch n_actions"]: ...
+    def observe(self, context: Any, tokens: Tokens) -> Float[Tensor, "batch n_parameters"]: ...
 
     def root(self, context: Any) -> Any: ...
 
@@ -34,17 +35,23 @@ class Life(NamedTuple):
     """What happened, in order. The agent sees `observation`, acts, earns `reward`, and sees `next_observation`
     come of it (before any reset)."""
 
-    observation: Int[Tensor, "task rollout step"]
-    action: Int[Tensor, "task rollout step"]
-    reward: Int[Tensor, "task rollout step"]
-    next_observation: Int[Tensor, "task rollout step"]
+    observation: Shaped[Tensor, "task rollout step ..."] | None      # None where a life was not recorded whole
+    action: Shaped[Tensor, "task rollout step ..."] | None
+    reward: Shaped[Tensor, "task rollout step"]
+    next_observation: Shaped[Tensor, "task rollout step ..."] | None
     planned: Bool[Tensor, "task rollout step"]      # the action came from a plan, not from the policy
-    max_return: Int[Tensor, "task"]
+    max_return: Shaped[Tensor, "task"]
     horizon: int
+    success: Bool[Tensor, "task rollout step"] | None = None         # Meta-World: the task's criterion is met
 
     @property
-    def episode_return(self) -> Int[Tensor, "task rollout episode"]:
+    def episode_return(self) -> Shaped[Tensor, "task rollout episode"]:
         return self.reward.unflatten(-1, (-1, self.horizon)).sum(-1)
+
+    @property
+    def episode_success(self) -> Bool[Tensor, "task rollout episode"] | None:
+        """Whether an episode met the criterion at any step (Meta-World's official definition)."""
+        return None if self.success is None else self.success.unflatten(-1, (-1, self.horizon)).any(-1)
 
 
 class Planner:
@@ -98,10 +105,40 @@ class Planner:
         self.plan.score[rows], self.age[rows] = new.score, 0
 
 
+class SamplingPlanner:
+    """Plans anew at every step, where actions are numbers."""
+
+    def __init__(self, model: Learner, config: PlanConfig, batch: int, generator: torch.Generator | None = None):
+        self.model, self.config, self.batch, self.generator = model, config, batch, generator
+
+    def notice(self, *_) -> None:
+        """Reality is in the context; no plan outlives a step."""
+
+    def act(self, context: Any, env_step: int, steps_left: int) -> tuple[Tensor | None, Tensor]:
+        """(action, whether it comes from a plan) of each agent at this env step."""
+        horizon = self.model.env.horizon
+        due = env_step >= self.config.start_after and horizon - steps_left >= self.config.start_after_step
+        action = None
+        if due:
+            steps_left = min(steps_left, getattr(context, "imaginable", steps_left))
+            action = sampled_search(self.model, self.model.root(context), self.config, steps_left, self.generator).action[:, 0]
+        return action, torch.full((self.batch,), due)
+
+
+def sample(env: Env, parameters: Tensor, generator: torch.Generator, greedy: bool) -> Tensor:
+    """An action of each agent, drawn from its policy or (`greedy`) the most likely one."""
+    if isinstance(env, EnvConfig):
+        noise = 0.0 if greedy else -torch.empty_like(parameters).exponential_(generator=generator).log()
+        return (parameters + noise).argmax(-1)
+    policy = Gaussian.of(parameters)
+    noise = torch.zeros_like(policy.mean) if greedy else torch.randn(policy.mean.shape, generator=generator)
+    return (policy.mean + policy.log_std.exp() * noise).clamp(-1, 1)
+
+
 @torch.no_grad()
 def rollout(
     model: Learner,
-    env: EnvConfig,
+    env: Env,
     tasks: Sequence[Task],
     n_rollouts: int = 32,
     n_episodes: int = 50,
@@ -109,36 +146,47 @@ def rollout(
     seed: int = 0,
     greedy: bool = False,
     context_length: int | None = None,
+    record: bool = True,
 ) -> Life:
     """`n_rollouts` lives of `n_episodes` in each task, all at once; every life starts from an empty context, which holds
     at most `context_length` transitions (None: as many as the model was trained with): the last whole episodes.
 
-    Without a plan the action is sampled from the policy (`greedy` takes the most likely one: it never explores).
+    Without a plan the action is sampled from the policy (`greedy` takes the most likely one: it never explores). `record`
+    False keeps rewards and successes alone, for lives of a hundred thousand steps.
     """
     for name, value in (("n_rollouts", n_rollouts), ("n_episodes", n_episodes)):
         at_least(name, value, 1)
     if plan and not model.can_plan:
         raise ValueError(f"planner is {plan.planner!r}, but this agent has no world model; allowed: no plan.")
-    world, generator = GridWorld(env, tasks, n_rollouts), torch.Generator().manual_seed(seed)
+    world, generator, grid = world_of(env, tasks, n_rollouts), torch.Generator().manual_seed(seed), isinstance(env, EnvConfig)
     shape, batch = (len(world.tasks), n_rollouts), len(world.tasks) * n_rollouts
     context = model.begin(batch, context_length, generator)
-    planner = plan and Planner(model, plan, batch, generator)
-    cell = world.reset().flatten()
-    tokens = Tokens(cell, *(torch.full_like(cell, x) for x in (env.n_actions, 0, env.n_cells, 1)))
-    steps = []
+    planner = plan and (Planner if grid else SamplingPlanner)(model, plan, batch, generator)
+    observation, (no_action, no_reward, nowhere) = world.reset().flatten(0, 1), at_birth(env)
+    reward, one = torch.full((batch,), no_reward, dtype=torch.long if grid else torch.float32), torch.ones(batch).long()
+    action = torch.full((batch,) if grid else (batch, env.d_action), no_action, dtype=reward.dtype)
+    tokens, steps = Tokens(observation, action, reward, torch.full_like(observation, nowhere), one), []
     for env_step in range(n_episodes * env.horizon):
-        logits = model.observe(context, tokens)
-        noise = 0.0 if greedy else -torch.empty_like(logits).exponential_(generator=generator).log()
-        action, planned = (logits + noise).argmax(-1), torch.zeros(batch, dtype=torch.bool)
+        action = sample(env, model.observe(context, tokens), generator, greedy)
+        planned = torch.zeros(batch, dtype=torch.bool)
         if planner:
             proposed, planned = planner.act(context, env_step, env.horizon - world.t)
-            action = torch.where(planned, proposed, action)
+            action = action if proposed is None else torch.where(planned.view(-1, *[1] * (action.ndim - 1)), proposed, action)
         last = getattr(context, "imaginable", 2) == 1                  # nothing can be planned beyond this step
-        outcome = world.step(action.view(shape))
-        reward, next_cell = outcome.reward.flatten(), outcome.next_observation.flatten()
+        outcome = world.step(action.unflatten(0, shape))
+        reward, next_observation = outcome.reward.flatten(), outcome.next_observation.flatten(0, 1)
         if planner:
-            planner.notice(env_step, reward, next_cell, outcome.done or last)
-        steps.append(torch.stack((tokens.observation, action, reward, next_cell, planned.long())).to(torch.uint8))
-        tokens = Tokens(outcome.observation.flatten(), action, reward, next_cell, torch.full_like(action, outcome.done))
-    record = torch.stack(steps, dim=-1).view(5, *shape, -1)
-    return Life(*record[:4].long(), record[4].bool(), world.max_return, env.horizon)
+            planner.notice(env_step, reward, next_observation, outcome.done or last)
+        kept = {"reward": reward, "planned": planned}
+        if record:
+            kept |= {"observation": tokens.observation, "action": action, "next_observation": next_observation}
+        if not grid:
+            kept["success"] = outcome.success.flatten()
+        steps.append({name: x.to(torch.uint8) if grid else x for name, x in kept.items()})
+        tokens = Tokens(outcome.observation.flatten(0, 1), action, reward, next_observation, one * outcome.done)
+    parts = dict.fromkeys(("observation", "action", "next_observation", "success"))
+    parts |= {name: torch.stack([step[name] for step in steps], dim=1).unflatten(0, shape) for name in steps[0]}
+    if grid:
+        parts = {name: x if x is None else x.long() for name, x in parts.items()}
+    parts["planned"] = parts["planned"].bool()
+    return Life(**parts, max_return=world.max_return, horizon=env.horizon)

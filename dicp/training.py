@@ -9,49 +9,34 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
 from dicp.config import Config, TrainConfig
-from dicp.envs import Task, split_tasks
+from dicp.envs import Task, split_of
 from dicp.files import check_same, load_state, save_state, write_csv
+from dicp.history.logs import Log
 from dicp.models import HierarchicalModel, Model, new_model
-from dicp.models.heads import Predictions
-from dicp.source import SourceLog
-from dicp.windows import Windows, WindowSampler
-
-
-def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """Mean over every position of every window (the dense loss; Paper: Eq. 1 and 2)."""
-    return F.cross_entropy(logits.flatten(0, -2), target.flatten())
-
-
-def world_model_loss(p: Predictions, windows: Windows, size: int) -> dict[str, Tensor]:
-    """- log g(reward, next observation, return-to-go | history, action taken), term by term (Paper: Eq. 2)."""
-    x, y = windows.next_observation // size, windows.next_observation % size
-    next_obs = cross_entropy(p.next_x, x) + cross_entropy(p.next_y, y)
-    terms = {"reward": cross_entropy(p.reward, windows.reward), "next_obs": next_obs}
-    return terms | {"return_to_go": cross_entropy(p.return_to_go, windows.return_to_go)}
+from dicp.windows import WindowSampler
 
 
 def losses(model: Model, sampler: WindowSampler, config: TrainConfig, generator: torch.Generator) -> dict[str, Tensor]:
     """One batch's loss terms, weighted. A policy and an `observational` world model learn from whole histories, the
     `interventional` one from episodes before the source's first update alone."""
-    size, kind, n_episodes = model.env.size, model.config.world_model, model.config.context_length // model.env.horizon
+    kind, n_episodes = model.config.world_model, model.config.context_length // model.env.horizon
     if kind == "interventional":
         windows = sampler.before_first_update(config.batch_size, n_episodes, config.n_first_episodes, generator)
         windows = windows.to(model.device)
-        return world_model_loss(model.predict(windows), windows, size)
+        return model.predict(windows).loss_terms(windows)
     windows = sampler.history(config.batch_size, n_episodes, config.max_stride, generator, config.sort_episodes)
     windows = windows.to(model.device)
     h = model.read(windows)
     if not config.dense:
         h, windows = h[:, -1:], windows.last()
-    terms = {"policy": cross_entropy(model.policy_head(h), windows.label)}
+    terms = {"policy": model.policy_head.loss(model.policy_head(h), windows.label)}
     if kind == "none" or not config.world_model_weight:
         return terms
-    parts = world_model_loss(model.world_model_head(h, windows.action), windows, size)
+    parts = model.world_model_head(h, windows.action).loss_terms(windows)
     return terms | {name: config.world_model_weight * term for name, term in parts.items()}
 
 
@@ -65,12 +50,12 @@ def learning_rate(config: TrainConfig, update: int) -> float:
 class Trainer:
     """A model in training: everything that has to be kept for the loss curve to go on as if nothing had happened."""
 
-    def __init__(self, config: Config, histories: SourceLog, device: str = "cpu", tasks: Sequence[Task] | None = None):
+    def __init__(self, config: Config, histories: Log, device: str = "cpu", tasks: Sequence[Task] | None = None):
         """`tasks` of the histories: for DPT's labels alone; None: the training tasks of the config's split."""
         self.config, train = config, config.train
         if config.model.imitates == "dpt" and tasks is None:
-            tasks, _ = split_tasks(config.env.name, config.split, config.env.size)
-        histories = SourceLog(*(x[: train.max_tasks] for x in histories))
+            tasks, _ = split_of(config.env, config.split)
+        histories = type(histories)(*(x[: train.max_tasks] for x in histories))
         optimal_of = tasks[: train.max_tasks] if config.model.imitates == "dpt" else None
         self.sampler = WindowSampler(config.env, histories, train.n_streams, train.min_final_return, optimal_of)
         torch.manual_seed(train.seed)
@@ -122,7 +107,7 @@ class Trainer:
 
 
 def train(
-    config: Config, histories: SourceLog, folder: str | Path | None = None, device: str = "cpu", save_every: int = 100,
+    config: Config, histories: Log, folder: str | Path | None = None, device: str = "cpu", save_every: int = 100,
     progress: bool = True, tasks: Sequence[Task] | None = None,
 ) -> Trainer:
     """Train to the last update. With a `folder`, the state is kept there every `save_every` updates, and a call that

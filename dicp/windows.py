@@ -4,35 +4,42 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Int, Shaped, UInt8
 from torch import Tensor
 
-from dicp.config import EnvConfig
+from dicp.config import Env, EnvConfig
 from dicp.envs import GridRules, GridState, Task
 from dicp.errors import at_least
-from dicp.history import episode_returns, next_cell
-from dicp.source import SourceLog
+from dicp.history import episode_returns, next_observation
+from dicp.history.logs import Log
 
 
 class Tokens(NamedTuple):
     """What the Transformer reads, one token a step: the observation, and what the last action did.
 
-    At the first token of a life there is no last action: `last_action` = n_actions and `arrived` = n_cells say so.
-    `arrived` is where the last action led; it differs from `cell` at the first step of an episode (a reset in between).
+    In the grids an observation is a cell, all fields are whole numbers [*batch]. In Meta-World observations
+    [*batch n_observed], actions [*batch 4] and rewards are floats. At the first token of a life there is no last action
+    (`at_birth` says so). `arrived` is what the last action led to; it differs from `observation` at the first step of an
+    episode (a reset in between).
     """
 
-    observation: Int[Tensor, "*batch"]    # the cell
-    last_action: Int[Tensor, "*batch"]
-    last_reward: Int[Tensor, "*batch"]
-    arrived: Int[Tensor, "*batch"]
+    observation: Shaped[Tensor, "..."]
+    last_action: Shaped[Tensor, "..."]
+    last_reward: Shaped[Tensor, "*batch"]
+    arrived: Shaped[Tensor, "..."]
     first: Int[Tensor, "*batch"]          # 1 at the first step of an episode
 
 
-def newborn(tokens: Tokens, env: EnvConfig, n: int) -> Tokens:
+def at_birth(env: Env) -> tuple[int, int, int]:
+    """(last_action, last_reward, arrived) of an agent that has done nothing yet."""
+    return (env.n_actions, 0, env.n_cells) if isinstance(env, EnvConfig) else (0, 0, 0)
+
+
+def newborn(tokens: Tokens, env: Env, n: int) -> Tokens:
     """The last `n` tokens [batch n], as if nothing had come before them."""
     tokens = Tokens(*(x[:, x.shape[1] - n :].clone() for x in tokens))
-    for field, at_birth in ((tokens.last_action, env.n_actions), (tokens.last_reward, 0), (tokens.arrived, env.n_cells)):
-        field[:, :1] = at_birth
+    for field, value in zip(tokens[1:4], at_birth(env), strict=True):
+        field[:, :1] = value
     return tokens
 
 
@@ -40,12 +47,12 @@ class Windows(NamedTuple):
     """A batch of training windows: the tokens, and at each of them what happened next."""
 
     tokens: Tokens
-    action: Int[Tensor, "batch n"]
-    reward: Int[Tensor, "batch n"]
-    next_observation: Int[Tensor, "batch n"]
-    return_to_go: Int[Tensor, "batch n"]
-    label: Int[Tensor, "batch n"]              # the action to imitate: the one taken, or the optimal one
-    desired_return: Int[Tensor, "batch n"]     # return-to-go had the episode been the stream's best (IDT's relabelling)
+    action: Shaped[Tensor, "batch n ..."]
+    reward: Shaped[Tensor, "batch n"]
+    next_observation: Shaped[Tensor, "batch n ..."]
+    return_to_go: Shaped[Tensor, "batch n"]
+    label: Shaped[Tensor, "batch n ..."]         # the action to imitate: the one taken, or the optimal one
+    desired_return: Shaped[Tensor, "batch n"]    # return-to-go had the episode been the stream's best (IDT's relabelling)
 
     def to(self, device: torch.device | str) -> "Windows":
         return Windows(Tokens(*(x.to(device) for x in self.tokens)), *(x.to(device) for x in self[1:]))
@@ -56,26 +63,26 @@ class Windows(NamedTuple):
 
 
 class WindowSampler:
-    """Cuts random windows from histories held in memory (uint8, [task stream step]); ~1 ms for 5,000 transitions.
+    """Cuts random windows from histories held in memory ([task stream step]); ~1 ms for 5,000 transitions of a grid.
 
     Now and then PPO learns nothing: before its first update no stream came upon the goal. Such a history teaches to give
     up. `min_final_return` leaves tasks out of `history` whose last ten episodes brought less than that share of the median.
     """
 
     def __init__(
-        self, env: EnvConfig, log: SourceLog, n_streams: int | None = None, min_final_return: float = 0.0,
+        self, env: Env, log: Log, n_streams: int | None = None, min_final_return: float = 0.0,
         optimal_of: Sequence[Task] | None = None,
     ):
         """optimal_of: the tasks of the log, to label windows with their optimal actions."""
-        if optimal_of is not None and len(optimal_of) != len(log.cell):
-            raise ValueError(f"optimal_of has {len(optimal_of)} tasks; allowed: {len(log.cell)}, those of the histories.")
+        if optimal_of is not None and len(optimal_of) != len(log.reward):
+            raise ValueError(f"optimal_of has {len(optimal_of)} tasks; allowed: {len(log.reward)}, those of the histories.")
         final = episode_returns(log)[..., -10:].float().mean((1, 2))
         self.learned = (final >= min_final_return * final.median()).nonzero()[:, 0]
-        log = SourceLog(*(x[:, :n_streams] for x in log))
-        self.env, (self.n_tasks, self.n_streams, n_steps) = env, log.cell.shape
+        log = type(log)(*(x[:, :n_streams] for x in log))
+        self.env, (self.n_tasks, self.n_streams, n_steps) = env, log.reward.shape
         self.n_episodes = n_steps // env.horizon
-        fields = torch.stack((log.cell, log.action, log.reward, next_cell(log)), dim=-1)
-        self.data = fields.reshape(-1, env.horizon, 4)                                   # episode step field
+        fields = log[0], log.action, log.reward, next_observation(log)
+        self.fields = [x.reshape(-1, env.horizon, *x.shape[3:]) for x in fields]         # episode step ...
         returns = episode_returns(log).flatten(0, 1)                                     # stream episode
         self.best_return = returns.amax(-1)
         self.missed = (self.best_return[:, None] - returns).flatten()                    # by the best of the stream
@@ -113,7 +120,8 @@ class WindowSampler:
         return (torch.rand(batch, generator=generator) * below).long()
 
     def _windows(self, episode: Int[Tensor, "batch episode"]) -> Windows:
-        fields = self.data[episode].long().flatten(1, 2).unbind(-1)                                # batch n
+        fields = (x[episode].flatten(1, 2) for x in self.fields)                                   # batch n ...
+        fields = (x if x.is_floating_point() else x.long() for x in fields)
         windows = episodes_as_windows(self.env, *fields, self.missed[episode])
         if self.optimal is None:
             return windows
@@ -124,21 +132,20 @@ class WindowSampler:
 
 
 def episodes_as_windows(
-    env: EnvConfig, cell: Int[Tensor, "batch n"], action: Int[Tensor, "batch n"], reward: Int[Tensor, "batch n"],
-    next_cell: Int[Tensor, "batch n"], missed: Int[Tensor, "batch episode"],
+    env: Env, observation: Shaped[Tensor, "batch n ..."], action: Shaped[Tensor, "batch n ..."],
+    reward: Shaped[Tensor, "batch n"], next_observation: Shaped[Tensor, "batch n ..."], missed: Shaped[Tensor, "batch episode"],
 ) -> Windows:
     """Whole episodes, one after the other, as windows that imitate the actions taken. missed: what each episode's return
     lacks of the stream's best."""
 
-    def last(x: Tensor, at_birth: int) -> Tensor:
-        return torch.cat((torch.full_like(x[:, :1], at_birth), x[:, :-1]), dim=1)
-
-    first = torch.zeros_like(cell)
+    came = zip((action, reward, next_observation), at_birth(env), strict=True)
+    last = (torch.cat((torch.full_like(x[:, :1], none), x[:, :-1]), dim=1) for x, none in came)
+    first = torch.zeros(reward.shape, dtype=torch.long, device=reward.device)
     first[:, :: env.horizon] = 1
-    tokens = Tokens(cell, last(action, env.n_actions), last(reward, 0), last(next_cell, env.n_cells), first)
+    tokens = Tokens(observation, *last, first)
     return_to_go = reward.unflatten(1, (-1, env.horizon)).flip(-1).cumsum(-1).flip(-1)
     desired = (return_to_go + missed[..., None]).flatten(1)
-    return Windows(tokens, action, reward, next_cell, return_to_go.flatten(1), action, desired)
+    return Windows(tokens, action, reward, next_observation, return_to_go.flatten(1), action, desired)
 
 
 def optimal_actions(env: EnvConfig, tasks: Sequence[Task]) -> UInt8[Tensor, "task stage cell"]:

@@ -175,7 +175,7 @@ assert not set(train_tasks) & set(held_out) and set(tasks) <= set(train_tasks) a
 # %%
 my_guess = None       # episodes of one stream with a false transition, e.g. 10
 
-true, steps = history.next_cell(log)[shown, 0], torch.arange(n - 4, n + 4)
+true, steps = history.next_observation(log)[shown, 0], torch.arange(n - 4, n + 4)
 obs, next_obs = (list(map(tuple, cell_to_xy(x[steps].int()).tolist())) for x in (log.cell[shown, 0], true))
 verbs = [f"action {a}" for a in range(5)] if p.env == "darkroom_permuted" else ACTIONS
 display(pd.DataFrame({
@@ -257,7 +257,7 @@ assert p.env != "dark_key_to_door" or (share[:2].min() > 0.9 and share[2:].max()
 my_guess = None       # what comes first: "direction" or "staying" ("key" or "door")
 
 figure, panels = plt.subplots(1, 3, figsize=(10, 4.3))
-arrived = torch.where(searching, history.next_cell(log).long().view_as(cell), goal)      # until nothing pays any more
+arrived = torch.where(searching, history.next_observation(log).long().view_as(cell), goal)      # until nothing pays any more
 for ax, episode in zip(panels, (1, middle, n_episodes), strict=True):
     ways = torch.cat((cell[shown, :8, episode - 1, :1], arrived[shown, :8, episode - 1]), -1)      # stream step
     plot.paths(ways, title=f"episode {episode}", ax=ax, **marks)

@@ -52,8 +52,9 @@ from dicp.config import ENVS, IMITATORS, Config, EnvConfig
 from dicp.envs import GridRules, GridWorld, cell_to_xy, split_tasks
 from dicp.envs.tasks import PERMUTATIONS
 from dicp.history import episode_returns
+from dicp.models.categorical import cross_entropy
 from dicp.rollout import rollout
-from dicp.training import Trainer, cross_entropy, learning_rate
+from dicp.training import Trainer, learning_rate
 from dicp.windows import Tokens, Windows, WindowSampler, newborn
 
 p = parameters.check(globals(), env=ENVS, method=IMITATORS, profile=("fast", "paper"), seed=range(100), retrain=bool)
@@ -197,7 +198,7 @@ assert math.isclose(slow, cross_entropy(model.policy_head(calm.read(whole)), who
 # %%
 my_guess = None       # rise of the mean return inside a window of four consecutive episodes, e.g. 2
 
-every = sampler.data[..., 2].long().sum(-1).view(len(seen), -1, sampler.n_episodes)[sampler.learned].flatten(0, 1)
+every = sampler.fields[2].long().sum(-1).view(len(seen), -1, sampler.n_episodes)[sampler.learned].flatten(0, 1)
 
 def episodes_of(n_windows, stride):                                  # -> window episode
     start = torch.rand(n_windows, generator=dice) * (sampler.n_episodes - stride * (n_episodes - 1))

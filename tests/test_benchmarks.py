@@ -10,9 +10,9 @@ import torch
 
 from dicp.config import ENVS, Config, EnvConfig, ModelConfig, PlanConfig, SourceConfig, TrainConfig
 from dicp.models import HierarchicalModel, InContextModel
+from dicp.models.categorical import cross_entropy
 from dicp.rollout import rollout
 from dicp.source import train_ppo
-from dicp.training import cross_entropy
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import naive  # noqa: E402

@@ -8,11 +8,10 @@ import torch.nn.functional as F
 
 from dicp.config import EnvConfig, ModelConfig
 from dicp.envs import GridRules
-from dicp.models.heads import Predictions
+from dicp.models.categorical import Predictions
 from dicp.models.interventional import Imagination, InterventionalModel, Memory, stages
 from dicp.planning import Imagined, PlanConfig, WorldModel, beam_search
 from dicp.rollout import Learner
-from dicp.training import world_model_loss
 from dicp.windows import Tokens, Windows, newborn
 
 ENV, N = EnvConfig(size=3, horizon=8), 24         # so small that cells are met again and again; three episodes
@@ -221,14 +220,14 @@ def test_a_known_place_adds_its_own_logits():
 def test_every_parameter_learns(any_cell_may_pay):
     model, windows = model_of(any_cell_may_pay=any_cell_may_pay).train(), random_windows(8)
     prediction = model.predict(windows)
-    sum(world_model_loss(prediction, windows, ENV.size).values()).backward()
+    sum(prediction.loss_terms(windows).values()).backward()
     assert all(parameter.grad is not None and parameter.grad.any() for parameter in model.parameters())
 
 
 def test_the_transformer_is_not_bent_towards_the_return():
     model, windows = model_of().train(), random_windows()
     prediction = model.predict(windows)
-    world_model_loss(prediction, windows, ENV.size)["return_to_go"].backward()
+    prediction.loss_terms(windows)["return_to_go"].backward()
     learned = {name.split(".")[0] for name, parameter in model.named_parameters() if parameter.grad is not None}
     assert learned == {"returns"}
 

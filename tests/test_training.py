@@ -15,8 +15,9 @@ from dicp.config import Config, EnvConfig, ModelConfig, SourceConfig, TrainConfi
 from dicp.envs import split_tasks
 from dicp.files import CheckpointError, load_model, load_state, save_model, save_state, write_csv
 from dicp.history import episode_returns
+from dicp.models.categorical import cross_entropy
 from dicp.source import SourceLog, train_ppo
-from dicp.training import Trainer, cross_entropy, learning_rate, losses, train, world_model_loss
+from dicp.training import Trainer, learning_rate, losses, train
 from dicp.windows import Tokens, optimal_actions
 
 ENV, SOURCE = EnvConfig(), SourceConfig(n_streams=8, env_steps=400, batch_size=40, n_epochs=5, learning_rate=1e-3)
@@ -221,7 +222,7 @@ def test_the_loss_of_the_interventional_world_model_is_that_of_its_predictions(l
     trainer = Trainer(tiny("interventional", places=places), log)
     windows = trainer.sampler.before_first_update(4, 2, 1, torch.Generator().manual_seed(0))
     p = trainer.model.predict(windows)
-    expected = {name: term.item() for name, term in world_model_loss(p, windows, ENV.size).items()}
+    expected = {name: term.item() for name, term in p.loss_terms(windows).items()}
     assert {name: term.item() for name, term in terms_of(trainer).items()} == expected
     assert all(term < 10 for term in expected.values())                        # nothing that happens is thought impossible
 

@@ -1,6 +1,6 @@
 """The in-context models; `new_model` makes the one that a config describes."""
 
-from dicp.config import EnvConfig, ModelConfig
+from dicp.config import Env, ModelConfig
 from dicp.models.ad import InContextModel
 from dicp.models.idt import HierarchicalModel
 from dicp.models.interventional import InterventionalModel
@@ -10,7 +10,7 @@ __all__ = ["HierarchicalModel", "InContextModel", "InterventionalModel", "Model"
 Model = InContextModel | HierarchicalModel | InterventionalModel
 
 
-def new_model(env: EnvConfig, config: ModelConfig) -> Model:
+def new_model(env: Env, config: ModelConfig) -> Model:
     """An untrained model."""
     if config.world_model == "interventional":
         return InterventionalModel(env, config)

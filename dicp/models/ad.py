@@ -8,12 +8,14 @@ that it is asked about, so that both act with the same key-value cache.
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
-from dicp.config import EnvConfig, ModelConfig
+from dicp.config import Env, ModelConfig
+from dicp.models.categorical import Predictions, imagined_of
 from dicp.models.context import Context, EpisodicContext, flat_index, grown
-from dicp.models.heads import Predictions, TokenEmbedding, WorldModelHead, imagined_of
+from dicp.models.gaussian import Gaussian, GaussianPredictions
+from dicp.models.heads import heads_of
 from dicp.models.transformer import Transformer
 from dicp.planning import Imagined
 from dicp.windows import Tokens, Windows
@@ -25,6 +27,7 @@ class BeamState(NamedTuple):
 
     context: Context
     h: Float[Tensor, "batch beam d_model"]
+    observation: Shaped[Tensor, "batch beam ..."]
     imagined: Float[Tensor, "n batch*old_beam memory"]
     kept: Int[Tensor, "batch*beam"] | None = None
 
@@ -32,15 +35,15 @@ class BeamState(NamedTuple):
 class InContextModel(nn.Module):
     """A policy and, if the config says so, a world model, both read off one causal Transformer."""
 
-    def __init__(self, env: EnvConfig, config: ModelConfig):
+    def __init__(self, env: Env, config: ModelConfig):
         super().__init__()
-        self.env, self.config = env, config
-        self.embed = TokenEmbedding(env, config.d_model)
+        self.env, self.config, heads = env, config, heads_of(env)
+        self.embed = heads.embedding(env, config.d_model)
         self.transformer = Transformer(config)
-        self.policy_head = nn.Linear(config.d_model, env.n_actions)
+        self.policy_head = heads.policy(env, config.d_model)
         if config.world_model != "none":
             with torch.random.fork_rng([]):                  # what is made after it starts the same with and without it
-                self.world_model_head = WorldModelHead(env, config)
+                self.world_model_head = heads.world_model(env, config)
 
     @property
     def can_plan(self) -> bool:
@@ -48,7 +51,7 @@ class InContextModel(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        return self.embed.weight.device
+        return self.policy_head.weight.device
 
     # ---- training: whole windows -----------------------------------------------------------------------------------
 
@@ -60,8 +63,8 @@ class InContextModel(nn.Module):
         """The same for a batch of training windows; it takes only their tokens."""
         return self(windows.tokens)
 
-    def predict(self, windows: Windows) -> Predictions:
-        """The world model's logits at every position, for the action taken there."""
+    def predict(self, windows: Windows) -> Predictions | GaussianPredictions:
+        """What the world model says at every position of the action taken there."""
         return self.world_model_head(self.read(windows), windows.action)
 
     # ---- acting: one real token at a time --------------------------------------------------------------------------
@@ -71,8 +74,9 @@ class InContextModel(nn.Module):
         return EpisodicContext(self.env, self.config, batch, context_length, self.device)
 
     @torch.no_grad()
-    def observe(self, context: EpisodicContext, tokens: Tokens) -> Float[Tensor, "batch n_actions"]:
-        """Append one real token of each agent (fields [batch]) to its context; returns the policy's logits."""
+    def observe(self, context: EpisodicContext, tokens: Tokens) -> Float[Tensor, "batch n_parameters"]:
+        """Append one real token of each agent (fields [batch ...]) to its context; returns the policy's parameters: logits,
+        or mean and log standard deviation."""
         if context.is_full:
             self.transformer(self.embed(context.forget()), context.cache)
         context.h = self.transformer.append(self.embed(context.note(tokens)), context.cache)
@@ -82,30 +86,47 @@ class InContextModel(nn.Module):
 
     def root(self, context: Context) -> BeamState:
         """One beam a row: nothing imagined yet."""
-        h = context.h[:, None]
-        return BeamState(context, h, h.new_zeros(0, len(h), 2 * self.config.n_layers * self.config.d_model))
+        h, nothing = context.h[:, None], context.h.new_zeros(0, len(context.h), 2 * self.config.n_layers * self.config.d_model)
+        return BeamState(context, h, context.observation[:, None], nothing)
 
     def propose(self, state: BeamState) -> Float[Tensor, "batch beam n_actions"]:
         """Log-probabilities of the policy head at the (imagined) present."""
         return self.policy_head(state.h).log_softmax(-1)
 
     def imagine(self, state: BeamState, return_to_go: bool = False, doubts: bool = False) -> Imagined:
-        """What each action would lead to."""
+        """What each action would lead to, where there is a choice of a few."""
         return imagined_of(self.world_model_head(state.h), return_to_go, doubts)
 
+    @torch.no_grad()
+    def candidates(
+        self, state: BeamState, n: int, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "batch beam n d_action"]:
+        """Actions to choose from, where there are infinitely many: the policy's mean, and draws from it; clipped."""
+        policy = Gaussian.of(self.policy_head(state.h)[:, :, None])
+        noise = torch.randn(*state.h.shape[:2], n, self.env.d_action, generator=generator).to(state.h)
+        noise[:, :, 0] = 0
+        return (policy.mean + policy.log_std.exp() * noise).clamp(-1, 1)
+
+    @torch.no_grad()
+    def imagine_candidates(self, state: BeamState, action: Float[Tensor, "batch beam n d_action"]) -> Imagined:
+        """What each of these actions would lead to, in the world's units."""
+        return self.world_model_head.imagined(state.h, state.observation, action)
+
     def advance(self, state: BeamState, action: Tensor, reward: Tensor, next_observation: Tensor) -> BeamState:
-        """Append one imagined transition to each beam (all arguments [batch beam])."""
-        x = self.embed(Tokens(next_observation, action, reward, next_observation, torch.zeros_like(action)))
-        return self.branch(state, x)
+        """Append one imagined transition to each beam (all arguments [batch beam ...])."""
+        no = torch.zeros_like(reward, dtype=torch.long)
+        x = self.embed(Tokens(next_observation, action, reward, next_observation, no))
+        return self.branch(state._replace(observation=next_observation), x)
 
     @torch.no_grad()
     def branch(self, state: BeamState, x: Float[Tensor, "batch beam d_model"]) -> BeamState:
         """Append one embedded token to each beam."""
         imagined = grown(state.imagined, state.kept)
-        return BeamState(state.context, self.transformer.branch(x, state.context.cache, imagined), imagined)
+        return state._replace(h=self.transformer.branch(x, state.context.cache, imagined), imagined=imagined, kept=None)
 
     def fork(self, state: BeamState, beam: Int[Tensor, "batch new_beam"]) -> BeamState:
         """Keep the given beams of each row."""
         flat = flat_index(beam, state.h.shape[1])
         kept = flat if state.kept is None else state.kept[flat]
-        return state._replace(h=state.h.flatten(0, 1)[flat].view(*beam.shape, -1), kept=kept)
+        h, observation = (x.flatten(0, 1)[flat].unflatten(0, beam.shape) for x in (state.h, state.observation))
+        return state._replace(h=h, observation=observation, kept=kept)

@@ -6,12 +6,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dicp.config import EnvConfig, ModelConfig
+from dicp.config import Env, ModelConfig
 from dicp.models.transformer import Cache
 from dicp.windows import Tokens, newborn
 
 
-def whole_episodes(env: EnvConfig, config: ModelConfig, context_length: int | None) -> int:
+def whole_episodes(env: Env, config: ModelConfig, context_length: int | None) -> int:
     """How many transitions a context holds (None: as many as the model was trained with, the most allowed)."""
     most, horizon = config.context_length, env.horizon
     context_length = most if context_length is None else context_length
@@ -26,26 +26,32 @@ class Context:
 
     cache: Cache                            # which all beams share
     h: Float[Tensor, "batch d_model"]       # the Transformer's reading of the last token
+    observation: Tensor                     # the present one [batch ...]
 
 
 class EpisodicContext(Context):
     """The last tokens of a batch of agents, the Transformer's cache of them, and its reading of the last one.
 
-    Once it is full, the oldest episode is forgotten and the others are read again as if the life had begun with them, at
-    the price of a few tokens a step. To drop the oldest keys alone would be cheaper, but what the later tokens have read
-    in them would stay: measured in Darkroom-Permuted, agents then drift away from what they know (0.75 of the highest
-    return after 50 episodes instead of 0.91).
+    Once it is full, the oldest episodes (`config.forgets` of them) are forgotten and the others are read again as if the
+    life had begun with them, at the price of a few tokens a step. To drop the oldest keys alone would be cheaper, but what
+    the later tokens have read in them would stay: measured in Darkroom-Permuted, agents then drift away from what they know
+    (0.75 of the highest return after 50 episodes instead of 0.91).
     """
 
-    def __init__(self, env: EnvConfig, config: ModelConfig, batch: int, context_length: int | None, device: torch.device):
+    def __init__(self, env: Env, config: ModelConfig, batch: int, context_length: int | None, device: torch.device):
         self.env, capacity = env, whole_episodes(env, config, context_length)
-        self.cache = Cache(config, batch, capacity, device)
-        self.seen = Tokens(*(torch.zeros(batch, capacity, dtype=torch.long, device=device) for _ in Tokens._fields))
+        self.forgets = min(config.forgets * env.horizon, capacity)               # transitions at once
+        self.cache, self.seen = Cache(config, batch, capacity, device), None
 
     @property
     def n_transitions(self) -> int:
         """Those whose outcome the agent remembers."""
         return self.cache.n_held - 1
+
+    @property
+    def observation(self) -> Tensor:
+        """The present one [batch ...]."""
+        return self.seen.observation[:, self.cache.n_held - 1]
 
     @property
     def is_full(self) -> bool:
@@ -54,6 +60,9 @@ class EpisodicContext(Context):
     def note(self, tokens: Tokens) -> Tokens:
         """Remember one new token of each agent (fields [batch]); returns it as it is to be read."""
         at = self.cache.n_held
+        if self.seen is None:
+            room = ((x.shape[0], self.cache.capacity, *x.shape[1:]) for x in tokens)
+            self.seen = Tokens(*(x.new_zeros(shape) for x, shape in zip(tokens, room, strict=True)))
         if at == 0:
             tokens = Tokens(*(x[:, 0] for x in newborn(Tokens(*(x[:, None] for x in tokens)), self.env, 1)))
         for kept, new in zip(self.seen, tokens, strict=True):
@@ -61,8 +70,8 @@ class EpisodicContext(Context):
         return tokens
 
     def forget(self) -> Tokens:
-        """Drop the oldest episode; returns the others [batch n], to be read again."""
-        kept = newborn(self.seen, self.env, self.cache.capacity - self.env.horizon)
+        """Drop the oldest episodes; returns the others [batch n], to be read again."""
+        kept = newborn(self.seen, self.env, self.cache.capacity - self.forgets)
         for old, new in zip(self.seen, kept, strict=True):
             old[:, : new.shape[1]] = new
         self.cache.n_held = 0

@@ -1,78 +1,22 @@
-"""What goes into the Transformer, a token a step, and what is read off it: reward, next observation and return-to-go."""
+"""Which embedding, policy head and world-model head belong to a world."""
 
 from typing import NamedTuple
 
-import torch
-import torch.nn.functional as F
-from jaxtyping import Float, Int
-from torch import Tensor, nn
-
-from dicp.config import EnvConfig, ModelConfig
-from dicp.planning import Imagined
-from dicp.windows import Tokens
+from dicp.config import Env, EnvConfig
+from dicp.models.categorical import CategoricalPolicy, TokenEmbedding, WorldModelHead
+from dicp.models.gaussian import ContinuousEmbedding, GaussianPolicy, GaussianWorldModel
 
 
-class TokenEmbedding(nn.EmbeddingBag):
-    """The sum of one embedding for each field of a token; a cell has two, one for x and one for y."""
+class Heads(NamedTuple):
+    """Modules to be made from the world's config and the width (the world model's: from both configs)."""
 
-    def __init__(self, env: EnvConfig, d_model: int):
-        sizes = [env.size, env.size, env.n_actions + 1, 2, 2, env.size + 1, env.size + 1]
-        super().__init__(sum(sizes), d_model, mode="sum")
-        # PyTorch's unit variance drowns what attention adds: 600 updates end at 0.39 of the highest return, this at 0.6
-        nn.init.normal_(self.weight, std=0.1)
-        arrived = [(cell // env.size, cell % env.size) for cell in range(env.n_cells)] + [(env.size, env.size)]
-        self.size = env.size
-        self.register_buffer("offsets", torch.tensor([0, *sizes[:-1]]).cumsum(0), persistent=False)
-        self.register_buffer("arrived_xy", torch.tensor(arrived), persistent=False)
-
-    def forward(self, tokens: Tokens) -> Float[Tensor, "*batch d_model"]:
-        xy = torch.stack((tokens.observation // self.size, tokens.observation % self.size), dim=-1)
-        rest = torch.stack((tokens.last_action, tokens.last_reward, tokens.first), dim=-1)
-        fields = torch.cat((xy, rest, self.arrived_xy[tokens.arrived]), dim=-1) + self.offsets
-        return super().forward(fields.reshape(-1, fields.shape[-1])).view(*fields.shape[:-1], self.embedding_dim)
+    embedding: type
+    policy: type
+    world_model: type
 
 
-class Predictions(NamedTuple):
-    """Logits of the world model for one (history, action); the next cell is factored into x and y."""
-
-    reward: Float[Tensor, "*batch 2"]
-    next_x: Float[Tensor, "*batch size"]
-    next_y: Float[Tensor, "*batch size"]
-    return_to_go: Float[Tensor, "*batch n_returns"]
-
-
-class WorldModelHead(nn.Module):
-    """An MLP on (what the Transformer knows at t, action): reward, next cell and return-to-go (Paper: Eq. 2)."""
-
-    def __init__(self, env: EnvConfig, config: ModelConfig):
-        super().__init__()
-        self.sizes = (2, env.size, env.size, env.horizon + 1)
-        self.from_context = nn.Linear(config.d_model, config.d_head_hidden)
-        self.from_action = nn.Embedding(env.n_actions, config.d_head_hidden)
-        self.out = nn.Linear(config.d_head_hidden, sum(self.sizes))
-
-    def forward(self, h: Float[Tensor, "*batch d_model"], action: Int[Tensor, "*batch"] | None = None) -> Predictions:
-        """Logits for `action`, or for every action (one more axis before the last) when none is given."""
-        hidden = self.from_context(h)
-        hidden = hidden[..., None, :] + self.from_action.weight if action is None else hidden + self.from_action(action)
-        return Predictions(*self.out(F.silu(hidden)).split(self.sizes, dim=-1))
-
-
-def imagined_of(p: Predictions, return_to_go: bool = False, doubts: bool = False) -> Imagined:
-    """Logits for each action as a planner reads them."""
-    reward, size = (p.reward[..., 1] - p.reward[..., 0]).sigmoid(), p.next_x.shape[-1]
-    next_cell, returns, probability, entropy = p.next_x.argmax(-1) * size + p.next_y.argmax(-1), None, None, None
-    if return_to_go:
-        possible = torch.arange(p.return_to_go.shape[-1], device=reward.device, dtype=reward.dtype)
-        returns = p.return_to_go.softmax(-1) @ possible
-    if doubts:
-        probability, entropy = doubts_of(p.next_x, p.next_y)
-    return Imagined(reward, next_cell, returns, probability, entropy)
-
-
-def doubts_of(
-    next_x: Float[Tensor, "*batch size"], next_y: Float[Tensor, "*batch size"]
-) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch"]]:
-    """(probability of the most likely cell, entropy over all cells in nats), from the logits of its x and y."""
-    x, y = next_x.softmax(-1), next_y.softmax(-1)
-    return x.amax(-1) * y.amax(-1), -sum((q * q.clamp(min=1e-9).log()).sum(-1) for q in (x, y))
+def heads_of(env: Env) -> Heads:
+    """Categories in the grids, Gaussians in Meta-World."""
+    if isinstance(env, EnvConfig):
+        return Heads(TokenEmbedding, CategoricalPolicy, WorldModelHead)
+    return Heads(ContinuousEmbedding, GaussianPolicy, GaussianWorldModel)

@@ -11,24 +11,24 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dicp.config import EnvConfig, ModelConfig
+from dicp.config import Env, EnvConfig, ModelConfig
 from dicp.models.ad import BeamState, InContextModel
 from dicp.models.context import Context, whole_episodes
-from dicp.models.heads import TokenEmbedding
+from dicp.models.gaussian import REWARD
+from dicp.models.heads import heads_of
 from dicp.models.transformer import Cache, Transformer
-from dicp.windows import Tokens, Windows
+from dicp.windows import Tokens, Windows, at_birth
 
 
 class ReviewingDecisions(nn.Module):
     """Which decision was it? Reads a finished chunk and names the decision that would have led to it (IDT)."""
 
-    def __init__(self, env: EnvConfig, config: ModelConfig):
+    def __init__(self, env: Env, config: ModelConfig):
         super().__init__()
-        self.embed = TokenEmbedding(env, config.d_model)
+        self.embed = heads_of(env).embedding(env, config.d_model)
         self.transformer = Transformer(replace(config, n_layers=min(config.n_layers, 2)))
         self.out = nn.Linear(config.d_model, 2 * config.d_decision)
 
@@ -41,10 +41,10 @@ class HighLevel(nn.Module):
     """A Decision Transformer over chunks, one token a chunk: the return that is still desired and the observation as the
     chunk begins, and the review of the chunk before. It predicts this chunk's decision, a diagonal Gaussian (IDT)."""
 
-    def __init__(self, env: EnvConfig, config: ModelConfig):
+    def __init__(self, env: Env, config: ModelConfig):
         super().__init__()
-        self.horizon = env.horizon
-        self.embed = TokenEmbedding(env, config.d_model)
+        self.most = env.horizon * (1 if isinstance(env, EnvConfig) else REWARD)         # that an episode may bring
+        self.embed = heads_of(env).embedding(env, config.d_model)
         self.from_return = nn.Linear(1, config.d_model)
         self.from_review = nn.Linear(2 * config.d_decision, config.d_model)
         self.transformer = Transformer(config)
@@ -55,7 +55,7 @@ class HighLevel(nn.Module):
     ) -> Float[Tensor, "*batch two_d_decision"]:
         """Mean and log-variance for all chunks of a window (fields [batch chunks]), which an empty cache will remember, or
         for the next one ([batch] and a cache). desired_return [*batch]: rewards still wanted in the episode."""
-        x = self.embed(start) + self.from_return(desired_return[..., None] / self.horizon) + self.from_review(review)
+        x = self.embed(start) + self.from_return(desired_return[..., None] / self.most) + self.from_review(review)
         return self.out(self.transformer.append(x, cache) if x.ndim == 2 else self.transformer(x, cache))
 
 
@@ -83,6 +83,11 @@ class ChunkContext(Context):
     h: Tensor | None = None                      # the low level's reading of the last token [batch d_model]
 
     @property
+    def observation(self) -> Tensor:
+        """The present one [batch ...]."""
+        return self.seen[-1].observation
+
+    @property
     def imaginable(self) -> int:
         """Env steps that may be imagined from here: the one about to be taken, and the rest of the chunk."""
         return self.cache.capacity - self.cache.n_held + 1
@@ -105,7 +110,7 @@ class HierarchicalModel(InContextModel):
     """Both levels. The low one (IDT's Decisions-to-Go) is AD's model with this chunk for its whole context and the decision
     added to every token; policy, world model and imagination are read off it as AD's are."""
 
-    def __init__(self, env: EnvConfig, config: ModelConfig):
+    def __init__(self, env: Env, config: ModelConfig):
         super().__init__(env, config)
         self.review, self.high_level = ReviewingDecisions(env, config), HighLevel(env, config)
         self.from_decision = nn.Linear(config.d_decision, config.d_model)
@@ -119,17 +124,17 @@ class HierarchicalModel(InContextModel):
         chunk is drawn from PyTorch's default generator."""
 
         def by_chunk(*fields: Tensor) -> Tokens:
-            return Tokens(*(rearrange(x, "b (c t) -> b c t", t=self.config.chunk) for x in fields))
+            return Tokens(*(x.unflatten(1, (-1, self.config.chunk)) for x in fields))               # batch chunk step ...
 
         tokens, batch = by_chunk(*windows.tokens), len(windows.action)
-        came = windows.action, windows.reward, windows.next_observation, torch.zeros_like(windows.action)
+        came = windows.action, windows.reward, windows.next_observation, torch.zeros_like(windows.tokens.first)
         finished = by_chunk(windows.tokens.observation, *came)
         review = self.review(Tokens(*(x.flatten(0, 1) for x in finished))).unflatten(0, (batch, -1))
         review = F.pad(review, (0, 0, 1, -1))                        # of the chunk before; zeros at birth
-        start = self.forgetful(Tokens(*(x[..., 0] for x in tokens)))
+        start = self.forgetful(Tokens(*(x[:, :, 0] for x in tokens)))
         desired_return = windows.desired_return[:, :: self.config.chunk]
         decision = self.draw(self.high_level(start, desired_return, review))
-        steps = Tokens(*(torch.cat((x[..., None], y[..., 1:]), dim=-1) for x, y in zip(start, tokens, strict=True)))
+        steps = Tokens(*(torch.cat((x[:, :, None], y[:, :, 1:]), dim=2) for x, y in zip(start, tokens, strict=True)))
         x = self.embed(steps) + decision[:, :, None]
         return self.transformer(x.flatten(0, 1)).view(batch, -1, self.config.d_model)
 
@@ -146,7 +151,7 @@ class HierarchicalModel(InContextModel):
 
     def forgetful(self, tokens: Tokens) -> Tokens:
         """The tokens as a chunk begins: of what came before, the decision alone tells."""
-        nothing = (torch.full_like(tokens.observation, x) for x in (self.env.n_actions, 0, self.env.n_cells))
+        nothing = (torch.full_like(x, value) for x, value in zip(tokens[1:4], at_birth(self.env), strict=True))
         return Tokens(tokens.observation, *nothing, tokens.first)
 
     # ---- acting: one real token at a time ----------------------------------------------------------------------------
@@ -194,10 +199,10 @@ class HierarchicalModel(InContextModel):
         if context.decisions.n_held == context.decisions.capacity:
             self._forget(context)
         seen = Tokens(*(torch.stack(x, dim=1) for x in zip(*context.seen, strict=True)))       # [batch chunk+1]
-        review = start.observation.new_zeros(len(start.observation), 2 * self.config.d_decision, dtype=context.prompt.dtype)
+        review = context.prompt.new_zeros(len(context.prompt), 2 * self.config.d_decision)
         if context.starts:
             came = (x[:, 1:] for x in (seen.last_action, seen.last_reward, seen.arrived))
-            review = self.review(Tokens(seen.observation[:, :-1], *came, torch.zeros_like(seen.observation[:, 1:])))
+            review = self.review(Tokens(seen.observation[:, :-1], *came, torch.zeros_like(seen.first[:, 1:])))
         context.starts.append(ChunkStart(start, context.desired_return, review))
         gaussian = self.high_level(*context.starts[-1], context.decisions)
         context.decision = self.draw(gaussian, context.generator)
@@ -217,9 +222,10 @@ class HierarchicalModel(InContextModel):
     # ---- planning: AD's, with the decision; beams share the chunk's cache --------------------------------------------
 
     def advance(self, state: BeamState, action: Tensor, reward: Tensor, next_observation: Tensor) -> BeamState:
-        """Append one imagined transition to each beam (all arguments [batch beam])."""
+        """Append one imagined transition to each beam (all arguments [batch beam ...])."""
         if len(state.imagined) + 1 >= state.context.imaginable:
             most = state.context.imaginable
             raise ValueError(f"a plan is over {most} env steps long; allowed: 1 to {most}, to the chunk's end.")
-        x = self.embed(Tokens(next_observation, action, reward, next_observation, torch.zeros_like(action)))
-        return self.branch(state, x + state.context.decision[:, None])
+        no = torch.zeros_like(reward, dtype=torch.long)
+        x = self.embed(Tokens(next_observation, action, reward, next_observation, no))
+        return self.branch(state._replace(observation=next_observation), x + state.context.decision[:, None])

@@ -12,8 +12,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dicp.config import EnvConfig, ModelConfig
+from dicp.models.categorical import Predictions, TokenEmbedding, doubts_of
 from dicp.models.context import EpisodicContext, flat_index, grown
-from dicp.models.heads import Predictions, TokenEmbedding, doubts_of
 from dicp.models.recall import LookUp, Recall
 from dicp.models.transformer import Transformer
 from dicp.planning import Imagined

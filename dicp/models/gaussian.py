@@ -1,0 +1,121 @@
+"""What goes into the Transformer where observations and actions are numbers, and the Gaussians that are read off it.
+
+Everything outside is in the world's own units (metres, rewards from 0 to 10); inside, all is divided by fixed constants, the
+same for every task, so that nothing has to be estimated and a context may begin anywhere.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dicp.config import MetaWorldConfig, ModelConfig
+from dicp.planning import Imagined
+from dicp.windows import Tokens, Windows
+
+# of hand x, y, z, gripper opening, object x, y, z, q0 to q3, and the same seven of a second object
+CENTRE = (0.0, 0.65, 0.2, 0.5, 0.0, 0.65, 0.1, *[0.0] * 4, 0.0, 0.65, 0.1, *[0.0] * 4)
+SCALE = (0.1, 0.1, 0.1, 0.5, 0.1, 0.1, 0.1, *[1.0] * 4, 0.1, 0.1, 0.1, *[1.0] * 4)
+CHANGE = (0.01, 0.01, 0.01, 0.1, 0.01, 0.01, 0.01, *[0.1] * 4, 0.01, 0.01, 0.01, *[0.1] * 4)      # of large changes in a step
+REWARD = 10.0                # the most that a step pays
+LEAST_LOG_STD = -3.0         # numbers that hardly vary would outweigh all others without a floor
+
+
+def constant(values: tuple[float, ...], n: int) -> Tensor:
+    return torch.tensor(values[:n])
+
+
+class Gaussian(NamedTuple):
+    """Independent normal distributions."""
+
+    mean: Float[Tensor, "*batch n"]
+    log_std: Float[Tensor, "*batch n"]
+
+    @classmethod
+    def of(cls, parameters: Float[Tensor, "*batch two_n"]) -> "Gaussian":
+        mean, log_std = parameters.chunk(2, dim=-1)
+        return cls(mean, LEAST_LOG_STD + F.softplus(log_std - LEAST_LOG_STD))
+
+    def nll(self, target: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch n"]:
+        """- log density of each number."""
+        z = (target - self.mean) * (-self.log_std).exp()
+        return 0.5 * z * z + self.log_std + 0.5 * math.log(2 * math.pi)
+
+
+class ContinuousEmbedding(nn.Linear):
+    """One linear map of all fields of a token. Where an episode ended is told as the jump from there to the next start."""
+
+    def __init__(self, env: MetaWorldConfig, d_model: int):
+        n = env.n_observed
+        super().__init__(2 * n + env.d_action + 3, d_model)
+        self.register_buffer("centre", constant(CENTRE, n), persistent=False)
+        self.register_buffer("scale", constant(SCALE, n), persistent=False)
+
+    def forward(self, tokens: Tokens) -> Float[Tensor, "*batch d_model"]:
+        seen = (tokens.observation - self.centre) / self.scale
+        born = (tokens.arrived == 0).all(-1, keepdim=True)           # nothing has been done yet
+        jump = (tokens.arrived - tokens.observation) / self.scale * ~born
+        reward, first = tokens.last_reward[..., None] / REWARD, tokens.first[..., None]
+        return super().forward(torch.cat((seen, jump, tokens.last_action, reward, first, born), dim=-1))
+
+
+class GaussianPolicy(nn.Linear):
+    """Mean and log standard deviation of each component of the action."""
+
+    def __init__(self, env: MetaWorldConfig, d_model: int):
+        super().__init__(d_model, 2 * env.d_action)
+
+    def loss(self, parameters: Float[Tensor, "*batch 8"], label: Float[Tensor, "*batch 4"]) -> Tensor:
+        """- log f(action | history), mean (Paper: Eq. 1)."""
+        return Gaussian.of(parameters).nll(label).sum(-1).mean()
+
+
+class GaussianPredictions(NamedTuple):
+    """What the world model says of one (history, action): Gaussians of reward, change of the observation, return-to-go, all
+    scaled."""
+
+    reward: Gaussian
+    change: Gaussian
+    return_to_go: Gaussian
+
+    def loss_terms(self, windows: Windows) -> dict[str, Tensor]:
+        """- log g(reward, next observation, return-to-go | history, action taken), mean, term by term (Paper: Eq. 2)."""
+        n = self.change.mean.shape[-1]
+        change = (windows.next_observation - windows.tokens.observation) / constant(CHANGE, n).to(self.change.mean)
+        horizon = windows.tokens.first.shape[1] / windows.tokens.first.sum(1)[0]
+        return {
+            "reward": self.reward.nll(windows.reward[..., None] / REWARD).mean(),
+            "next_obs": self.change.nll(change).sum(-1).mean(),
+            "return_to_go": self.return_to_go.nll(windows.return_to_go[..., None] / (REWARD * horizon)).mean(),
+        }
+
+
+class GaussianWorldModel(nn.Module):
+    """An MLP on (what the Transformer knows at t, action)."""
+
+    def __init__(self, env: MetaWorldConfig, config: ModelConfig):
+        super().__init__()
+        self.horizon, n = env.horizon, env.n_observed
+        self.from_context = nn.Linear(config.d_model, config.d_head_hidden)
+        self.from_action = nn.Linear(env.d_action, config.d_head_hidden)
+        self.hidden = nn.Linear(config.d_head_hidden, config.d_head_hidden)
+        self.out = nn.Linear(config.d_head_hidden, 2 * (n + 2))
+        self.register_buffer("change", constant(CHANGE, n), persistent=False)
+
+    def forward(self, h: Float[Tensor, "*batch d_model"], action: Float[Tensor, "*batch 4"]) -> GaussianPredictions:
+        hidden = F.silu(self.from_context(h) + self.from_action(action))
+        both = Gaussian.of(self.out(F.silu(self.hidden(hidden))))
+        parts = zip(*(x.split((1, x.shape[-1] - 2, 1), dim=-1) for x in both), strict=True)
+        return GaussianPredictions(*(Gaussian(*part) for part in parts))
+
+    def imagined(
+        self, h: Float[Tensor, "batch beam d_model"], observation: Float[Tensor, "batch beam n"],
+        action: Float[Tensor, "batch beam candidate 4"],
+    ) -> Imagined:
+        """What each candidate is expected to lead to, in the world's units."""
+        p = self(h[:, :, None].expand(*action.shape[:-1], -1), action)
+        next_observation = observation[:, :, None] + p.change.mean * self.change
+        return Imagined(p.reward.mean[..., 0] * REWARD, next_observation, p.return_to_go.mean[..., 0] * REWARD * self.horizon)

@@ -1,0 +1,334 @@
+"""Models of worlds whose observations and actions are numbers: by hand first, then what must hold of any weights."""
+
+import itertools
+import math
+
+import pytest
+import torch
+
+from dicp.config import Config, MetaWorldConfig, ModelConfig, PlanConfig, SourceConfig, TrainConfig
+from dicp.models import new_model
+from dicp.models.gaussian import LEAST_LOG_STD, REWARD, ContinuousEmbedding, Gaussian, GaussianPolicy, GaussianWorldModel
+from dicp.planning import Imagined, SamplingWorldModel, sampled_search
+from dicp.rollout import rollout
+from dicp.source import ContinuousLog
+from dicp.training import Trainer
+from dicp.windows import Tokens, Windows, WindowSampler, newborn
+
+ENV = MetaWorldConfig(horizon=5)
+MODELS = ("ad", "idt")
+
+
+def make_log(n_tasks=3, n_streams=2, n_steps=40, seed=0) -> ContinuousLog:
+    """Streams whose observations start anew every fifth step."""
+    g = torch.Generator().manual_seed(seed)
+    shape = n_tasks, n_streams, n_steps
+    action, reward = torch.rand(*shape, 4, generator=g) * 2 - 1, torch.rand(shape, generator=g) * 10
+    observation = torch.randn(*shape, 11, generator=g) * 0.1 + 0.5
+    last = torch.randn(n_tasks, n_streams, n_steps // 5, 11, generator=g) * 0.1 + 0.5
+    return ContinuousLog(observation, action, reward, (reward > 9).byte(), last)
+
+
+def make_model(imitates="ad", seed=0, **changes):
+    torch.manual_seed(seed)
+    settings = dict(context_length=20, d_model=16, n_layers=2, d_ff=16, d_head_hidden=16, chunk=5, forgets=2) | changes
+    model = new_model(ENV, ModelConfig("observational", imitates, **settings))
+    for parameter in model.parameters():                             # away from symmetric starts
+        parameter.data += 0.1 * torch.randn(parameter.shape)
+    if imitates == "idt":
+        model.prompt.fill_(30.0)
+    return model.eval()
+
+
+def windows_of(batch=3, n_episodes=4, seed=0) -> Windows:
+    sampler = WindowSampler(ENV, make_log(), None)
+    return sampler.history(batch, n_episodes, 2, torch.Generator().manual_seed(seed))
+
+
+# --- by hand ----------------------------------------------------------------------------------------------------------
+
+
+def test_nll_by_hand():
+    gaussian = Gaussian(torch.tensor([1.0, 0.0]), torch.tensor([0.0, math.log(2)]))
+    half = 0.5 * math.log(2 * math.pi)
+    assert gaussian.nll(torch.tensor([3.0, 4.0])).tolist() == pytest.approx([2 + half, 2 + math.log(2) + half])
+    p = torch.tensor([0.5, -0.2, 0.3, 1.0])
+    mine, theirs = Gaussian.of(p), torch.distributions.Normal(p[:2], Gaussian.of(p).log_std.exp())
+    x = torch.tensor([0.1, 0.9])
+    torch.testing.assert_close(mine.nll(x), -theirs.log_prob(x))
+    assert Gaussian.of(torch.tensor([0.0, -100.0])).log_std.item() == pytest.approx(LEAST_LOG_STD)
+    assert Gaussian.of(torch.tensor([0.0, 5.0])).log_std.item() == pytest.approx(5, abs=1e-3)
+
+
+def test_embedding_by_hand():
+    """Which number feeds which input: centred and scaled, the jump of a reset, and birth."""
+    embed = ContinuousEmbedding(ENV, 1)
+    observation, arrived = torch.full((11,), 0.5), torch.full((11,), 0.5)
+    observation[:4] = torch.tensor([0.1, 0.75, 0.1, 1.0])
+    arrived[:4] = torch.tensor([0.2, 0.75, 0.1, 1.0])
+    fields = Tokens(observation, torch.tensor([0.1, 0.2, 0.3, 0.4]), torch.tensor(5.0), arrived, torch.tensor(1))
+    inputs = torch.zeros(29)
+    with torch.no_grad():
+        embed.bias.zero_()
+        for i in range(29):
+            embed.weight.zero_()
+            embed.weight[0, i] = 1
+            inputs[i] = embed(fields)
+    hand, jump, rest = inputs[:4].tolist(), inputs[11:15].tolist(), inputs[22:].tolist()
+    assert hand == pytest.approx([1, 1, -1, 1], abs=1e-5) and jump == pytest.approx([1, 0, 0, 0], abs=1e-5)
+    assert rest == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5, 1, 0])
+    born = Tokens(observation, torch.zeros(4), torch.tensor(0.0), torch.zeros(11), torch.tensor(1))
+    with torch.no_grad():
+        embed.weight[:] = torch.tensor([0.0] * 11 + [1.0] * 11 + [0.0] * 6 + [7.0])
+        assert embed(born).item() == 7                               # no jump, and "born" says so
+
+
+def test_world_model_speaks_the_worlds_units():
+    torch.manual_seed(0)
+    head, h, observation = GaussianWorldModel(ENV, ModelConfig(d_model=16)), torch.randn(2, 3, 16), torch.randn(2, 3, 11)
+    action = torch.rand(2, 3, 4, 4)
+    imagined, p = head.imagined(h, observation, action), head(h[:, :, None].expand(2, 3, 4, 16), action)
+    torch.testing.assert_close(imagined.reward, 10 * p.reward.mean[..., 0])
+    torch.testing.assert_close(imagined.return_to_go, 50 * p.return_to_go.mean[..., 0])            # 5 steps of 10 at most
+    moved = imagined.next_observation - observation[:, :, None]
+    torch.testing.assert_close(moved[..., 0], 0.01 * p.change.mean[..., 0], atol=1e-6, rtol=1e-4)    # hand x, in metres
+    torch.testing.assert_close(moved[..., 3], 0.1 * p.change.mean[..., 3], atol=1e-6, rtol=1e-4)
+    windows = windows_of()
+    model = make_model()
+    terms = model.predict(windows).loss_terms(windows)
+    p = model.predict(windows)
+    returns = windows.reward.unflatten(1, (-1, 5)).flip(-1).cumsum(-1).flip(-1).flatten(1)
+    torch.testing.assert_close(windows.return_to_go, returns)
+    torch.testing.assert_close(terms["return_to_go"], p.return_to_go.nll(returns[..., None] / 50).mean())
+    torch.testing.assert_close(terms["reward"], p.reward.nll(windows.reward[..., None] / REWARD).mean())
+    hand = (windows.next_observation - windows.tokens.observation)[..., 0] / 0.01
+    first = Gaussian(*(x[..., :1] for x in p.change)).nll(hand[..., None]).mean()
+    rest = terms["next_obs"] - first
+    other = windows._replace(next_observation=windows.next_observation + torch.eye(11)[0])
+    torch.testing.assert_close(p.loss_terms(other)["next_obs"] - rest,
+                               Gaussian(*(x[..., :1] for x in p.change)).nll(hand[..., None] + 100).mean())
+
+
+def test_policy_loss_sums_the_components():
+    torch.manual_seed(0)
+    policy, h, label = GaussianPolicy(ENV, 16), torch.randn(2, 3, 16), torch.rand(2, 3, 4)
+    out = policy(h)
+    torch.testing.assert_close(policy.loss(out, label), Gaussian.of(out).nll(label).mean((0, 1)).sum())
+
+
+# --- windows ----------------------------------------------------------------------------------------------------------
+
+
+def test_windows_say_what_happened():
+    log = make_log(n_tasks=1, n_streams=1)
+    windows = WindowSampler(ENV, log).history(1, 8, 1, torch.Generator().manual_seed(0))
+    for mine, theirs in zip((windows.tokens.observation, windows.action, windows.reward), log[:3], strict=True):
+        assert torch.equal(mine[0], theirs[0, 0])
+    ends = torch.arange(4, 40, 5)
+    assert torch.equal(windows.next_observation[0, ends], log.terminal_observation[0, 0])
+    inside = [t for t in range(39) if t not in ends]
+    assert torch.equal(windows.next_observation[0, inside], log.observation[0, 0, [t + 1 for t in inside]])
+    assert torch.equal(windows.tokens.arrived[0, 1:], windows.next_observation[0, :-1])
+    assert torch.equal(windows.tokens.last_action[0, 1:], log.action[0, 0, :-1])
+    assert not any(x[0, 0].any() for x in windows.tokens[1:4]) and windows.tokens.first[0].tolist() == [1, 0, 0, 0, 0] * 8
+
+
+# --- properties of any weights ----------------------------------------------------------------------------------------
+
+
+def told(tokens, n):
+    return Tokens(*(x[:, :n] for x in tokens))
+
+
+@pytest.mark.parametrize("imitates", MODELS)
+def test_the_future_changes_nothing(imitates):
+    model, windows, other = make_model(imitates), windows_of(), windows_of(seed=1)
+
+    def read(windows):
+        torch.manual_seed(0)                                         # of IDT's decisions
+        return model.policy_head(model.read(windows))
+
+    before = read(windows)
+    for t in (4, 7, 12):
+        def cut(x, y, at=t):
+            return torch.cat((x[:, :at], y[:, at:]), 1)
+
+        tokens = Tokens(*map(cut, windows.tokens, other.tokens))
+        rest = [cut(x, y, t - 1) for x, y in zip(windows[1:], other[1:], strict=True)]
+        after = read(Windows(tokens, *rest)._replace(desired_return=windows.desired_return))
+        assert torch.allclose(before[:, :t], after[:, :t], atol=1e-5)
+        assert not torch.allclose(before[:, t:], after[:, t:], atol=1e-2)
+
+
+def test_acting_equals_the_whole_window():
+    """Also once the context is full: then the two oldest of four episodes are forgotten."""
+    model = make_model()
+    tokens = WindowSampler(ENV, make_log()).history(3, 8, 1, torch.Generator().manual_seed(0)).tokens
+    context, held = model.begin(3), []
+    for t in range(40):
+        begin = 0 if t < 20 else 10 * ((t - 20) // 10 + 1)
+        acted = model.observe(context, Tokens(*(x[:, t] for x in tokens)))
+        window = newborn(told(tokens, t + 1), ENV, t + 1 - begin)
+        assert torch.allclose(acted, model.policy_head(model(window))[:, -1], atol=1e-4)
+        held.append(context.n_transitions + 1)
+        assert torch.equal(context.observation, tokens.observation[:, t])
+    assert max(held) == 20 and held[20] == 11
+
+
+@pytest.mark.parametrize("imitates", MODELS)
+def test_imagined_steps_are_read_as_real_ones(imitates):
+    model, tokens = make_model(imitates), windows_of().tokens
+    context = model.begin(3, generator=torch.Generator().manual_seed(0))
+    for t in range(6):
+        model.observe(context, Tokens(*(x[:, t] for x in tokens)))
+    state = model.root(context)
+    assert isinstance(model, SamplingWorldModel) and torch.equal(state.observation[:, 0], tokens.observation[:, 5])
+    state = model.fork(state, torch.zeros(3, 2, dtype=torch.long))
+    for t in (6, 7):
+        came = Tokens(*(x[:, t, None].expand(-1, 2, *x.shape[2:]) for x in tokens))
+        state = model.advance(state, came.last_action, came.last_reward, came.observation)
+    for t in (6, 7):
+        same = Tokens(*(x[:, t] for x in tokens))._replace(arrived=tokens.observation[:, t])
+        model.observe(context, same)
+    assert torch.allclose(state.h[:, 0], context.h, atol=1e-4) and torch.allclose(state.h[:, 1], context.h, atol=1e-4)
+
+
+@pytest.mark.parametrize("imitates", MODELS)
+def test_candidates_are_the_mean_and_draws(imitates):
+    model, tokens = make_model(imitates), windows_of().tokens
+    context = model.begin(3, generator=torch.Generator().manual_seed(0))
+    out = model.observe(context, Tokens(*(x[:, 0] for x in tokens)))
+    action = model.candidates(model.root(context), 2000, torch.Generator().manual_seed(1))
+    policy = Gaussian.of(out)
+    torch.testing.assert_close(action[:, 0, 0], policy.mean.clamp(-1, 1))
+    assert action.shape == (3, 1, 2000, 4) and action.abs().max() == 1
+    drawn = (policy.mean[:, None] + policy.log_std.exp()[:, None] * torch.randn(3, 20_000, 4)).clamp(-1, 1)
+    assert (action[:, 0].mean(1) - drawn.mean(1)).abs().max() < 0.08
+
+
+# --- planning ---------------------------------------------------------------------------------------------------------
+
+
+class Line:
+    """A perfect model of a walk on a line: actions are steps, the nearer to 3 the better; the policy offers five steps."""
+
+    class State:
+        def __init__(self, at):
+            self.at, self.h = at, at[..., None]
+
+    offers = torch.tensor([0.0, -1.0, 1.0, -0.5, 0.5])
+
+    def candidates(self, state, n, generator=None):
+        return self.offers[:n].expand(*state.at.shape, n)[..., None]
+
+    def imagine_candidates(self, state, action):
+        reached = state.at[..., None] + action[..., 0]
+        reward = -(reached - 3).abs() - 2.0 * (reached - 0.5).abs().lt(0.1)      # a ditch at 0.5
+        return Imagined(reward, reached[..., None], reward * 3)
+
+    def advance(self, state, action, reward, next_observation):
+        return self.State(next_observation[..., 0])
+
+    def fork(self, state, beam):
+        return self.State(state.at.gather(1, beam))
+
+
+def brute_force(start, depth, return_to_go=False):
+    best = None
+    for steps in itertools.product(Line.offers.tolist(), repeat=depth):
+        at, total = start, 0.0
+        for i, step in enumerate(steps):
+            at += step
+            reward = -abs(at - 3) - 2.0 * (abs(at - 0.5) < 0.1)
+            total += (3 * reward if return_to_go else reward) if i == depth - 1 else reward
+        best = total if best is None else max(best, total)
+    return best
+
+
+@pytest.mark.parametrize("return_to_go", [False, True])
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_an_exhaustive_beam_equals_brute_force(depth, return_to_go):
+    starts = torch.tensor([[0.0], [1.0], [-0.5]])
+    config = PlanConfig.preset("paper", "metaworld", depth=depth, beam_width=5**depth, candidates=5, return_to_go=return_to_go)
+    plan = sampled_search(Line(), Line.State(starts), config, 10)
+    assert plan.score.tolist() == pytest.approx([brute_force(x, depth, return_to_go) for x in (0.0, 1.0, -0.5)])
+    assert plan.action.shape == (3, depth, 1)
+    assert torch.allclose(plan.next_observation[:, -1, 0], starts[:, 0] + plan.action.sum((1, 2)))
+
+
+def test_plans_end_with_the_episode_and_see_what_one_step_does_not():
+    config = PlanConfig.preset("paper", "metaworld", depth=4, beam_width=25, candidates=5, return_to_go=False)
+    root = Line.State(torch.tensor([[0.0]]))
+    assert sampled_search(Line(), root, config, 2).action.shape[1] == 2
+    assert sampled_search(Line(), root, config, 10).action[0, :3, 0].tolist() == [1, 1, 1]
+
+
+# --- acting in Meta-World ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("imitates", MODELS)
+def test_a_life_in_reach(imitates):
+    pytest.importorskip("metaworld")
+    from dicp.envs.worlds import world_of
+
+    model, tasks = make_model(imitates), [(0.01, 0.65, 0.02, -0.05, 0.85, 0.2), (0.0, 0.6, 0.02, 0.05, 0.81, 0.1)]
+    plan = PlanConfig.preset("paper", "metaworld", start_after=10, start_after_step=2)
+    life = rollout(model, ENV, tasks, 2, 4, plan, seed=1)
+    assert life.planned[0, 0].tolist() == [False] * 10 + [False, False, True, True, True] * 2
+    world = world_of(ENV, tasks, 2)
+    seen = world.reset()
+    for t in range(20):
+        assert torch.equal(life.observation[:, :, t], seen)
+        outcome = world.step(life.action[:, :, t])
+        assert torch.equal(life.reward[:, :, t], outcome.reward) and torch.equal(life.success[:, :, t], outcome.success)
+        assert torch.equal(life.next_observation[:, :, t], outcome.next_observation)
+        seen = outcome.observation
+    assert torch.equal(life.episode_return, life.reward.unflatten(-1, (4, 5)).sum(-1)) and life.max_return.tolist() == [50, 50]
+    brief = rollout(model, ENV, tasks, 2, 4, plan, seed=1, record=False)
+    assert brief.observation is None and torch.equal(brief.reward, life.reward)
+    assert torch.equal(brief.episode_success, life.success.unflatten(-1, (4, 5)).any(-1))
+
+
+@pytest.mark.parametrize("imitates", MODELS)
+def test_training_learns_and_goes_on(imitates):
+    """Actions that follow the observation, rewards that follow the action: the loss falls, and a resumed run is the same."""
+    log = make_log()
+    action = (log.observation[..., :4] - 0.5).mul(4).clamp(-1, 1)
+    log = log._replace(action=action, reward=5 + 5 * action[..., 0])
+    small = dict(d_model=16, n_layers=1, d_ff=16, d_head_hidden=16, chunk=5)
+    model = ModelConfig("observational", imitates, context_length=20, **small)
+    source = SourceConfig(n_streams=2, env_steps=40, n_steps=10, batch_size=20)
+    config = Config(ENV, source, model, TrainConfig(updates=60, batch_size=16, warmup=5, n_streams=2, max_stride=2))
+    trainer = Trainer(config, log)
+    for _ in range(20):
+        trainer.step()
+    state = trainer.state_dict()
+    for _ in range(40):
+        trainer.step()
+    first, last = trainer.log.iloc[:5].mean(), trainer.log.iloc[-5:].mean()
+    assert last["policy"] < first["policy"] - 1 and last["reward"] < first["reward"] - 0.3
+    again = Trainer(config, log)
+    again.load_state_dict(state, "here")
+    for _ in range(40):
+        again.step()
+    assert again.rows == trainer.rows
+
+
+def test_what_metaworld_lacks_is_refused():
+    for change in (dict(imitates="dpt"), dict(world_model="interventional")):
+        with pytest.raises(ValueError, match="allowed: "):
+            Config.preset("metaworld", **change)
+    with pytest.raises(ValueError, match="task is 'reach-v2'; allowed: .*Did you mean 'reach-v3'?"):
+        Config.preset("metaworld", task="reach-v2")
+    with pytest.raises(ValueError, match="task is 'reach-v3'; allowed: none in darkroom"):
+        Config.preset("darkroom", task="reach-v3")
+    with pytest.raises(ValueError, match="planner is 'bayes'; allowed: 'none', 'paper'"):
+        PlanConfig.preset("bayes", "metaworld")
+
+
+def test_config_comes_back_from_json():
+    from dataclasses import asdict
+
+    config = Config.preset("metaworld", task="push-v3", world_model="observational", split=2)
+    assert Config.from_dict(asdict(config)) == config and config.source_seed == 2
+    assert config.key != Config.preset("metaworld", task="sweep-v3", world_model="observational", split=2).key
