@@ -14,26 +14,30 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from dicp.config import EnvConfig
+from dicp.config import Env, EnvConfig
 from dicp.envs import GridRules, GridState, Task, all_tasks
 from dicp.envs.tasks import PERMUTATIONS
+from dicp.models.gaussian import standard_normal
 from dicp.planning import Imagined
 from dicp.windows import Tokens
 
 
 class RandomPolicy:
-    """Every action is as likely as any other, always."""
+    """Every action is as likely as any other, always. In Meta-World: drawn from the standard normal distribution and clipped,
+    as PPO's first actions are."""
 
     can_plan = False
 
-    def __init__(self, env: EnvConfig):
+    def __init__(self, env: Env):
         self.env = env
+        grid = isinstance(env, EnvConfig)
+        self.parameters = torch.zeros(env.n_actions) if grid else standard_normal(env.d_action)
 
     def begin(self, batch: int, context_length: int | None = None, generator: torch.Generator | None = None) -> None:
         return None
 
-    def observe(self, context: None, tokens: Tokens) -> Float[Tensor, "batch n_actions"]:
-        return torch.zeros(len(tokens.observation), self.env.n_actions)
+    def observe(self, context: None, tokens: Tokens) -> Float[Tensor, "batch n_parameters"]:
+        return self.parameters.expand(len(tokens.observation), -1)
 
     def root(self, context: None) -> None:
         raise ValueError("The random policy has no world model; allowed: no plan.")

@@ -1,6 +1,7 @@
 """Every recorded result, from nothing, with one command: `python -m dicp.reproduce --env darkroom`. What is done is skipped.
 
-Three worlds, six methods (and our own, which imitates nobody), five splits; split s is trained with seed s.
+Three grid worlds, six methods (and our own, which imitates nobody), five splits; split s is trained with seed s. And the tasks
+of Meta-World, four methods: `--env metaworld --task reach-v3`. Here a world is named "darkroom" or "metaworld-reach-v3".
 """
 
 import argparse
@@ -16,8 +17,8 @@ import pandas as pd
 
 from dicp import plot, results
 from dicp.artifacts import SHIPPED, cache_folder, histories_of, load_or_train, save_trained, weights_name
-from dicp.config import ENVS, IMITATORS, Config, PlanConfig
-from dicp.envs import GridRules, Task, split_tasks
+from dicp.config import ENVS, IMITATORS, ML1_TASKS, Config, PlanConfig
+from dicp.envs import GridRules, Task, split_of
 from dicp.files import write_csv
 from dicp.oracles import RandomPolicy, exact_belief
 from dicp.rollout import rollout
@@ -27,6 +28,8 @@ SPLITS, N_EPISODES = (0, 1, 2, 3, 4), 50
 # has 328). Planners that plan anew at every step get fewer in the two larger worlds, where they cost an hour a split otherwise.
 N_ROLLOUTS = {"darkroom": 32, "darkroom_permuted": 16, "dark_key_to_door": 8}
 MOST_TASKS = {"darkroom": 8, "darkroom_permuted": 12, "dark_key_to_door": 16}
+# Meta-World: one life in each of the 50 held-out instances, as many episodes as in the paper (its tables of all tasks: 200).
+ML1_EPISODES = {"reach-v3": 100, "push-v3": 300, "sweep-v3": 500, "pick-place-v3": 2000, "peg-insert-side-v3": 2000}
 REPLANNED = {"darkroom": (8, 32), "darkroom_permuted": (12, 8), "dark_key_to_door": (8, 8)}       # tasks, lives
 
 
@@ -82,27 +85,51 @@ ABLATIONS = (
 )
 
 
-def config_of(run: Run, env: str, split: int) -> Config:
-    config = Config.preset(env, world_model=run.world_model or "none", seed=split, split=split, imitates=run.imitates)
+def is_grid(world: str) -> bool:
+    return world in ENVS
+
+
+def runs_in(world: str) -> list[Run]:
+    """Every run that can be made in a world, ablations last."""
+    runs = [*RUNS, *ABLATIONS]
+    if is_grid(world):
+        return runs
+    return [run for run in RUNS if run.name in ("random", "source") or run.world_model in ("none", "observational")
+            and run.imitates != "dpt" and run.planner in ("none", "paper")]
+
+
+def config_of(run: Run, world: str, split: int) -> Config:
+    env, _, task = world.partition("-")
+    settings = dict(world_model=run.world_model or "none", seed=split, split=split, imitates=run.imitates)
+    config = Config.preset(env, task=task or None, **settings)
     model, train = replace(config.model, **dict(run.model)), replace(config.train, **dict(run.train))
     return replace(config, model=model, train=train)
 
 
-def plan_of(run: Run, env: str) -> PlanConfig | None:
-    return PlanConfig.preset(run.planner, env, **dict(run.plan))
+def plan_of(run: Run, world: str) -> PlanConfig | None:
+    return PlanConfig.preset(run.planner, world.partition("-")[0], **dict(run.plan))
+
+
+def n_episodes_of(world: str) -> int:
+    """Of a life."""
+    return N_EPISODES if is_grid(world) else ML1_EPISODES.get(world.partition("-")[2], 200)
 
 
 def lives_of(run: Run, env: str, split: int) -> tuple[list[Task], int]:
     """(tasks, lives in each)."""
+    if not is_grid(env):
+        test = split_of(config_of(run, env, split).env, split)[1]
+        return (test[:10], 10) if run.name == "source" else (test, 1)
     plan = plan_of(run, env)
     n_tasks, n_rollouts = REPLANNED[env] if plan is not None and plan.replan else (MOST_TASKS[env], N_ROLLOUTS[env])
-    return split_tasks(env, split)[1][:n_tasks], n_rollouts
+    return split_of(config_of(run, env, split).env, split)[1][:n_tasks], n_rollouts
 
 
 def measure(run: Run, env: str, split: int) -> tuple[pd.DataFrame, dict]:
     """(compact result table, CPU seconds of training and of evaluating) of one run."""
     config, plan, (tasks, n_rollouts) = config_of(run, env, split), plan_of(run, env), lives_of(run, env, split)
     settings = {"run": run.name, "greedy": run.greedy, "privileged": run.privileged, **training_of(config)}
+    n_episodes = n_episodes_of(env)
     trained = load_or_train(config) if run.world_model else None
     started = time.process_time()
     if run.name == "source":
@@ -113,12 +140,14 @@ def measure(run: Run, env: str, split: int) -> tuple[pd.DataFrame, dict]:
         if run.privileged:
             highest = GridRules.of(config.env, tasks).max_return(config.env.horizon).float()
             model = model.prompted(highest.repeat_interleave(n_rollouts))
-        life = rollout(model, config.env, tasks, n_rollouts, N_EPISODES, plan, split, run.greedy, run.context_length)
+        life = rollout(model, config.env, tasks, n_rollouts, n_episodes, plan, split, run.greedy, run.context_length,
+                       record=is_grid(env))
         names = {} if trained else {"method": run.name, "world_model": "none"}
         table = results.from_life(life, config, tasks, plan, rollout_seed=split, **settings, **names)
     cost = {"run": run.name, "split": split, "train_cpu_s": trained.cpu_seconds if trained else 0.0,
             "evaluate_cpu_s": time.process_time() - started, "env_steps": int(len(table) * config.env.horizon)}
-    return results.compact(table), cost
+    table = results.compact(table)
+    return (table if n_episodes < 500 else results.in_blocks(table, n_episodes // 100)), cost
 
 
 def training_of(config: Config) -> dict:
@@ -133,6 +162,7 @@ def part_name(run: Run, env: str, split: int) -> str:
     planner = plan and {name: value for name, value in asdict(plan).items() if value != getattr(PlanConfig(), name)}
     acting = {name: value for name, value in run._asdict().items() if value != Run._field_defaults.get(name)}
     settings = [config_of(run, env, split).key, planner, acting, *lives_of(run, env, split)]
+    settings += [] if is_grid(env) else [n_episodes_of(env)]
     return f"{run.name}-{split}-{hashlib.sha1(json.dumps(settings).encode()).hexdigest()[:10]}.csv"
 
 
@@ -141,15 +171,15 @@ def reproduce(env: str, names: Sequence[str], splits: Sequence[int]) -> None:
     parts = cache_folder() / "results" / env
     parts.mkdir(parents=True, exist_ok=True)
     for split in splits:
-        for run in (run for run in (*RUNS, *ABLATIONS) if run.name in names):
+        for run in (run for run in runs_in(env) if run.name in names):
             part = parts / part_name(run, env, split)
             if not part.exists():
                 table, cost = measure(run, env, split)
                 write_csv(pd.DataFrame([cost]), part.with_suffix(".cost"))
                 results.save(table, part)
-                share = results.normalised(table)
+                share, last = results.normalised(table) if is_grid(env) else table["success"], 0.8 * table["episode"].max()
                 print(f"{env} {run.name} split {split}: {share.mean():.3f} over all, "
-                      f"{share[table.episode > 40].mean():.3f} at the end, "
+                      f"{share[table['episode'] > last].mean():.3f} at the end, "
                       f"{cost['train_cpu_s']:.0f} + {cost['evaluate_cpu_s']:.0f} CPU-s", flush=True)
     record(env)
 
@@ -157,7 +187,7 @@ def reproduce(env: str, names: Sequence[str], splits: Sequence[int]) -> None:
 def record(env: str) -> None:
     """Put together the recorded table of every run that is done."""
     parts = cache_folder() / "results" / env
-    files = [parts / part_name(run, env, split) for run in (*RUNS, *ABLATIONS) for split in SPLITS]
+    files = [parts / part_name(run, env, split) for run in runs_in(env) for split in SPLITS]
     files = [file for file in files if file.exists()]
     results.save(results.load(*files), results.recorded_path(env))
     write_csv(pd.concat([pd.read_csv(file.with_suffix(".cost")) for file in files]), results.RECORDED / f"{env}_cost.csv")
@@ -184,12 +214,10 @@ def draw(env: str) -> None:
 
 def ship(env: str) -> None:
     """Put the weights of split 0 and a sample of the histories into the package."""
-    kinds = [(world_model, imitates) for imitates in IMITATORS for world_model in ("none", "observational")]
-    for world_model, imitates in [*kinds, ("interventional", "ad")]:
-        config = Config.preset(env, world_model=world_model, imitates=imitates)
-        trained = load_or_train(config)
-        save_trained(trained, config, SHIPPED / "weights" / weights_name(config))
-    train, test = split_tasks(env, 0)
+    configs = {config_of(run, env, 0).key: config_of(run, env, 0) for run in runs_in(env) if run.world_model and not run.train}
+    for config in configs.values():
+        save_trained(load_or_train(config), config, SHIPPED / "weights" / weights_name(config))
+    train, test = split_of(config.env, 0)
     (SHIPPED / "histories").mkdir(exist_ok=True)
     histories_of(config).save_sample(SHIPPED / "histories" / f"{env}-sample.zarr.zip", [*test[:8], *train[:8]], 10)
 
@@ -197,15 +225,18 @@ def ship(env: str) -> None:
 def main() -> None:
     names = [run.name for run in (*RUNS, *ABLATIONS)]
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--env", default="darkroom", choices=ENVS)
+    parser.add_argument("--env", default="darkroom", choices=(*ENVS, "metaworld"))
+    parser.add_argument("--task", default="reach-v3", choices=ML1_TASKS, metavar="TASK", help="of Meta-World's: reach-v3, ...")
     parser.add_argument("--runs", nargs="+", default=[run.name for run in RUNS], choices=names)
     parser.add_argument("--splits", nargs="+", type=int, default=list(SPLITS))
     parser.add_argument("--ship", action="store_true", help="also put weights and sample histories into the package")
     args = parser.parse_args()
-    reproduce(args.env, args.runs, args.splits)
-    draw(args.env)
+    world = f"metaworld-{args.task}" if args.env == "metaworld" else args.env
+    reproduce(world, args.runs, args.splits)
+    if is_grid(world):
+        draw(world)
     if args.ship:
-        ship(args.env)
+        ship(world)
 
 
 if __name__ == "__main__":

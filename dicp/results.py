@@ -14,11 +14,11 @@ import pandas as pd
 
 import dicp
 from dicp.bootstrap import CELL, interval
-from dicp.config import ENVS, METHODS, PLANNERS, WORLD_MODELS, Config, PlanConfig
+from dicp.config import ENVS, METHODS, PLANNERS, WORLD_MODELS, Config, EnvConfig, MetaWorldConfig, PlanConfig
 from dicp.envs import GridRules
 from dicp.errors import one_of
 from dicp.history import episode_returns
-from dicp.source import SourceLog
+from dicp.history.logs import Log
 
 RECORDED = Path(__file__).parent.parent / "figures" / "data"
 
@@ -53,8 +53,9 @@ def build(
             "allowed: returns [task, rollout, episode], one entry a task in the others."
         )
     _need(settings, REQUIRED, "settings")
-    one_of("env", settings["env"], ENVS)
+    one_of("env", settings["env"], (*ENVS, "metaworld"))
     if success is None:
+        one_of("env (without success)", settings["env"], ENVS)
         success = returns >= SOLVED_AT[settings["env"]]
     success = np.asarray(success, dtype=bool)
     task, rollout, episode = (i.ravel() for i in np.indices(returns.shape))
@@ -78,22 +79,29 @@ def from_life(
     columns = {
         "env": config.env.name, "split": config.split, "method": config.method, "world_model": config.model.world_model,
         **plan_settings(plan), "train_seed": config.train.seed, "rollout_seed": rollout_seed, "config_hash": config.key,
+        **ml1_task(config),
     }
-    returns = life.episode_return.numpy()
-    return build(
-        returns, columns | settings, tasks=tasks, max_return=life.max_return.tolist(), horizon=life.horizon
-    )
+    return build(life.episode_return.numpy(), columns | settings, tasks=tasks, max_return=life.max_return.tolist(),
+                 horizon=life.horizon, success=life.episode_success)
 
 
-def from_source(log: SourceLog, config: Config, tasks: Sequence, **settings) -> pd.DataFrame:
+def ml1_task(config: Config) -> dict:
+    """The column that says which of Meta-World's tasks it is (the column `task` names the instance)."""
+    return {"ml1_task": config.env.task} if isinstance(config.env, MetaWorldConfig) else {}
+
+
+def from_source(log: Log, config: Config, tasks: Sequence, **settings) -> pd.DataFrame:
     """The full table of the source algorithm on `tasks`, its streams as rollouts: the same env steps, weight updates."""
     columns = {
         "env": config.env.name, "split": config.split, "method": "source", "world_model": "none", "planner": "none",
-        "train_seed": config.train.seed, "rollout_seed": config.source_seed,
+        "train_seed": config.train.seed, "rollout_seed": config.source_seed, **ml1_task(config),
     }
-    max_return = GridRules.of(config.env, tasks).max_return(config.env.horizon).tolist()
-    returns = episode_returns(log).numpy()
-    return build(returns, columns | settings, tasks=tasks, max_return=max_return, horizon=config.env.horizon)
+    horizon, returns, success = config.env.horizon, episode_returns(log).numpy(), None
+    if isinstance(config.env, EnvConfig):
+        max_return = GridRules.of(config.env, tasks).max_return(horizon).tolist()
+    else:
+        max_return, success = [10.0 * horizon] * len(tasks), log.success.unflatten(-1, (-1, horizon)).amax(-1)
+    return build(returns, columns | settings, tasks=tasks, max_return=max_return, horizon=horizon, success=success)
 
 
 def recorded(env: str) -> pd.DataFrame:
@@ -119,7 +127,7 @@ def validate(table: pd.DataFrame) -> pd.DataFrame:
     full = "rollout" in table
     extra = ("rollout_seed", "rollout") if full else COMPACT
     _need(table.columns, (*REQUIRED, "task", "episode", *MEASURES, *extra), "the result table")
-    allowed = {"env": ENVS, "method": (*METHODS, *CONTROLS), "world_model": WORLD_MODELS, "planner": PLANNERS}
+    allowed = {"env": (*ENVS, "metaworld"), "method": (*METHODS, *CONTROLS), "world_model": WORLD_MODELS, "planner": PLANNERS}
     for column, names in allowed.items():
         for value in table[column].unique():
             one_of(column, value, names)
@@ -158,6 +166,20 @@ def compact(table: pd.DataFrame) -> pd.DataFrame:
     means = {c: (c, "mean") for c in ("episode_return", "max_return", "success", "solved_so_far", "return_after_find")}
     groups = table.groupby(key, dropna=False, sort=False)
     return validate(groups.agg(n_rollouts=("rollout", "size"), **means).reset_index())
+
+
+def in_blocks(table: pd.DataFrame, size: int) -> pd.DataFrame:
+    """The compact table with `size` episodes a row: means over them, and under the number of the last one. For lives of
+    thousands of episodes."""
+    table = compact(table)
+    if (n := table["episode"].max()) % size:
+        raise ValueError(f"size is {size}; allowed: a divisor of the {n} episodes.")
+    last = -(-table["episode"] // size) * size
+    table = table.assign(episode=last, env_steps=table["env_steps"].where(table["episode"] == last))
+    key = [c for c in table.columns if c not in (*MEASURES, "return_after_find")]
+    how = {"env_steps": "max", "solved_so_far": "last"}
+    values = {c: (c, how.get(c, "mean")) for c in (*MEASURES, "return_after_find")}
+    return validate(table.groupby(key, dropna=False, sort=False).agg(**values).reset_index())
 
 
 def save(table: pd.DataFrame, path: str | Path) -> None:

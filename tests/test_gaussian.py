@@ -8,7 +8,15 @@ import torch
 
 from dicp.config import Config, MetaWorldConfig, ModelConfig, PlanConfig, SourceConfig, TrainConfig
 from dicp.models import new_model
-from dicp.models.gaussian import LEAST_LOG_STD, REWARD, ContinuousEmbedding, Gaussian, GaussianPolicy, GaussianWorldModel
+from dicp.models.gaussian import (
+    LEAST_LOG_STD,
+    REWARD,
+    ContinuousEmbedding,
+    Gaussian,
+    GaussianPolicy,
+    GaussianWorldModel,
+    standard_normal,
+)
 from dicp.planning import Imagined, SamplingWorldModel, sampled_search
 from dicp.rollout import rollout
 from dicp.source import ContinuousLog
@@ -56,6 +64,8 @@ def test_nll_by_hand():
     mine, theirs = Gaussian.of(p), torch.distributions.Normal(p[:2], Gaussian.of(p).log_std.exp())
     x = torch.tensor([0.1, 0.9])
     torch.testing.assert_close(mine.nll(x), -theirs.log_prob(x))
+    standard = Gaussian.of(standard_normal(4))
+    assert not standard.mean.any() and standard.log_std.abs().max() < 1e-6
     assert Gaussian.of(torch.tensor([0.0, -100.0])).log_std.item() == pytest.approx(LEAST_LOG_STD)
     assert Gaussian.of(torch.tensor([0.0, 5.0])).log_std.item() == pytest.approx(5, abs=1e-3)
 

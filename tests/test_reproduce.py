@@ -34,6 +34,22 @@ def test_every_run_has_valid_settings_and_held_out_tasks(env):
             assert (plan_of(run, env) is None) == (run.planner == "none")
 
 
+def test_meta_world_runs_four_methods_and_two_controls(monkeypatch):
+    monkeypatch.setattr(reproduce, "split_of", lambda env, split: ([(0.0,)] * 50, [(1.0,)] * 50))
+    world = "metaworld-peg-insert-side-v3"
+    names = ["ad", "dicp_ad", "dicp_ad_paper", "idt", "dicp_idt", "dicp_idt_paper", "random", "source"]
+    assert [run.name for run in reproduce.runs_in(world)] == names
+    for run in reproduce.runs_in(world):
+        config, plan = config_of(run, world, 1), plan_of(run, world)
+        assert config.env.task == "peg-insert-side-v3" and config.split == 1 and (plan is None) == (run.planner == "none")
+        assert reproduce.n_episodes_of(world) == 2000 and reproduce.n_episodes_of("metaworld-door-open-v3") == 200
+        tasks, lives = lives_of(run, world, 1)
+        assert (len(tasks), lives) == ((10, 10) if run.name == "source" else (50, 1))
+    assert len({part_name(run, world, 0) for run in reproduce.runs_in(world)}) == len(names)
+    monkeypatch.setattr(reproduce, "ML1_EPISODES", {})
+    assert part_name(BY_NAME["ad"], world, 0) != part_name(BY_NAME["ad"], "metaworld-reach-v3", 0)
+
+
 def test_an_ablation_changes_what_its_name_says():
     changed = {name: config_of(BY_NAME[name], "darkroom", 0) for name in ("ad", "ad_20_tasks", "ad_last_position")}
     assert changed["ad_20_tasks"].train == replace(changed["ad"].train, max_tasks=20)

@@ -3,6 +3,7 @@
 import itertools
 import random
 from collections.abc import Sequence
+from functools import cache
 
 from dicp.config import ENVS, Env, EnvConfig
 from dicp.errors import one_of
@@ -42,9 +43,14 @@ def split_of(env: Env, seed: int) -> tuple[list[Task], list[Task]]:
     the test instances of one seed are the train instances of the next."""
     if isinstance(env, EnvConfig):
         return split_tasks(env.name, seed, env.size)
-    from dicp.envs.metaworld import ml1_instances
+    return tuple(map(list, _ml1_instances(env.task, 2 * seed)))
 
-    return ml1_instances(env.task, 2 * seed)
+
+@cache
+def _ml1_instances(task: str, seed: int) -> tuple[list[Instance], list[Instance]]:
+    from dicp.envs.metaworld import ml1_instances  # which not every machine has
+
+    return ml1_instances(task, seed)
 
 
 def split_validation(train: Sequence[Task], n_validation: int = 8) -> tuple[list[Task], list[Task]]:

@@ -45,6 +45,11 @@ class Gaussian(NamedTuple):
         return 0.5 * z * z + self.log_std + 0.5 * math.log(2 * math.pi)
 
 
+def standard_normal(n: int) -> Float[Tensor, "two_n"]:
+    """The parameters of `Gaussian.of` for `n` independent standard normal numbers."""
+    return torch.tensor([0.0] * n + [LEAST_LOG_STD + math.log(math.expm1(-LEAST_LOG_STD))] * n)
+
+
 class ContinuousEmbedding(nn.Linear):
     """One linear map of all fields of a token. Where an episode ended is told as the jump from there to the next start."""
 
