@@ -232,6 +232,7 @@ class TrainConfig:
     max_tasks: int = 10_000            # at most so many of the split's training tasks are used, the first ones
     dense: bool = True                 # loss at every position of a window (authors' code: at the last one alone)
     min_final_return: float = 0.25     # histories that end below this share of the median task's return are left out (paper: 0)
+    push_walls: bool = False           # dpt: on a goal by the wall the label is to push against it, not to stay (Permuted: yes)
     sort_episodes: bool = False        # windows in the order of the episodes' returns (authors' code for IDT: yes)
     prompt_quantile: float = 0.75      # idt: asks for the best return that this share of the training streams does not beat
     world_model_weight: float = 1.0    # (paper: lambda = 1); 0 trains AD
@@ -316,7 +317,8 @@ class Config:
         world, source, small = EnvConfig.preset(env), SourceConfig.preset(env), env == "darkroom"
         any_cell = world_model != "interventional" or env != "darkroom_permuted"         # there, the goal never moves
         model = ModelConfig(world_model, imitates, context_length=80 if small else 200, any_cell_may_pay=any_cell)
-        train = TrainConfig(seed=seed, n_streams=source.n_kept, batch_size=64 if small else 32)
+        train = TrainConfig(seed=seed, n_streams=source.n_kept, batch_size=64 if small else 32,
+                            push_walls=(env, imitates) == ("darkroom_permuted", "dpt"))
         if profile == "paper":
             model = replace(model, n_heads=4, dropout=0.1)
             train = replace(train, updates=50_000, batch_size=512, warmup=1, max_stride=1, min_final_return=0.0)

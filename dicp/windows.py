@@ -71,9 +71,9 @@ class WindowSampler:
 
     def __init__(
         self, env: Env, log: Log, n_streams: int | None = None, min_final_return: float = 0.0,
-        optimal_of: Sequence[Task] | None = None,
+        optimal_of: Sequence[Task] | None = None, push_walls: bool = False,
     ):
-        """optimal_of: the tasks of the log, to label windows with their optimal actions."""
+        """optimal_of: the tasks of the log, to label windows with their optimal actions (`optimal_actions`)."""
         if optimal_of is not None and len(optimal_of) != len(log.reward):
             raise ValueError(f"optimal_of has {len(optimal_of)} tasks; allowed: {len(log.reward)}, those of the histories.")
         final = episode_returns(log)[..., -10:].float().mean((1, 2))
@@ -87,7 +87,7 @@ class WindowSampler:
         self.best_return = returns.amax(-1)
         self.missed = (self.best_return[:, None] - returns).flatten()                    # by the best of the stream
         self.by_return = returns.argsort(dim=-1, stable=True)
-        self.optimal = None if optimal_of is None else optimal_actions(env, optimal_of)  # task rewards-so-far cell
+        self.optimal = None if optimal_of is None else optimal_actions(env, optimal_of, push_walls)  # task rewards-so-far cell
 
     def history(
         self, batch: int, n_episodes: int, max_stride: int, generator: torch.Generator, by_return: bool = False
@@ -148,12 +148,13 @@ def episodes_as_windows(
     return Windows(tokens, action, reward, next_observation, return_to_go.flatten(1), action, desired)
 
 
-def optimal_actions(env: EnvConfig, tasks: Sequence[Task]) -> UInt8[Tensor, "task stage cell"]:
+def optimal_actions(env: EnvConfig, tasks: Sequence[Task], push_walls: bool = False) -> UInt8[Tensor, "task stage cell"]:
     """The optimal action in every cell of every task, after each number of rewards in the episode that matters. Of the
     shortest ways the one along the longer leg first: it turns early, so whoever walks it soon shows two of its actions, not
-    one. (DPT in Darkroom-Permuted earns 0.58 of the highest return with such labels, 0.47 with "along x first"; split 0.)"""
+    one. `push_walls`: on a goal by the wall push against it. That is as good as to stay, and where nobody knows which action
+    stays (Darkroom-Permuted), the way there has shown which one pushes."""
     rules = GridRules.of(env, tasks)
     cell = torch.arange(env.n_cells).expand(len(rules.goals), -1)
     stages = (torch.full_like(cell, stage) for stage in range(rules.goals.shape[1]))
-    actions = [rules.optimal_action(GridState(cell, stage), longer_leg_first=True) for stage in stages]
+    actions = [rules.optimal_action(GridState(cell, stage), longer_leg_first=True, push_walls=push_walls) for stage in stages]
     return torch.stack(actions, dim=1).to(torch.uint8)

@@ -230,7 +230,7 @@ if permuted:                                                 # planning at once:
     moments[first_plan] = {"walked": [0], "plan": plan.next_observation[0], "goal": 80}
     for i in (n_cells.index(min(n_cells)), n_cells.index(max(n_cells))):
         name = f"permutation {held_out[i]}: {n_used[i]} action{'s' * (n_used[i] > 1)}"
-        moments[name] = {"walked": eager.observation[i, 0], "plan": [], "goal": 80}
+        moments[name] = {"walked": eager.observation[i, 0, -n:], "plan": [], "goal": 80}
 else:                                                        # agents that have found nothing when planning starts
     begins, astray = paper.start_after, rollout(trained, world, held_out, 4 if dark else 2, 6, paper, p.seed)
     rewards, seen = astray.reward.flatten(0, 1), tokens_of(astray, world)
@@ -253,7 +253,8 @@ def moment(step):                                            # what it plans, an
 
 if permuted:
     title = f"Planning from its first step, {never} of 16 agents never earn anything; without a plan {without}"
-    note = "dashes: imagined; blue: lives of 3 episodes; star: the corner that pays; 2 lives in each of 8 held-out tasks"
+    if never == without == 0: title = "Planning from its first step, every agent comes to the corner, as without a plan"
+    note = "dashes: imagined; blue: the third episode; star: the corner that pays; 2 lives in each of 8 held-out tasks"
 else:
     now = moment(begins)
     steps = now["plan"].tolist().index(now["claims"][0]) + 1 if now["claims"] else 5

@@ -18,7 +18,7 @@ from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
 import dicp  # noqa: F401 (registers the worlds)
 from dicp.config import EnvConfig
-from dicp.envs import GridWorld, all_tasks, cell_to_xy, split_tasks, split_validation
+from dicp.envs import GridRules, GridState, GridWorld, all_tasks, cell_to_xy, split_tasks, split_validation
 
 CONFIGS = {
     "darkroom": EnvConfig("darkroom", horizon=20),
@@ -213,12 +213,15 @@ def some_tasks(env):
     return random.Random(0).sample(tasks, 400) + same
 
 
+@pytest.mark.parametrize("push_walls", [False, True])
 @pytest.mark.parametrize("longer_leg_first", [False, True])
 @pytest.mark.parametrize("env", CONFIGS)
-def test_optimal_actions_earn_the_highest_possible_return(env, longer_leg_first):
+def test_optimal_actions_earn_the_highest_possible_return(env, longer_leg_first, push_walls):
     world = GridWorld(CONFIGS[env], some_tasks(env), n_streams=1)
-    steps = (world.step(world.rules.optimal_action(world.state, longer_leg_first)) for _ in range(CONFIGS[env].horizon))
-    assert sum(step.reward for step in steps)[:, 0].tolist() == world.max_return.tolist()
+    earned = 0
+    for _ in range(CONFIGS[env].horizon):
+        earned = earned + world.step(world.rules.optimal_action(world.state, longer_leg_first, push_walls)).reward
+    assert earned[:, 0].tolist() == world.max_return.tolist()
 
 
 def test_the_way_along_the_longer_leg_first_by_hand():
@@ -398,3 +401,12 @@ def test_no_picture_without_a_render_mode():
 def test_importing_the_package_is_light_and_registers_the_worlds():
     code = "import sys, dicp, gymnasium; assert 'torch' not in sys.modules; gymnasium.spec('dicp/DarkKeyToDoor-v0')"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_who_pushes_walls_on_the_goal_by_hand():
+    """In the corner either of two pushes stays; beside one wall only one does; in the middle there is nothing to push."""
+    rules = GridRules.of(EnvConfig(), [(8, 8), (0, 4), (4, 4)])
+    cell = torch.tensor([[80], [4], [40]])
+    state = GridState(cell, torch.zeros_like(cell))
+    assert rules.optimal_action(state).flatten().tolist() == [4, 4, 4]
+    assert rules.optimal_action(state, push_walls=True).flatten().tolist() == [0, 1, 4]

@@ -94,9 +94,11 @@ class GridRules:
         hit = cell == self.goals.gather(1, state.stage)
         return GridState(cell, state.stage if self.pays_forever else state.stage + hit), hit.long()
 
-    def optimal_action(self, state: GridState, longer_leg_first: bool = False) -> Int[Tensor, "task stream"]:
+    def optimal_action(
+        self, state: GridState, longer_leg_first: bool = False, push_walls: bool = False
+    ) -> Int[Tensor, "task stream"]:
         """A shortest way to the cell that pays next: first along x, then along y, or along the longer leg first (x if they are
-        equal); stay on the goal and when all is paid."""
+        equal). On the goal, and when all is paid: stay, or (`push_walls`) push against a wall where there is one."""
         variant = torch.arange(len(self.next_cell))[:, None]
         reached = cell_to_xy(self.next_cell[variant, state.cell], self.size)              # task stream action 2
         goal = self.goals.gather(1, state.stage)
@@ -106,7 +108,8 @@ class GridRules:
         moves = self._moves(state.cell, variant)
         legs = (cell_to_xy(state.cell, self.size) - target).abs()
         y_first = (legs[..., 1] > legs[..., 0])[..., None] & longer_leg_first
-        return (4 * distance + 2 * (stays & ~moves.eq(STAY)) + (moves.ge(2) != y_first)).argmin(-1)
+        idle = moves.eq(STAY) if push_walls else stays & ~moves.eq(STAY)                   # what comes last of two that stay
+        return (4 * distance + 2 * idle + (moves.ge(2) != y_first)).argmin(-1)
 
     def _moves(self, cell: Tensor, variant: Tensor) -> Int[Tensor, "task stream action"]:
         """Which of the five moves each action executes (not its own number in Darkroom-Permuted)."""
