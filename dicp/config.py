@@ -317,7 +317,10 @@ class Config:
         world, source, small = EnvConfig.preset(env), SourceConfig.preset(env), env == "darkroom"
         any_cell = world_model != "interventional" or env != "darkroom_permuted"         # there, the goal never moves
         model = ModelConfig(world_model, imitates, context_length=80 if small else 200, any_cell_may_pay=any_cell)
-        train = TrainConfig(seed=seed, n_streams=source.n_kept, batch_size=64 if small else 32,
+        # In Darkroom the return asked for tells how far the goal is: asked for what only near goals allow, IDT passes by the
+        # others (validation tasks: 0.53 at the end when asked for 18, 0.74 for 14, 0.72 for each task's own highest).
+        asks = 0.1 if (env, imitates) == ("darkroom", "idt") else TrainConfig.prompt_quantile
+        train = TrainConfig(seed=seed, n_streams=source.n_kept, batch_size=64 if small else 32, prompt_quantile=asks,
                             push_walls=(env, imitates) == ("darkroom_permuted", "dpt"))
         if profile == "paper":
             model = replace(model, n_heads=4, dropout=0.1)
