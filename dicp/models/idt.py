@@ -38,14 +38,15 @@ class ReviewingDecisions(nn.Module):
 
 
 class HighLevel(nn.Module):
-    """A Decision Transformer over chunks, one token a chunk: the return that is still desired and the observation as the
-    chunk begins, and the review of the chunk before. It predicts this chunk's decision, a diagonal Gaussian (IDT)."""
+    """A Decision Transformer over chunks, one token a chunk: the return that is still desired (with `asks_return`) and the
+    observation as the chunk begins, and the review of the chunk before. It predicts this chunk's decision, a diagonal
+    Gaussian (IDT)."""
 
     def __init__(self, env: Env, config: ModelConfig):
         super().__init__()
         self.most = env.horizon * (1 if isinstance(env, EnvConfig) else REWARD)         # that an episode may bring
         self.embed = heads_of(env).embedding(env, config.d_model)
-        self.from_return = nn.Linear(1, config.d_model)
+        self.from_return = nn.Linear(1, config.d_model) if config.asks_return else None
         self.from_review = nn.Linear(2 * config.d_decision, config.d_model)
         self.transformer = Transformer(config)
         self.out = nn.Linear(config.d_model, 2 * config.d_decision)
@@ -55,7 +56,9 @@ class HighLevel(nn.Module):
     ) -> Float[Tensor, "*batch two_d_decision"]:
         """Mean and log-variance for all chunks of a window (fields [batch chunks]), which an empty cache will remember, or
         for the next one ([batch] and a cache). desired_return [*batch]: rewards still wanted in the episode."""
-        x = self.embed(start) + self.from_return(desired_return[..., None] / self.most) + self.from_review(review)
+        x = self.embed(start) + self.from_review(review)
+        if self.from_return is not None:
+            x = x + self.from_return(desired_return[..., None] / self.most)
         return self.out(self.transformer.append(x, cache) if x.ndim == 2 else self.transformer(x, cache))
 
 
