@@ -195,7 +195,7 @@ def record(env: str) -> None:
 
 TITLES = {
     "darkroom": "Imitators get there; who plans with the wrong model does not",
-    "darkroom_permuted": "The planner knows its actions after one episode, AD after ten",
+    "darkroom_permuted": "After one episode the planner, and DPT, know their actions; AD needs ten",
     "dark_key_to_door": "The source is stuck at the key, and so is who imitates it",
 }
 

@@ -67,7 +67,6 @@ models = {kind: made.model.requires_grad_(False) for kind, made in trained.items
 believers = models | {"exact belief": exact_belief(world)}
 
 moves_hidden = p.env == "darkroom_permuted"              # else places are: a goal, or a key and a door
-by_return = p.env == "darkroom" and p.method == "idt"    # there the return asked for tells how far away the goal lies
 tested = p.env == "darkroom" and p.method == "ad"        # a few claims hold there; the others everywhere
 rules = GridRules.of(EnvConfig(), all_tasks("darkroom"))                 # where each move leads
 leads_to, start = rules.next_cell[0], 0 if moves_hidden else rules.start
@@ -286,15 +285,20 @@ def sureness(believer, n=10):                            # of an untried action'
 
 
 # %%
+def moved_before(w):                                     # steps with an action that has moved the agent before
+    came, left_from = w.tokens.arrived, w.tokens.observation.roll(1, 1)
+    tried = (F.one_hot(w.tokens.last_action, 6)[..., :5] * (came != left_from)[..., None]).cumsum(1)
+    return tried.gather(2, w.action[..., None])[..., 0] > 0
+
+
+# %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8))
 if moves_hidden:
     by_steps = {name: sureness(believer) for name, believer in believers.items()}
     plot.belief_curves(by_steps, range(4), title="Imagined once, taken for known", ylabel="P(likeliest outcome)",
                        xlabel="times imagined before", ax=left)
     w = asked(windows_of(rollout(RandomPolicy(world), world, held_out, 32, n_episodes, seed=p.seed + 1), world))
-    moved = (w.tokens.arrived != w.tokens.observation.roll(1, 1))[..., None]
-    tried = (F.one_hot(w.tokens.last_action, 6)[..., :5] * moved).cumsum(1)
-    moved = tried.gather(2, w.action[..., None])[..., 0] > 0         # steps with an action that has moved it before
+    moved = moved_before(w)
     led = {name: p_cells(model.predict(w)).gather(-1, w.next_observation[..., None])[..., 0] for name, model in models.items()}
     knows = {name: [float(x[:, t : t + 50][moved[:, t : t + 50]].mean()) for t in range(0, 200, 50)] for name, x in led.items()}
     who = "Only one knows" if min(knows["observational"]) < 0.9 else "Both know"
@@ -304,8 +308,8 @@ if moves_hidden:
 else:
     by_steps = {name: [float(rewards_believed(name, 2)[:, distance == d].mean()) for d in steps] for name in believers}
     claimed = {kind: [claims(model, n) for n in episodes] for kind, model in models.items()}
-    title = "More imagined steps, more belief" if not by_return else "It believes the return it is asked for"
-    plot.belief_curves(by_steps, steps, title=title, xlabel="imagined steps", ylabel="P(reward) on arrival", ax=left)
+    plot.belief_curves(by_steps, steps, title="More imagined steps, more belief", xlabel="imagined steps",
+                       ylabel="P(reward) on arrival", ax=left)
     who = "One model's plans promise" if max(claimed["observational"]) > 0.02 else "No plan promises"
     plot.belief_curves(claimed, episodes, title=f"{who} rewards", ylabel="share of plans",
                        level=my_guess, xlabel="fruitless episodes in context", ax=right)
@@ -315,8 +319,8 @@ else:
 
 # %% [markdown]
 # Where a place is hidden, every imagined step makes the observational model surer: *self-delusion* (Ortega et al. 2021,
-# arXiv 2110.10819). (IDT: the return asked for says how far away a goal lies.) In Permuted, what was imagined is taken for
-# known; right inside that future, but our planner has to multiply by the guess's probability.
+# arXiv 2110.10819). In Permuted, what was imagined is taken for known; right inside that future, but our planner has to
+# multiply by the guess's probability.
 #
 # ## Is that a bug, or the right answer to a wrong question?
 # In the histories, who walks eight steps in one direction mostly *knows why*: actions are evidence,
@@ -369,8 +373,7 @@ else:
     rule = {name: [sum(with_walk(target, flag) for target in far[d]) / len(far[d]) for d in steps]
             for name, flag in (("P(r | h, a)", True), ("P(r | h, do(a))", False))}
     fresh = {name: [float(rewards_believed(name, 0, slice(1))[0, distance == d].mean()) for d in steps] for name in models}
-    who = "IDT trusts the return that it is asked for" if by_return else "The observational model trusts the walker"
-    plot.belief_curves(rule | fresh, steps, title=f"{who}; nobody walked", thin=rule,
+    plot.belief_curves(rule | fresh, steps, title="The observational model trusts the walker; nobody walked", thin=rule,
                        xlabel="imagined steps to the cell, from an empty context", ylabel="P(reward) on arrival")
     assert rule["P(r | h, a)"][-1] > 0.3 and rule["P(r | h, do(a))"][-1] < 0.02
 

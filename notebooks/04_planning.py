@@ -335,12 +335,11 @@ def stages(panels):                                          # Key-to-Door: the 
     stuck = log.reward[..., -5 * n :].float().sum(-1).mean(-1) / 5                       # return of the source, at the end
     i = int((stuck - 1).abs().add(2 - life.episode_return[:, 0, -1]).argmin())
     way = torch.cat((life.observation[i, 0, -n:][:1], life.next_observation[i, 0, -n:]))
-    door_key, door = rules.goals[i, :2].tolist()
     got = [int(x) + 1 for x in life.reward[i, 0, -n:].nonzero()[:, 0]] + [n, n]
     ways = {f"source PPO at the end: return {float(stuck[i]):.1f}": list(log.cell[i, :8, -n:].long()),
             "plan, until it has the key": [way[: got[0] + 1]], "plan, with the key": [way[got[0] : got[1] + 1]]}
     for ax, (name, lines) in zip(panels, ways.items(), strict=True):
-        plot.paths(lines, title=name, goal=door, key=door_key, start=rules.start, ax=ax)
+        plot.paths(lines, title=name, key=int(rules.goals[i, 0]), goal=int(rules.goals[i, 1]), start=rules.start, ax=ax)
     return "A policy of the cell alone stays at the key; a plan knows its rewards so far and goes on", \
         f"held-out task {held_out[i]}; left: 8 streams, last episode; middle and right: one agent, one episode"
 
