@@ -410,10 +410,8 @@ assert not lesson or to_first[4] < 0.5 < to_first[6] < to_first[15] - 0.1 and su
 
 # %% [markdown]
 # AD is *faithful*: it becomes sure over several episodes, as its source did, and faster, for its windows skip episodes. DPT's
-# labels are optimal: one reward and it knows, if what it has seen tells the label. In Permuted, no walk to the corner shows which
-# action *stays* there; told to stay, DPT leaves again (0.57 of the highest return), told to push against the wall, it stays.
-
-# %% [markdown]
+# labels are optimal: one reward and it knows, if a walk shows the label (in Permuted: push the corner's walls, not *stay*).
+#
 # ## How does it act so fast?
 # By definition, every step reads the whole context again. The library keeps each token's keys and values (a *cache*) and
 # reads only the new one. When four episodes are full, it forgets the oldest and reads the others again, as if life began with

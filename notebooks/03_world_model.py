@@ -78,6 +78,10 @@ def asked(windows):                                      # IDT: for its prompt, 
     desired = getattr(models["observational"], "prompt", windows.desired_return)
     return windows._replace(desired_return=desired.expand_as(windows.desired_return))
 
+def moved_before(tokens, action):                        # steps with an action that has moved the agent before
+    moved = (tokens.arrived != tokens.observation.roll(1, 1))[..., None]
+    return (F.one_hot(tokens.last_action, 6)[..., :5] * moved).cumsum(1).gather(2, action[..., None])[..., 0] > 0
+
 def p_cells(said):                                       # the next cell's x and its y -> P(next cell)
     return (said.next_x.softmax(-1)[..., :, None] * said.next_y.softmax(-1)[..., None, :]).flatten(-2)
 
@@ -285,20 +289,13 @@ def sureness(believer, n=10):                            # of an untried action'
 
 
 # %%
-def moved_before(w):                                     # steps with an action that has moved the agent before
-    came, left_from = w.tokens.arrived, w.tokens.observation.roll(1, 1)
-    tried = (F.one_hot(w.tokens.last_action, 6)[..., :5] * (came != left_from)[..., None]).cumsum(1)
-    return tried.gather(2, w.action[..., None])[..., 0] > 0
-
-
-# %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8))
 if moves_hidden:
     by_steps = {name: sureness(believer) for name, believer in believers.items()}
     plot.belief_curves(by_steps, range(4), title="Imagined once, taken for known", ylabel="P(likeliest outcome)",
                        xlabel="times imagined before", ax=left)
     w = asked(windows_of(rollout(RandomPolicy(world), world, held_out, 32, n_episodes, seed=p.seed + 1), world))
-    moved = moved_before(w)
+    moved = moved_before(w.tokens, w.action)
     led = {name: p_cells(model.predict(w)).gather(-1, w.next_observation[..., None])[..., 0] for name, model in models.items()}
     knows = {name: [float(x[:, t : t + 50][moved[:, t : t + 50]].mean()) for t in range(0, 200, 50)] for name, x in led.items()}
     who = "Only one knows" if min(knows["observational"]) < 0.9 else "Both know"
