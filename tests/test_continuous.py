@@ -47,12 +47,7 @@ SEEN = (0, 1, 4)
 SOURCE = SourceConfig(n_streams=10, env_steps=80, n_steps=20, batch_size=40, n_epochs=3, keep_streams=4)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def random_problem(clip_range=0.2, n=3, transitions=50):

@@ -24,12 +24,7 @@ SMALL = SourceConfig(n_streams=40, env_steps=500, batch_size=200, n_epochs=10, l
 BAND = 0.05     # of the highest return
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 # --- one update -------------------------------------------------------------------------------------------------------
