@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
@@ -168,8 +169,8 @@ def part_name(run: Run, env: str, split: int) -> str:
 
 def reproduce(env: str, names: Sequence[str], splits: Sequence[int]) -> None:
     """Make what is missing, a file a run under the cache folder, then put together the recorded table of all that is there."""
-    parts = cache_folder() / "results" / env
-    parts.mkdir(parents=True, exist_ok=True)
+    restore(env)
+    parts = parts_folder(env)
     for split in splits:
         for run in (run for run in runs_in(env) if run.name in names):
             part = parts / part_name(run, env, split)
@@ -184,13 +185,36 @@ def reproduce(env: str, names: Sequence[str], splits: Sequence[int]) -> None:
     record(env)
 
 
+def parts_folder(env: str) -> Path:
+    return cache_folder() / "results" / env
+
+
+def restore(env: str) -> None:
+    """Put the recorded runs into this machine's cache where they are not there: a new machine makes only what is missing."""
+    if not results.recorded_path(env).exists():
+        return
+    table, folder = results.recorded(env), parts_folder(env)
+    for cost in pd.read_csv(cost_path(env)).to_dict("records"):
+        if not (part := folder / cost.pop("part")).exists():
+            rows = table[(table["run"] == cost["run"]) & (table["split"] == cost["split"])]
+            unused = [name for name in rows if name not in results.COMPACT and rows[name].isna().all()]
+            write_csv(pd.DataFrame([cost]), part.with_suffix(".cost"))
+            results.save(rows.drop(columns=unused), part)
+
+
 def record(env: str) -> None:
     """Put together the recorded table of every run that is done."""
-    parts = cache_folder() / "results" / env
+    parts = parts_folder(env)
     files = [parts / part_name(run, env, split) for run in runs_in(env) for split in SPLITS]
     files = [file for file in files if file.exists()]
     results.save(results.load(*files), results.recorded_path(env))
-    write_csv(pd.concat([pd.read_csv(file.with_suffix(".cost")) for file in files]), results.RECORDED / f"{env}_cost.csv")
+    costs = [pd.read_csv(file.with_suffix(".cost")).assign(part=file.name) for file in files]
+    write_csv(pd.concat(costs), cost_path(env))
+
+
+def cost_path(env: str) -> Path:
+    """CPU seconds of each recorded run, and the name of its part, which says with what settings it was made."""
+    return results.RECORDED / f"{env}_cost.csv"
 
 
 TITLES = {

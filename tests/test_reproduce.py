@@ -83,3 +83,19 @@ def test_what_is_done_is_skipped_and_all_of_it_is_recorded(tmp_path, monkeypatch
     assert (table["n_rollouts"] == 32).all() and set(table["planner"]) == {"none", "bayes"}
     cost = pd.read_csv(tmp_path / "data" / "darkroom_cost.csv")
     assert len(cost) == 4 and (cost["env_steps"] == 8 * 32 * 3 * 20).all()
+
+
+def test_a_new_machine_takes_what_is_recorded_and_makes_the_rest(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "RECORDED", tmp_path / "data")
+    monkeypatch.setattr(reproduce, "N_EPISODES", 3)
+    asked, real = [], reproduce.measure
+    monkeypatch.setattr(reproduce, "measure", lambda run, env, split: asked.append((run.name, split)) or real(run, env, split))
+    monkeypatch.setenv("DICP_CACHE", str(tmp_path / "one"))
+    reproduce.reproduce("darkroom", ["random", "exact_belief"], [0])
+    before = results.recorded_path("darkroom").read_bytes(), reproduce.cost_path("darkroom").read_bytes()
+    monkeypatch.setenv("DICP_CACHE", str(tmp_path / "another"))
+    asked.clear()
+    reproduce.reproduce("darkroom", ["random", "exact_belief"], [0])
+    assert not asked and before == (results.recorded_path("darkroom").read_bytes(), reproduce.cost_path("darkroom").read_bytes())
+    reproduce.reproduce("darkroom", ["random"], [0, 1])
+    assert asked == [("random", 1)] and len(results.recorded("darkroom")) == 3 * 8 * 3
