@@ -140,11 +140,14 @@ def _liking(
     generator: torch.Generator | None = None,
 ) -> Tensor:
     """What decides between futures of equal reward: the paper's order (the first parent's children first, each
-    parent's in the policy's order), the log-probability of the whole imagined path, or chance."""
+    parent's in an order drawn from the policy, without replacement), the same with the likeliest action first, the
+    log-probability of the whole imagined path, or chance."""
     if config.ties == "random":
         return torch.rand(logp.shape, generator=generator).to(logp)
     if config.ties == "logp":
         return preference[..., None] + logp
+    if config.ties == "drawn":                           # the Gumbel trick: sorting log-probabilities plus noise is drawing
+        logp = logp - torch.empty_like(logp).exponential_(generator=generator).log()
     rank = logp.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)
     return -(rank + logp.shape[-1] * torch.arange(logp.shape[1], device=logp.device)[:, None]).to(logp.dtype)
 

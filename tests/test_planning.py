@@ -14,7 +14,7 @@ from dicp.planning import Imagined, Plan, _liking, beam_search, best_futures
 from dicp.rollout import Life, rollout
 from dicp.windows import Tokens, newborn
 
-ENV, PAPER = EnvConfig(), PlanConfig.preset("paper")
+ENV, PAPER = EnvConfig(), PlanConfig.preset("paper", ties="order")             # ties by a rule, not by chance
 EXHAUSTIVE = replace(PAPER, beam_width=5**3, depth=3)
 
 
@@ -89,11 +89,33 @@ def test_a_row_with_fewer_different_futures_is_filled_up_with_worthless_copies()
     assert kept[1, 0] == 0 and value[1].tolist() == [3, -torch.inf]
 
 
-def test_the_papers_order():
+def test_ties_in_the_policys_order():
     """Children of the first parent come first, each parent's in the policy's order, the first of equals first."""
     logp = torch.tensor([[[0.1, 0.5, 0.4], [0.2, 0.2, 0.6]]]).log()
     order = _liking(PAPER, torch.zeros(1, 2), logp).flatten().argsort(descending=True)
     assert order.tolist() == [1, 2, 0, 3 + 2, 3 + 0, 3 + 1]
+
+
+def test_the_paper_draws_the_order_from_the_policy():
+    """The first parent's children first; of each parent's the first is drawn from the policy, the next from what is left."""
+    logp = torch.tensor([[[0.2, 0.7, 0.1], [0.5, 0.2, 0.3]]]).log().expand(20_000, -1, -1)
+    config, generator = PlanConfig.preset("paper"), torch.Generator().manual_seed(0)
+    liking = _liking(config, torch.zeros(20_000, 2), logp, generator)
+    order = liking.flatten(1).argsort(dim=-1, descending=True)
+    assert (order[:, :3] < 3).all() and (order[:, 3:] >= 3).all()
+    firsts = [(order[:, 3 * parent, None] == 3 * parent + torch.arange(3)).float().mean(0) for parent in (0, 1)]
+    assert torch.allclose(torch.stack(firsts), logp[0].exp(), atol=0.015)
+    second = (order[order[:, 0] == 1, 1] == 0).float().mean()                 # 0.2 of the 0.3 that are left
+    assert second.item() == pytest.approx(2 / 3, abs=0.02)
+
+
+def test_with_nothing_in_sight_the_papers_plan_begins_as_the_policy_would():
+    """Or no plan would ever explore. Where a reward is in sight the plan takes it, however unlikely the policy finds it."""
+    root, generator = torch.zeros(20_000, 1, dtype=torch.long), torch.Generator().manual_seed(0)
+    config = PlanConfig.preset("paper")
+    nothing = beam_search(table([[0.0, 0.0]]), root, config, 20, generator)
+    assert (nothing.action[:, 0] == 1).float().mean().item() == pytest.approx(0.6, abs=0.01)
+    assert (beam_search(table([[1.0, 0.0]]), root, config, 20, generator).action[:, 0] == 0).all()
 
 
 def test_ties_by_log_probability_count_the_whole_path():
