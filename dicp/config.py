@@ -211,7 +211,7 @@ class PlanConfig:
         depth, full = (8, 80) if env == "darkroom" else (16, 200)
         settings = {
             "paper": dict(depth=depth, start_after=full, ties="drawn"),
-            "gated": dict(depth=depth, ties="logp", needs_reward=True, start_after=0, replan=False),
+            "gated": dict(depth=depth, ties="drawn", needs_reward=True, start_after=0, replan=False),
             "bayes": dict(beam_width=81, depth=25, rank="mean", ties="random", resolution=1e-3, discount=0.97,
                           weigh_paths=True, curiosity=0.003, deduplicate=True, start_after=0, replan=False),
         }[planner]

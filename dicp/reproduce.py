@@ -82,7 +82,7 @@ ABLATIONS = (
     *(planned(f"depth{d}", "gated", depth=d) for d in (2, 4, 16)),
     *(planned("return_to_go", planner, return_to_go=True) for planner in ("paper", "gated")),
     *(planned(f"from{n}", "paper", start_after=n) for n in (0, 20, 400)),
-    planned("likeliest", "paper", ties="order"),
+    planned("likeliest", "paper", ties="order"), planned("likeliest", "gated", ties="logp"),
     *(Run(f"bayes_k{k}", "interventional", "bayes", plan=(("beam_width", k),)) for k in (5, 10, 20, 40)),
 )
 
