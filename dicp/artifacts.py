@@ -49,8 +49,14 @@ def histories_of(config: Config) -> LearningHistories:
 
 
 def world_name(config: Config) -> str:
-    """As files are named."""
+    """As files are named: "darkroom", "metaworld-reach-v3"."""
     return config.env.name if isinstance(config.env, EnvConfig) else f"{config.env.name}-{config.env.task}"
+
+
+def world_parts(name: str) -> tuple[str, str | None]:
+    """(env, task of Meta-World or None) of a world's name."""
+    env, _, task = name.partition("-")
+    return env, task or None
 
 
 def load_or_collect(config: Config, tasks: Sequence[Task] | None = None) -> Log:

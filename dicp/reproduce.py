@@ -17,7 +17,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from dicp import plot, results
-from dicp.artifacts import SHIPPED, cache_folder, histories_of, load_or_train, save_trained, weights_name
+from dicp.artifacts import SHIPPED, cache_folder, histories_of, load_or_train, save_trained, weights_name, world_parts
 from dicp.config import ENVS, IMITATORS, ML1_TASKS, Config, PlanConfig
 from dicp.envs import GridRules, Task, split_of
 from dicp.files import write_csv
@@ -101,20 +101,20 @@ def runs_in(world: str) -> list[Run]:
 
 
 def config_of(run: Run, world: str, split: int) -> Config:
-    env, _, task = world.partition("-")
+    env, task = world_parts(world)
     settings = dict(world_model=run.world_model or "none", seed=split, split=split, imitates=run.imitates)
-    config = Config.preset(env, task=task or None, **settings)
+    config = Config.preset(env, task=task, **settings)
     model, train = replace(config.model, **dict(run.model)), replace(config.train, **dict(run.train))
     return replace(config, model=model, train=train)
 
 
 def plan_of(run: Run, world: str) -> PlanConfig | None:
-    return PlanConfig.preset(run.planner, world.partition("-")[0], **dict(run.plan))
+    return PlanConfig.preset(run.planner, world_parts(world)[0], **dict(run.plan))
 
 
 def n_episodes_of(world: str) -> int:
     """Of a life."""
-    return N_EPISODES if is_grid(world) else ML1_EPISODES.get(world.partition("-")[2], 200)
+    return N_EPISODES if is_grid(world) else ML1_EPISODES.get(world_parts(world)[1], 200)
 
 
 def lives_of(run: Run, env: str, split: int) -> tuple[list[Task], int]:

@@ -92,10 +92,11 @@ def test_a_new_machine_takes_what_is_recorded_and_makes_the_rest(tmp_path, monke
     monkeypatch.setattr(reproduce, "measure", lambda run, env, split: asked.append((run.name, split)) or real(run, env, split))
     monkeypatch.setenv("DICP_CACHE", str(tmp_path / "one"))
     reproduce.reproduce("darkroom", ["random", "exact_belief"], [0])
-    before = results.recorded_path("darkroom").read_bytes(), reproduce.cost_path("darkroom").read_bytes()
+    files = results.recorded_path("darkroom"), reproduce.cost_path("darkroom")
+    before = [file.read_bytes() for file in files]
     monkeypatch.setenv("DICP_CACHE", str(tmp_path / "another"))
     asked.clear()
     reproduce.reproduce("darkroom", ["random", "exact_belief"], [0])
-    assert not asked and before == (results.recorded_path("darkroom").read_bytes(), reproduce.cost_path("darkroom").read_bytes())
+    assert not asked and before == [file.read_bytes() for file in files]
     reproduce.reproduce("darkroom", ["random"], [0, 1])
     assert asked == [("random", 1)] and len(results.recorded("darkroom")) == 3 * 8 * 3

@@ -59,21 +59,17 @@ def shape_of(env: Env, field: Field, n_tasks: int, n_streams: int, env_steps: in
     return tuple(env.n_observed if dim == "number" else sizes[dim] for dim in field.dims)
 
 
-def allowed(name: str, env: Env) -> str | None:
-    """The values that an array of a log may hold, in words; None: any number."""
+def bounds_of(name: str, env: Env) -> tuple[int, int] | None:
+    """The least and the largest value that an array of a log may hold; None: any number."""
     if isinstance(env, EnvConfig):
-        return f"0 to {({'action': env.n_actions - 1, 'reward': 1}).get(name, env.n_cells - 1)}"
-    return {"action": "-1 to 1", "success": "0 to 1"}.get(name)
+        return 0, {"action": env.n_actions - 1, "reward": 1}.get(name, env.n_cells - 1)
+    return {"action": (-1, 1), "success": (0, 1)}.get(name)
 
 
 def possible(values: np.ndarray, name: str, env: Env) -> bool:
     """Whether an array of a log can hold these values."""
-    if not np.isfinite(values).all():
-        return False
-    if (bounds := allowed(name, env)) is None:
-        return True
-    low, high = map(float, bounds.split(" to "))
-    return bool(low <= values.min() and values.max() <= high)
+    low, high = bounds_of(name, env) or (-np.inf, np.inf)
+    return bool(np.isfinite(values).all() and low <= values.min() and values.max() <= high)
 
 
 def new_arrays(store: LocalStore | ZipStore, attrs: dict, env: Env, n_streams: int) -> dict[str, zarr.Array]:

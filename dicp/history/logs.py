@@ -7,7 +7,7 @@ from torch import Tensor
 from dicp.config import Env, EnvConfig, SourceConfig
 from dicp.envs.grid import GridRules
 from dicp.envs.tasks import Task
-from dicp.history.layout import allowed, fields_of, possible, shape_of
+from dicp.history.layout import bounds_of, fields_of, possible, shape_of
 from dicp.source import ContinuousLog, SourceLog
 
 Log = SourceLog | ContinuousLog
@@ -35,8 +35,8 @@ def check_log(env: Env, source: SourceConfig, n_streams: int, task: Task, log: L
         shape, dtype = shape_of(env, field, 1, n_streams, source.env_steps)[1:], getattr(torch, field.dtype)
         if values.dtype != dtype or values.shape != shape or not possible(values.numpy(), name, env):
             got = f"{values.dtype} {tuple(values.shape)} with values from {values.min()} to {values.max()}"
-            bounds = allowed(name, env)
-            wanted = f"{dtype} {shape} with {f'values from {bounds}' if bounds else 'finite values'}"
+            bounds = bounds_of(name, env)
+            wanted = f"{dtype} {shape} with {'values from {} to {}'.format(*bounds) if bounds else 'finite values'}"
             raise ValueError(f"The {name} of task {task} is {got}; allowed: {wanted}.")
     if not isinstance(env, EnvConfig):
         return
