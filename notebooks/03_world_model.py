@@ -275,7 +275,8 @@ steps, episodes, paper = range(1, 9), range(4), PlanConfig.preset("paper", p.env
 def claims(model, n):                                    # share of plans with a reward in them
     context = remember(model, Tokens(*(field[:64, : n * world.horizon + 1] for field in read)))
     n_steps = getattr(context, "imaginable", world.horizon)                      # IDT: to the end of its chunk
-    return float((beam_search(model, model.root(context), paper, n_steps).reward.sum(-1) > 0).float().mean())
+    plan = beam_search(model, model.root(context), paper, n_steps, torch.Generator().manual_seed(p.seed))
+    return float((plan.reward.sum(-1) > 0).float().mean())
 
 def sureness(believer, n=10):                            # of an untried action's outcome, imagined once, twice, ...
     tokens = Tokens(*(field[open_room[:, n], : n + 1][:256] for field in read))
