@@ -137,6 +137,20 @@ class MetaWorld:
         observation = self.reset() if done else next_observation.copy()
         return Step(self._by_task(reward), self._by_task(success), next_observation, observation, done)
 
+    @property
+    def goal(self) -> Float64[ndarray, "task 3"]:
+        """Where each instance's goal is [m]. No observation tells."""
+        return np.stack([start.attributes["_target_pos"] for start in self._starts])
+
+    def show(self, task: int = 0, stream: int = 0) -> tuple[Any, Any]:
+        """(MuJoCo's model, its data) with one agent in them, to look at (`dicp.envs.metaworld_camera`)."""
+        for name, value, most in (("task", task, len(self.instances)), ("stream", stream, self.n_streams)):
+            one_of(name, value, range(most))
+        row = task * self.n_streams + stream
+        self._simulator.enter(self._starts[self._start_of[row]].model)
+        self._simulator.load(self._physics[row])
+        return self._simulator.model, self._simulator.data
+
     def _command(self, action: Float64[ndarray, "row 4"]) -> None:
         """Write the actions into the physics of all rows; the gripper's two fingers get opposite controls."""
         env, commands = self._simulator.env, self._physics[:, self._simulator.commands]

@@ -5,7 +5,10 @@ turns matrices into quaternions, and scores distances, with functions made for a
 number that only its `info` holds. Written for metaworld 3.1.1; `tests/test_metaworld.py` compares all 50 tasks with it.
 """
 
+import os
+import sys
 from collections.abc import Sequence
+from ctypes.util import find_library
 from math import sqrt
 from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
@@ -21,7 +24,10 @@ class MetaWorldMissing(ImportError):
 
 
 def libraries() -> tuple[ModuleType, ModuleType]:
-    """(metaworld, mujoco), imported only when they are needed; or `MetaWorldMissing`."""
+    """(metaworld, mujoco), imported only when they are needed; or `MetaWorldMissing`. MuJoCo draws in software where the
+    library for that is there: it settles how to draw when it is imported."""
+    if "mujoco" not in sys.modules and find_library("OSMesa"):
+        os.environ.setdefault("MUJOCO_GL", "osmesa")
     try:
         import metaworld
         import mujoco
@@ -146,6 +152,11 @@ class Simulator:
         """Write the arrays of an instance into the model."""
         for name, array in model.items():
             getattr(self.model, name)[:] = array
+
+    def load(self, physics: ndarray) -> None:
+        """Leave the simulator where an agent is."""
+        self._mujoco.mj_setState(self.model, self.data, physics, self._parts)
+        self._mujoco.mj_forward(self.model, self.data)
 
     def advance(self, physics: ndarray) -> None:
         """Move an agent on by one step, 12.5 ms, in place; the simulator is left where that agent is."""

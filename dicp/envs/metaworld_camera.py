@@ -1,0 +1,54 @@
+"""Pictures of Meta-World, drawn in software: they need no screen, but the system library OSMesa."""
+
+import os
+import sys
+
+from jaxtyping import UInt8
+from numpy import ndarray
+
+from dicp.envs.metaworld import MetaWorld
+from dicp.envs.metaworld_library import libraries
+from dicp.errors import one_of
+
+VIEWS = ("corner2", "corner", "corner3", "topview")            # of the library's cameras; corner2 sees arm, table and goal
+
+
+class CameraMissing(ImportError):
+    """Nothing can be drawn on this machine."""
+
+
+class Camera:
+    """Looks at one agent of a world; the world does not notice. Close it before you open another:
+
+        with Camera(world) as camera:
+            picture = camera.picture()
+
+    Raises `CameraMissing` where MuJoCo finds nothing to draw with, `ValueError` for an unknown view.
+    """
+
+    def __init__(self, world: MetaWorld, height: int = 240, width: int = 320, view: str = "corner2"):
+        one_of("view", view, VIEWS)
+        _, mujoco = libraries()
+        self.world, self.view = world, view
+        model, _ = world.show()
+        try:
+            if sys.platform == "linux" and not (os.environ.get("MUJOCO_GL") or os.environ.get("DISPLAY")):
+                raise OSError("no display")
+            self._renderer = mujoco.Renderer(model, height, width)
+        except Exception as error:                              # each kind of display fails with errors of its own
+            raise CameraMissing(
+                f"Pictures cannot be drawn here ({error}): install OSMesa (Debian: apt-get install libosmesa6) and start "
+                "Python anew."
+            ) from error
+
+    def picture(self, task: int = 0, stream: int = 0) -> UInt8[ndarray, "height width 3"]:
+        """That agent, where it is now."""
+        _, data = self.world.show(task, stream)
+        self._renderer.update_scene(data, camera=self.view)
+        return self._renderer.render()[::-1]                    # the library's cameras hang upside down
+
+    def __enter__(self) -> "Camera":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._renderer.close()
