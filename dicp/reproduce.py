@@ -219,9 +219,9 @@ def cost_path(env: str) -> Path:
 
 
 TITLES = {
-    "darkroom": "Imitators get there; who plans with the wrong model does not",
+    "darkroom": "Planning pays; with the right model it pays at once",
     "darkroom_permuted": "After one episode the planner, and DPT, know their actions; AD needs ten",
-    "dark_key_to_door": "The source is stuck at the key, and so is who imitates it",
+    "dark_key_to_door": "The source is stuck at the key, and so is who imitates it; a plan goes on",
 }
 
 

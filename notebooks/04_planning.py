@@ -161,7 +161,6 @@ for model, root in roots:
     best, plan = plain_beam(model, root, depth, paper.beam_width)[0], beam_search(model, root, by_rule, depth)
     assert best[0] == plan.score and best[2] == tuple(plan.next_observation[0].tolist())
 
-
 # %% [markdown]
 # Sorting must be *stable*, or ties are no rule at all (`topk` makes no promise). The same best future, step by step.
 #
@@ -181,9 +180,10 @@ rows = {name: table[(table["run"] == run) & table["split"].isin(both)] for run, 
 ends = {name: results.curve(part, "normalised")["mean"] for name, part in rows.items()}
 plot.lines(ends, title="Who never doubts the favourite action never explores", xlabel="episode", level=my_guess,
            ylabel="return (highest possible = 1)", colours=[plot.COLOURS[name] for name in ("ad", "source", "paper")],
-           note=f"recorded lives, splits {', '.join(map(str, sorted(both)))}; planning starts at step {paper.start_after}")
+           note=f"recorded lives, {len(both)} of 5 splits; planning starts at step {paper.start_after}")
 alone, favourite, drawn = (float(mean[-10:].mean()) for mean in ends.values())
 assert favourite < alone and favourite < drawn
+
 
 # %% [markdown]
 # One line of code. With drawn ties a plan keeps the policy's dice until something is in sight, then goes there. (An earlier
@@ -277,7 +277,7 @@ def moment(step):                                            # what it plans, an
             "walked": astray.observation.flatten(0, 1)[row, step - step % n : step + 1]}
 
 if permuted:
-    title = f"Planning from its first step, {never} of 16 agents never earn anything; without a plan {without}"
+    title = f"Agents of 16 that never earn anything: planning from the first step {never}, without a plan {without}"
     if never == without == 0: title = "Planning from its first step, every agent comes to the corner, as without a plan"
     note = "dashes: imagined; blue: the third episode; star: the corner that pays; 2 lives in each of 8 held-out tasks"
 else:
@@ -288,15 +288,16 @@ else:
     title = f"Of {len(lost)} agents that have never seen a reward, {int(claims.sum())} plan to walk to one"
     note = f"dashes: the plan; hollow stars: imagined rewards; black: {'the goal' if dark else 'key and door'}; dots: visited"
 plot.plans(moments, title=title, note=note)
-walks = "Each disappointment is followed by the next imagined walk: a good search serves a wrong model."
+walks = """Each disappointment is followed by the next imagined walk. As a place to look an imagined reward is no worse than
+the policy's own guess, and no better: what this planner gains, it gains where something is known."""
 say(darkroom=walks, dark_key_to_door=walks, darkroom_permuted="""From the corner, *nothing happens* is the likeliest outcome of
-any action: three of five moves lead nowhere. A plan of likeliest outcomes never asks, and is never proved wrong. (The paper
-starts to plan after 200 steps, when the policy has tried them all.)""")
+any action: three of five moves lead nowhere. A plan of likeliest outcomes never asks what an action does; only the dice of
+its ties try things out. (The paper starts to plan after 200 steps, when the policy has tried them all.)""")
 
 
 # %% [markdown]
 # ## Two ways out
-# **Gated**: plan only while a real reward is in the context, so that there is something to plan *for*.
+# **Gated**: plan only while a real reward is in the context, so that there is something to plan *for*: a third of the thinking.
 #
 # **Bayes**: the *interventional* model, and its probabilities instead of its most likely rewards:
 #
@@ -452,14 +453,14 @@ def mean(run):                                               # of the recorded l
 imitators = [run for run in compared["run"].unique() if run in family]
 if imitators:
     pays = mean("bayes") > max(map(mean, imitators)) + 0.05
-    title = "With the right model, planning pays" if pays else "Imitating and planning, side by side"
+    title = "Planning pays; with the right model it pays at once" if pays else "Imitating and planning, side by side"
     plot.comparison(compared, title=title, own=mine, guess=my_guess)
 else:
     display(Markdown("There are no recorded runs of this world: only your own is drawn, beside the paper's curves."))
     plot.returns(mine, title="Your own run", value="normalised", guess=my_guess,
                  paper=(p.method, f"dicp_{p.method}"))
 if dark and {"ad", "dicp_ad_paper", "bayes"} <= set(compared["run"]):
-    assert mean("bayes") > mean("ad") + 0.1 > mean("dicp_ad_paper")
+    assert mean("bayes") > mean("dicp_ad_paper") + 0.1 and mean("dicp_ad_paper") > mean("ad")
 
 # %%
 names = ["random", "source", p.method, *(f"dicp_{p.method}{planner}" for planner in ("", "_paper", "_gated")), "bayes",
@@ -474,11 +475,11 @@ if len(part):
     plot.bar_panels(value.loc[order], metrics, title=f"Who finds, who exploits? {p.method.upper()} {known}")
     value = value.pivot(index="run", columns="metric", values="value")
     if dark and p.method == "ad" and set(names) <= set(value.index):
-        assert value["all_episodes"]["dicp_ad_paper"] < value["all_episodes"]["dicp_ad"] - 0.05
-        assert value["all_episodes"]["dicp_ad_gated"] > value["all_episodes"]["dicp_ad_paper"] + 0.05
-        assert value["all_episodes"]["bayes"] > value["all_episodes"]["ad"] + 0.05
-        display(Markdown("The same Transformer, the same search: the paper's rule makes it worse than not planning at all, "
-                         "the gate repairs that. It helps to exploit, not to find; the Bayes planner finds."))
+        share = value["all_episodes"]
+        assert share["dicp_ad"] < min(share["dicp_ad_paper"], share["dicp_ad_gated"])
+        assert share["bayes"] > max(share["dicp_ad_paper"], share["dicp_ad_gated"]) + 0.05
+        display(Markdown("The same Transformer acts better when it plans, as the paper says; gated or not, that is much the "
+                         "same. It exploits better, it hardly finds sooner; the Bayes planner finds."))
 
 # %% [markdown]
 # ## What else matters?
@@ -616,8 +617,9 @@ exercises.check_expected_return(expected_return, strict=True)
 
 # %% [markdown]
 # ## What have you learned?
-# A beam search finds the best of the futures that it keeps, so it has to keep *different* ones. It trusts its model: with
-# one that takes its own steps for evidence, thinking makes an agent walk to rewards that are not there. With one that does
-# not, the expected reward alone searches first and exploits after.
+# A beam search finds the best of the futures that it keeps, so it has to keep *different* ones, and where all are worth
+# nothing, who breaks the ties decides. With a model that takes its own steps for evidence, planning exploits better and
+# searches no better: it walks to rewards that are not there. With one that does not, the expected reward alone searches
+# first and exploits after.
 #
 # **Next**: another world (`-p env dark_key_to_door`), another imitator (`-p method dpt`): which of these claims hold there?

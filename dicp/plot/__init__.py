@@ -4,6 +4,7 @@ Every function takes `ax=None` and returns the Axes it drew on. Call `style()` o
 """
 
 from dicp.plot.ablations import ablations, parts
+from dicp.plot.arm import at_first_sight, hand_paths, pictures, table_top, who_is_right
 from dicp.plot.beliefs import MODELS, belief_curves, belief_panels, look_up
 from dicp.plot.comparison import comparison
 from dicp.plot.curves import bars, calibration, returns
@@ -23,6 +24,7 @@ from dicp.plot.trials import trials
 __all__ = [
     "MODELS", "belief_curves", "belief_moves", "belief_panels", "by_context", "learned_to_remember", "look_up", "who_chose",
     "ablations", "parts", "trials",
+    "at_first_sight", "hand_paths", "pictures", "table_top", "who_is_right",
     "bar_panels", "by_width", "futures", "plans",
     "COLOURS", "animate", "axes", "bars", "calibration", "comparison", "grid_heatmap", "look_of",
     "returns", "style", "trajectories",

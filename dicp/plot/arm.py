@@ -1,0 +1,107 @@
+"""Figures of Meta-World: the table from above, pictures of the arm, where a hand went, what a first look tells."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dicp.plot.histories import claim
+from dicp.plot.look import BLACK, COLOURS, GREY, TIME, axes, caption, tint
+
+HIDDEN = "#009E73"                   # what the agent cannot see: goals
+
+
+def table_top(panels: Mapping[str, Mapping[str, Mapping]], *, title: str, note: str = "") -> Figure:
+    """The table from above, a panel a task, in metres.
+
+    panels: title -> name of a split ("training", "held out") -> {"object": [n 3], "goal": [n 3]}. Later splits are darker.
+    """
+    size = 2.75 * len(panels) + 0.6, 3.6
+    figure, row = plt.subplots(1, len(panels), figsize=size, layout="constrained", sharex=True, sharey=True)
+    for ax, (name, splits) in zip(np.atleast_1d(row), panels.items(), strict=True):
+        for place, (split, things) in enumerate(splits.items()):
+            shade = 0.0 if place == len(splits) - 1 else 0.6
+            for thing, marker, colour in (("object", "s", BLACK), ("goal", "*", HIDDEN)):
+                x, y, _ = np.asarray(things[thing]).T
+                ax.plot(x, y, marker, color=tint(colour, shade), ms=4 if marker == "s" else 7, mec="none",
+                        label=f"{thing}, {split}", zorder=2 + place)
+        ax.set(title=name, xlabel="x (m)", aspect="equal")
+        ax.margins(0.12)
+    left, right = np.atleast_1d(row)[[0, -1]]
+    left.set_ylabel("y, away from the arm (m)")
+    figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=11)
+    claim(figure, title, note)
+    return figure
+
+
+def pictures(frames: Mapping[str, np.ndarray], *, title: str, note: str = "", ncols: int = 5) -> Figure:
+    """Pictures [height width 3], each with its name."""
+    rows = -(-len(frames) // ncols)
+    figure, panels = plt.subplots(rows, ncols, figsize=(2.5 * ncols, 2.35 * rows + 0.5), layout="constrained", squeeze=False)
+    for ax in panels.flat:
+        ax.axis("off")
+    for ax, (name, picture) in zip(panels.flat, frames.items(), strict=False):
+        ax.imshow(picture)
+        ax.set_title(name)
+    claim(figure, title, note)
+    return figure
+
+
+def hand_paths(panels: Mapping[str, Mapping], *, title: str, note: str = "") -> Figure:
+    """Where hands went: from above (upper row) and from the side (lower row), dark where late.
+
+    panels: title -> {"paths": [path][step 3], "goal": 3 numbers, "object": path [step 3] or None}, all in metres.
+    """
+    figure, grid = plt.subplots(2, len(panels), figsize=(3.1 * len(panels) + 0.4, 5.6), layout="constrained", squeeze=False,
+                                sharex="col")
+    for (above, side), (name, panel) in zip(grid.T, panels.items(), strict=True):
+        for ax, (i, j) in ((above, (0, 1)), (side, (0, 2))):
+            paths = [np.asarray(path) for path in panel["paths"]]
+            for path, shade in zip(paths, np.linspace(0, 1, len(paths)) if len(paths) > 1 else [1.0], strict=True):
+                ax.plot(path[:, i], path[:, j], color=TIME(shade), lw=1.8, zorder=3)
+            start = paths[0][0]
+            ax.plot(start[i], start[j], "o", color=GREY, ms=6, zorder=4)
+            if panel.get("object") is not None:
+                path = np.asarray(panel["object"])
+                ax.plot(path[:, i], path[:, j], color=BLACK, lw=1.4, ls=":", zorder=3)
+                ax.plot(*path[-1, [i, j]], "s", color=BLACK, ms=6, zorder=4)
+            ax.plot(panel["goal"][i], panel["goal"][j], "*", color=HIDDEN, ms=15, mec="white", zorder=5)
+            ax.margins(0.15)
+        above.set_title(name)
+        side.set_xlabel("x (m)")
+    grid[0, 0].set_ylabel("from above: y (m)")
+    grid[1, 0].set_ylabel("from the side: z (m)")
+    claim(figure, title, note)
+    return figure
+
+
+def at_first_sight(shares: Mapping[str, float], *, title: str, guess: float | None = None, note: str = "") -> Axes:
+    """How much of the goal the first observation tells, 0 to 1, a bar a task."""
+    ax = axes(None, title)
+    at = np.arange(len(shares))
+    ax.barh(at, list(shares.values()), color=HIDDEN, height=0.6)
+    for y, share in zip(at, shares.values(), strict=True):
+        ax.text(max(share, 0) + 0.015, y, f"{max(share, 0):.2f}", va="center", fontsize=12)
+    ax.set(yticks=at, yticklabels=list(shares), xlim=(0, 1.1), xlabel="share of the goal's variance that the\n"
+           "first observation explains in unseen instances")
+    ax.invert_yaxis()
+    if guess is not None:
+        ax.axvline(guess, color=BLACK, ls=":", lw=1.8)
+        ax.annotate("your guess", (guess, 0.98), xycoords=("data", "axes fraction"), xytext=(5, -2),
+                    textcoords="offset points", va="top", fontsize=11.5)
+    caption(ax, f"\n{note}")
+    return ax
+
+
+def who_is_right(imagined: Sequence[float], real: Sequence[float], *, title: str, ax: Axes | None = None,
+                 note: str = "", what: str = "reward") -> Axes:
+    """What a model says of actions, against what they bring when they are really tried (both: [case])."""
+    ax = axes(ax, title, (4.6, 4.2))
+    ax.plot(imagined, real, "o", ms=3, color=COLOURS["paper"], alpha=0.35, mec="none")
+    low, high = min(np.min(imagined), np.min(real)), max(np.max(imagined), np.max(real))
+    ax.plot((low, high), (low, high), color=BLACK, ls=(0, (4, 3)), lw=1.2)
+    ax.set(xlabel=f"{what}, imagined", ylabel=f"{what}, when really tried")
+    caption(ax, note)
+    return ax
