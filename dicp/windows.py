@@ -29,6 +29,11 @@ class Tokens(NamedTuple):
     arrived: Shaped[Tensor, "..."]
     first: Int[Tensor, "*batch"]          # 1 at the first step of an episode
 
+    @property
+    def reward_before(self) -> Shaped[Tensor, "*batch"]:
+        """The last reward of this episode; 0 as it begins."""
+        return self.last_reward * (1 - self.first)
+
 
 def at_birth(env: Env) -> tuple[int, int, int]:
     """(last_action, last_reward, arrived) of an agent that has done nothing yet."""

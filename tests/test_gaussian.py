@@ -10,7 +10,6 @@ from dicp.config import Config, MetaWorldConfig, ModelConfig, PlanConfig, Source
 from dicp.models import new_model
 from dicp.models.gaussian import (
     LEAST_LOG_STD,
-    REWARD,
     ContinuousEmbedding,
     Gaussian,
     GaussianPolicy,
@@ -96,9 +95,9 @@ def test_embedding_by_hand():
 def test_world_model_speaks_the_worlds_units():
     torch.manual_seed(0)
     head, h, observation = GaussianWorldModel(ENV, ModelConfig(d_model=16)), torch.randn(2, 3, 16), torch.randn(2, 3, 11)
-    action = torch.rand(2, 3, 4, 4)
-    imagined, p = head.imagined(h, observation, action), head(h[:, :, None].expand(2, 3, 4, 16), action)
-    torch.testing.assert_close(imagined.reward, 10 * p.reward.mean[..., 0])
+    action, before = torch.rand(2, 3, 4, 4), torch.rand(2, 3)
+    imagined, p = head.imagined(h, observation, before, action), head(h[:, :, None].expand(2, 3, 4, 16), action)
+    torch.testing.assert_close(imagined.reward, before[..., None] + 0.1 * p.reward_change.mean[..., 0])
     torch.testing.assert_close(imagined.return_to_go, 50 * p.return_to_go.mean[..., 0])            # 5 steps of 10 at most
     moved = imagined.next_observation - observation[:, :, None]
     torch.testing.assert_close(moved[..., 0], 0.01 * p.change.mean[..., 0], atol=1e-6, rtol=1e-4)    # hand x, in metres
@@ -110,7 +109,9 @@ def test_world_model_speaks_the_worlds_units():
     returns = windows.reward.unflatten(1, (-1, 5)).flip(-1).cumsum(-1).flip(-1).flatten(1)
     torch.testing.assert_close(windows.return_to_go, returns)
     torch.testing.assert_close(terms["return_to_go"], p.return_to_go.nll(returns[..., None] / 50).mean())
-    torch.testing.assert_close(terms["reward"], p.reward.nll(windows.reward[..., None] / REWARD).mean())
+    rise = windows.reward.clone()
+    rise[:, [t for t in range(20) if t % 5]] -= windows.reward[:, [t - 1 for t in range(20) if t % 5]]    # in an episode
+    torch.testing.assert_close(terms["reward"], p.reward_change.nll(rise[..., None] / 0.1).mean())
     hand = (windows.next_observation - windows.tokens.observation)[..., 0] / 0.01
     first = Gaussian(*(x[..., :1] for x in p.change)).nll(hand[..., None]).mean()
     rest = terms["next_obs"] - first
@@ -193,6 +194,7 @@ def test_imagined_steps_are_read_as_real_ones(imitates):
         model.observe(context, Tokens(*(x[:, t] for x in tokens)))
     state = model.root(context)
     assert isinstance(model, SamplingWorldModel) and torch.equal(state.observation[:, 0], tokens.observation[:, 5])
+    assert not state.reward_before.any()                             # a new episode begins: the last reward was another's
     state = model.fork(state, torch.zeros(3, 2, dtype=torch.long))
     for t in (6, 7):
         came = Tokens(*(x[:, t, None].expand(-1, 2, *x.shape[2:]) for x in tokens))
@@ -201,6 +203,8 @@ def test_imagined_steps_are_read_as_real_ones(imitates):
         same = Tokens(*(x[:, t] for x in tokens))._replace(arrived=tokens.observation[:, t])
         model.observe(context, same)
     assert torch.allclose(state.h[:, 0], context.h, atol=1e-4) and torch.allclose(state.h[:, 1], context.h, atol=1e-4)
+    for ours in (state.reward_before[:, 0], state.reward_before[:, 1], model.root(context).reward_before[:, 0]):
+        assert torch.equal(ours, tokens.last_reward[:, 7])
 
 
 @pytest.mark.parametrize("imitates", MODELS)

@@ -14,7 +14,7 @@ from dicp.windows import Tokens
 
 ENV = EnvConfig()
 TASKS = [(4, 3), (4, 4), (0, 8)]
-GATED = PlanConfig.preset("gated", beam_width=4, depth=3)
+GATED = PlanConfig.preset("gated", beam_width=4, depth=3, ties="logp")          # by a rule, not by chance
 
 
 def model_of(kind: str = "observational", env: EnvConfig = ENV, context_length: int = 20) -> Model:

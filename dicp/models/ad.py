@@ -28,6 +28,7 @@ class BeamState(NamedTuple):
     context: Context
     h: Float[Tensor, "batch beam d_model"]
     observation: Shaped[Tensor, "batch beam ..."]
+    reward_before: Shaped[Tensor, "batch beam"]         # the last one of the episode
     imagined: Float[Tensor, "n batch*old_beam memory"]
     kept: Int[Tensor, "batch*beam"] | None = None
 
@@ -87,7 +88,7 @@ class InContextModel(nn.Module):
     def root(self, context: Context) -> BeamState:
         """One beam a row: nothing imagined yet."""
         h, nothing = context.h[:, None], context.h.new_zeros(0, len(context.h), 2 * self.config.n_layers * self.config.d_model)
-        return BeamState(context, h, context.observation[:, None], nothing)
+        return BeamState(context, h, context.observation[:, None], context.reward_before[:, None], nothing)
 
     def propose(self, state: BeamState) -> Float[Tensor, "batch beam n_actions"]:
         """Log-probabilities of the policy head at the (imagined) present."""
@@ -110,13 +111,13 @@ class InContextModel(nn.Module):
     @torch.no_grad()
     def imagine_candidates(self, state: BeamState, action: Float[Tensor, "batch beam n d_action"]) -> Imagined:
         """What each of these actions would lead to, in the world's units."""
-        return self.world_model_head.imagined(state.h, state.observation, action)
+        return self.world_model_head.imagined(state.h, state.observation, state.reward_before, action)
 
     def advance(self, state: BeamState, action: Tensor, reward: Tensor, next_observation: Tensor) -> BeamState:
         """Append one imagined transition to each beam (all arguments [batch beam ...])."""
         no = torch.zeros_like(reward, dtype=torch.long)
         x = self.embed(Tokens(next_observation, action, reward, next_observation, no))
-        return self.branch(state._replace(observation=next_observation), x)
+        return self.branch(state._replace(observation=next_observation, reward_before=reward), x)
 
     @torch.no_grad()
     def branch(self, state: BeamState, x: Float[Tensor, "batch beam d_model"]) -> BeamState:
@@ -128,5 +129,5 @@ class InContextModel(nn.Module):
         """Keep the given beams of each row."""
         flat = flat_index(beam, state.h.shape[1])
         kept = flat if state.kept is None else state.kept[flat]
-        h, observation = (x.flatten(0, 1)[flat].unflatten(0, beam.shape) for x in (state.h, state.observation))
-        return state._replace(h=h, observation=observation, kept=kept)
+        moved = (x.flatten(0, 1)[flat].unflatten(0, beam.shape) for x in state[1:4])
+        return BeamState(state.context, *moved, state.imagined, kept)

@@ -27,6 +27,7 @@ class Context:
     cache: Cache                            # which all beams share
     h: Float[Tensor, "batch d_model"]       # the Transformer's reading of the last token
     observation: Tensor                     # the present one [batch ...]
+    reward_before: Tensor                   # the last one of this episode, 0 as it begins [batch]
 
 
 class EpisodicContext(Context):
@@ -52,6 +53,11 @@ class EpisodicContext(Context):
     def observation(self) -> Tensor:
         """The present one [batch ...]."""
         return self.seen.observation[:, self.cache.n_held - 1]
+
+    @property
+    def reward_before(self) -> Tensor:
+        """The last one of this episode, 0 as it begins [batch]."""
+        return self.seen.reward_before[:, self.cache.n_held - 1]
 
     @property
     def is_full(self) -> bool:

@@ -21,6 +21,7 @@ CENTRE = (0.0, 0.65, 0.2, 0.5, 0.0, 0.65, 0.1, *[0.0] * 4, 0.0, 0.65, 0.1, *[0.0
 SCALE = (0.1, 0.1, 0.1, 0.5, 0.1, 0.1, 0.1, *[1.0] * 4, 0.1, 0.1, 0.1, *[1.0] * 4)
 CHANGE = (0.01, 0.01, 0.01, 0.1, 0.01, 0.01, 0.01, *[0.1] * 4, 0.01, 0.01, 0.01, *[0.1] * 4)      # of large changes in a step
 REWARD = 10.0                # the most that a step pays
+REWARD_CHANGE = 0.1          # of a usual change from one step to the next
 LEAST_LOG_STD = -3.0         # numbers that hardly vary would outweigh all others without a floor
 
 
@@ -79,10 +80,11 @@ class GaussianPolicy(nn.Linear):
 
 
 class GaussianPredictions(NamedTuple):
-    """What the world model says of one (history, action): Gaussians of reward, change of the observation, return-to-go, all
-    scaled."""
+    """What the world model says of one (history, action): Gaussians of the change of the reward, of the observation, and of
+    the return-to-go, all scaled. What an action changes in a step is a hundredth of what the reward is: planning needs the
+    change to be exact."""
 
-    reward: Gaussian
+    reward_change: Gaussian
     change: Gaussian
     return_to_go: Gaussian
 
@@ -90,9 +92,10 @@ class GaussianPredictions(NamedTuple):
         """- log g(reward, next observation, return-to-go | history, action taken), mean, term by term (Paper: Eq. 2)."""
         n = self.change.mean.shape[-1]
         change = (windows.next_observation - windows.tokens.observation) / constant(CHANGE, n).to(self.change.mean)
+        rise = windows.reward - windows.tokens.reward_before
         horizon = windows.tokens.first.shape[1] / windows.tokens.first.sum(1)[0]
         return {
-            "reward": self.reward.nll(windows.reward[..., None] / REWARD).mean(),
+            "reward": self.reward_change.nll(rise[..., None] / REWARD_CHANGE).mean(),
             "next_obs": self.change.nll(change).sum(-1).mean(),
             "return_to_go": self.return_to_go.nll(windows.return_to_go[..., None] / (REWARD * horizon)).mean(),
         }
@@ -118,9 +121,10 @@ class GaussianWorldModel(nn.Module):
 
     def imagined(
         self, h: Float[Tensor, "batch beam d_model"], observation: Float[Tensor, "batch beam n"],
-        action: Float[Tensor, "batch beam candidate 4"],
+        reward_before: Float[Tensor, "batch beam"], action: Float[Tensor, "batch beam candidate 4"],
     ) -> Imagined:
         """What each candidate is expected to lead to, in the world's units."""
         p = self(h[:, :, None].expand(*action.shape[:-1], -1), action)
         next_observation = observation[:, :, None] + p.change.mean * self.change
-        return Imagined(p.reward.mean[..., 0] * REWARD, next_observation, p.return_to_go.mean[..., 0] * REWARD * self.horizon)
+        reward = reward_before[:, :, None] + p.reward_change.mean[..., 0] * REWARD_CHANGE
+        return Imagined(reward, next_observation, p.return_to_go.mean[..., 0] * REWARD * self.horizon)

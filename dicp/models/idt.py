@@ -91,6 +91,11 @@ class ChunkContext(Context):
         return self.seen[-1].observation
 
     @property
+    def reward_before(self) -> Tensor:
+        """The last one of this episode, 0 as it begins [batch]."""
+        return self.seen[-1].reward_before
+
+    @property
     def imaginable(self) -> int:
         """Env steps that may be imagined from here: the one about to be taken, and the rest of the chunk."""
         return self.cache.capacity - self.cache.n_held + 1
@@ -231,4 +236,5 @@ class HierarchicalModel(InContextModel):
             raise ValueError(f"a plan is over {most} env steps long; allowed: 1 to {most}, to the chunk's end.")
         no = torch.zeros_like(reward, dtype=torch.long)
         x = self.embed(Tokens(next_observation, action, reward, next_observation, no))
-        return self.branch(state._replace(observation=next_observation), x + state.context.decision[:, None])
+        state = state._replace(observation=next_observation, reward_before=reward)
+        return self.branch(state, x + state.context.decision[:, None])
