@@ -12,7 +12,7 @@ from dicp.envs import Task, world_of
 from dicp.errors import at_least
 from dicp.models.gaussian import Gaussian
 from dicp.planning import Plan, beam_search, sampled_search
-from dicp.windows import Tokens, at_birth
+from dicp.windows import Tokens, at_birth, led_to
 
 
 @runtime_checkable
@@ -165,7 +165,8 @@ def rollout(
     observation, (no_action, no_reward, nowhere) = world.reset().flatten(0, 1), at_birth(env)
     reward, one = torch.full((batch,), no_reward, dtype=torch.long if grid else torch.float32), torch.ones(batch).long()
     action = torch.full((batch,) if grid else (batch, env.d_action), no_action, dtype=reward.dtype)
-    tokens, steps = Tokens(observation, action, reward, torch.full_like(observation, nowhere), one), []
+    arrived = torch.full_like(led_to(env, observation, observation, reward, reward), nowhere)
+    tokens, steps = Tokens(observation, action, reward, arrived, one), []
     for env_step in range(n_episodes * env.horizon):
         action = sample(env, model.observe(context, tokens), generator, greedy)
         planned = torch.zeros(batch, dtype=torch.bool)
@@ -183,7 +184,8 @@ def rollout(
         if not grid:
             kept["success"] = outcome.success.flatten()
         steps.append({name: x.to(torch.uint8) if grid else x for name, x in kept.items()})
-        tokens = Tokens(outcome.observation.flatten(0, 1), action, reward, next_observation, one * outcome.done)
+        arrived = led_to(env, tokens.observation, next_observation, reward, tokens.reward_before)
+        tokens = Tokens(outcome.observation.flatten(0, 1), action, reward, arrived, one * outcome.done)
     parts = dict.fromkeys(("observation", "action", "next_observation", "success"))
     parts |= {name: torch.stack([step[name] for step in steps], dim=1).unflatten(0, shape) for name in steps[0]}
     if grid:

@@ -19,8 +19,8 @@ class Tokens(NamedTuple):
 
     In the grids an observation is a cell, all fields are whole numbers [*batch]. In Meta-World observations
     [*batch n_observed], actions [*batch 4] and rewards are floats. At the first token of a life there is no last action
-    (`at_birth` says so). `arrived` is what the last action led to; it differs from `observation` at the first step of an
-    episode (a reset in between).
+    (`at_birth` says so). `arrived` is what the last action led to (`led_to`), a cell in the grids; it differs from
+    `observation` at the first step of an episode (a reset in between).
     """
 
     observation: Shaped[Tensor, "..."]
@@ -38,6 +38,14 @@ class Tokens(NamedTuple):
 def at_birth(env: Env) -> tuple[int, int, int]:
     """(last_action, last_reward, arrived) of an agent that has done nothing yet."""
     return (env.n_actions, 0, env.n_cells) if isinstance(env, EnvConfig) else (0, 0, 0)
+
+
+def led_to(env: Env, observation: Tensor, next_observation: Tensor, reward: Tensor, reward_before: Tensor) -> Tensor:
+    """What a token tells of where an action led. In the grids: the next observation. In Meta-World [*batch 2 n_observed + 1]:
+    that, and by how much it and the reward have changed: small differences of large numbers, hard to read off two tokens."""
+    if isinstance(env, EnvConfig):
+        return next_observation
+    return torch.cat((next_observation, next_observation - observation, (reward - reward_before)[..., None]), dim=-1)
 
 
 def newborn(tokens: Tokens, env: Env, n: int) -> Tokens:
@@ -143,7 +151,9 @@ def episodes_as_windows(
     """Whole episodes, one after the other, as windows that imitate the actions taken. missed: what each episode's return
     lacks of the stream's best."""
 
-    came = zip((action, reward, next_observation), at_birth(env), strict=True)
+    before = torch.cat((torch.zeros_like(reward[:, :1]), reward[:, :-1]), dim=1)
+    before[:, :: env.horizon] = 0
+    came = zip((action, reward, led_to(env, observation, next_observation, reward, before)), at_birth(env), strict=True)
     last = (torch.cat((torch.full_like(x[:, :1], none), x[:, :-1]), dim=1) for x, none in came)
     first = torch.zeros(reward.shape, dtype=torch.long, device=reward.device)
     first[:, :: env.horizon] = 1

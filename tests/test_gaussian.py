@@ -20,7 +20,7 @@ from dicp.planning import Imagined, SamplingWorldModel, sampled_search
 from dicp.rollout import rollout
 from dicp.source import ContinuousLog
 from dicp.training import Trainer
-from dicp.windows import Tokens, Windows, WindowSampler, newborn
+from dicp.windows import Tokens, Windows, WindowSampler, led_to, newborn
 
 ENV = MetaWorldConfig(horizon=5)
 MODELS = ("ad", "idt")
@@ -75,20 +75,23 @@ def test_embedding_by_hand():
     observation, arrived = torch.full((11,), 0.5), torch.full((11,), 0.5)
     observation[:4] = torch.tensor([0.1, 0.75, 0.1, 1.0])
     arrived[:4] = torch.tensor([0.2, 0.75, 0.1, 1.0])
+    before = arrived - torch.tensor([0.02, *[0.0] * 10])             # the hand moved by 20 mm, the reward rose by 0.3
+    arrived = led_to(ENV, before, arrived, torch.tensor(5.0), torch.tensor(4.7))
     fields = Tokens(observation, torch.tensor([0.1, 0.2, 0.3, 0.4]), torch.tensor(5.0), arrived, torch.tensor(1))
-    inputs = torch.zeros(29)
+    inputs = torch.zeros(41)
     with torch.no_grad():
         embed.bias.zero_()
-        for i in range(29):
+        for i in range(41):
             embed.weight.zero_()
             embed.weight[0, i] = 1
             inputs[i] = embed(fields)
-    hand, jump, rest = inputs[:4].tolist(), inputs[11:15].tolist(), inputs[22:].tolist()
+    hand, jump, moved, rest = (inputs[a:b].tolist() for a, b in ((0, 4), (11, 15), (22, 26), (33, 41)))
     assert hand == pytest.approx([1, 1, -1, 1], abs=1e-5) and jump == pytest.approx([1, 0, 0, 0], abs=1e-5)
-    assert rest == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5, 1, 0])
-    born = Tokens(observation, torch.zeros(4), torch.tensor(0.0), torch.zeros(11), torch.tensor(1))
+    assert moved == pytest.approx([2, 0, 0, 0], abs=1e-4)
+    assert rest == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5, 3, 1, 0], abs=1e-4)
+    born = Tokens(observation, torch.zeros(4), torch.tensor(0.0), torch.zeros(23), torch.tensor(1))
     with torch.no_grad():
-        embed.weight[:] = torch.tensor([0.0] * 11 + [1.0] * 11 + [0.0] * 6 + [7.0])
+        embed.weight[:] = torch.tensor([0.0] * 11 + [1.0] * 22 + [0.0] * 4 + [1.0] * 2 + [0.0] + [7.0])
         assert embed(born).item() == 7                               # no jump, and "born" says so
 
 
@@ -139,7 +142,12 @@ def test_windows_say_what_happened():
     assert torch.equal(windows.next_observation[0, ends], log.terminal_observation[0, 0])
     inside = [t for t in range(39) if t not in ends]
     assert torch.equal(windows.next_observation[0, inside], log.observation[0, 0, [t + 1 for t in inside]])
-    assert torch.equal(windows.tokens.arrived[0, 1:], windows.next_observation[0, :-1])
+    arrived, moved, rise = windows.tokens.arrived[0, 1:].split((11, 11, 1), dim=-1)
+    assert torch.equal(arrived, windows.next_observation[0, :-1])
+    assert torch.equal(moved, arrived - windows.tokens.observation[0, :-1])
+    for t in range(39):
+        before = windows.reward[0, t - 1] if t % 5 else 0.0
+        assert rise[t, 0] == windows.reward[0, t] - before
     assert torch.equal(windows.tokens.last_action[0, 1:], log.action[0, 0, :-1])
     assert not any(x[0, 0].any() for x in windows.tokens[1:4]) and windows.tokens.first[0].tolist() == [1, 0, 0, 0, 0] * 8
 
@@ -200,8 +208,9 @@ def test_imagined_steps_are_read_as_real_ones(imitates):
         came = Tokens(*(x[:, t, None].expand(-1, 2, *x.shape[2:]) for x in tokens))
         state = model.advance(state, came.last_action, came.last_reward, came.observation)
     for t in (6, 7):
-        same = Tokens(*(x[:, t] for x in tokens))._replace(arrived=tokens.observation[:, t])
-        model.observe(context, same)
+        now, before = (Tokens(*(x[:, i] for x in tokens)) for i in (t, t - 1))
+        arrived = led_to(ENV, before.observation, now.observation, now.last_reward, before.reward_before)
+        model.observe(context, now._replace(arrived=arrived))
     assert torch.allclose(state.h[:, 0], context.h, atol=1e-4) and torch.allclose(state.h[:, 1], context.h, atol=1e-4)
     for ours in (state.reward_before[:, 0], state.reward_before[:, 1], model.root(context).reward_before[:, 0]):
         assert torch.equal(ours, tokens.last_reward[:, 7])

@@ -18,7 +18,7 @@ from dicp.models.gaussian import Gaussian, GaussianPredictions
 from dicp.models.heads import heads_of
 from dicp.models.transformer import Transformer
 from dicp.planning import Imagined
-from dicp.windows import Tokens, Windows
+from dicp.windows import Tokens, Windows, led_to
 
 
 class BeamState(NamedTuple):
@@ -113,17 +113,19 @@ class InContextModel(nn.Module):
         """What each of these actions would lead to, in the world's units."""
         return self.world_model_head.imagined(state.h, state.observation, state.reward_before, action)
 
+    @torch.no_grad()
     def advance(self, state: BeamState, action: Tensor, reward: Tensor, next_observation: Tensor) -> BeamState:
         """Append one imagined transition to each beam (all arguments [batch beam ...])."""
         no = torch.zeros_like(reward, dtype=torch.long)
-        x = self.embed(Tokens(next_observation, action, reward, next_observation, no))
-        return self.branch(state._replace(observation=next_observation, reward_before=reward), x)
+        arrived = led_to(self.env, state.observation, next_observation, reward, state.reward_before)
+        tokens = Tokens(next_observation, action, reward, arrived, no)
+        x, imagined = self.embed_imagined(state, tokens), grown(state.imagined, state.kept)
+        h = self.transformer.branch(x, state.context.cache, imagined)
+        return BeamState(state.context, h, next_observation, reward, imagined)
 
-    @torch.no_grad()
-    def branch(self, state: BeamState, x: Float[Tensor, "batch beam d_model"]) -> BeamState:
-        """Append one embedded token to each beam."""
-        imagined = grown(state.imagined, state.kept)
-        return state._replace(h=self.transformer.branch(x, state.context.cache, imagined), imagined=imagined, kept=None)
+    def embed_imagined(self, state: BeamState, tokens: Tokens) -> Float[Tensor, "batch beam d_model"]:
+        """One more token a beam, embedded."""
+        return self.embed(tokens)
 
     def fork(self, state: BeamState, beam: Int[Tensor, "batch new_beam"]) -> BeamState:
         """Keep the given beams of each row."""

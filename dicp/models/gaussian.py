@@ -22,6 +22,7 @@ SCALE = (0.1, 0.1, 0.1, 0.5, 0.1, 0.1, 0.1, *[1.0] * 4, 0.1, 0.1, 0.1, *[1.0] * 
 CHANGE = (0.01, 0.01, 0.01, 0.1, 0.01, 0.01, 0.01, *[0.1] * 4, 0.01, 0.01, 0.01, *[0.1] * 4)      # of large changes in a step
 REWARD = 10.0                # the most that a step pays
 REWARD_CHANGE = 0.1          # of a usual change from one step to the next
+MOST_RISE = 1.0              # of a reward over the last one, that a token tells
 LEAST_LOG_STD = -3.0         # numbers that hardly vary would outweigh all others without a floor
 
 
@@ -52,20 +53,24 @@ def standard_normal(n: int) -> Float[Tensor, "two_n"]:
 
 
 class ContinuousEmbedding(nn.Linear):
-    """One linear map of all fields of a token. Where an episode ended is told as the jump from there to the next start."""
+    """One linear map of all fields of a token. Where an episode ended is told as the jump from there to the next start.
+    What the last action changed comes in the units in which the world model predicts it."""
 
     def __init__(self, env: MetaWorldConfig, d_model: int):
         n = env.n_observed
-        super().__init__(2 * n + env.d_action + 3, d_model)
-        self.register_buffer("centre", constant(CENTRE, n), persistent=False)
-        self.register_buffer("scale", constant(SCALE, n), persistent=False)
+        super().__init__(3 * n + env.d_action + 4, d_model)
+        for name, values in (("centre", CENTRE), ("scale", SCALE), ("change", CHANGE)):
+            self.register_buffer(name, constant(values, n), persistent=False)
 
     def forward(self, tokens: Tokens) -> Float[Tensor, "*batch d_model"]:
-        seen = (tokens.observation - self.centre) / self.scale
-        born = (tokens.arrived == 0).all(-1, keepdim=True)           # nothing has been done yet
-        jump = (tokens.arrived - tokens.observation) / self.scale * ~born
+        seen, n = (tokens.observation - self.centre) / self.scale, len(self.scale)
+        arrived, moved, rise = tokens.arrived.split((n, n, 1), dim=-1)
+        born = (arrived == 0).all(-1, keepdim=True)                  # nothing has been done yet
+        jump = (arrived - tokens.observation) / self.scale * ~born
+        rise = rise.clamp(-MOST_RISE, MOST_RISE) / REWARD_CHANGE     # the first step of an episode rises from nothing
         reward, first = tokens.last_reward[..., None] / REWARD, tokens.first[..., None]
-        return super().forward(torch.cat((seen, jump, tokens.last_action, reward, first, born), dim=-1))
+        parts = seen, jump, moved / self.change, tokens.last_action, reward, rise, first, born
+        return super().forward(torch.cat(parts, dim=-1))
 
 
 class GaussianPolicy(nn.Linear):

@@ -20,7 +20,7 @@ from dicp.models.context import Context, whole_episodes
 from dicp.models.gaussian import REWARD
 from dicp.models.heads import heads_of
 from dicp.models.transformer import Cache, Transformer
-from dicp.windows import Tokens, Windows, at_birth
+from dicp.windows import Tokens, Windows, at_birth, led_to
 
 
 class ReviewingDecisions(nn.Module):
@@ -135,8 +135,9 @@ class HierarchicalModel(InContextModel):
             return Tokens(*(x.unflatten(1, (-1, self.config.chunk)) for x in fields))               # batch chunk step ...
 
         tokens, batch = by_chunk(*windows.tokens), len(windows.action)
-        came = windows.action, windows.reward, windows.next_observation, torch.zeros_like(windows.tokens.first)
-        finished = by_chunk(windows.tokens.observation, *came)
+        observation, before = windows.tokens.observation, windows.tokens.reward_before
+        arrived = led_to(self.env, observation, windows.next_observation, windows.reward, before)
+        finished = by_chunk(observation, windows.action, windows.reward, arrived, torch.zeros_like(windows.tokens.first))
         review = self.review(Tokens(*(x.flatten(0, 1) for x in finished))).unflatten(0, (batch, -1))
         review = F.pad(review, (0, 0, 1, -1))                        # of the chunk before; zeros at birth
         start = self.forgetful(Tokens(*(x[:, :, 0] for x in tokens)))
@@ -229,12 +230,9 @@ class HierarchicalModel(InContextModel):
 
     # ---- planning: AD's, with the decision; beams share the chunk's cache --------------------------------------------
 
-    def advance(self, state: BeamState, action: Tensor, reward: Tensor, next_observation: Tensor) -> BeamState:
-        """Append one imagined transition to each beam (all arguments [batch beam ...])."""
+    def embed_imagined(self, state: BeamState, tokens: Tokens) -> Float[Tensor, "batch beam d_model"]:
+        """One more token a beam, embedded, with the decision."""
         if len(state.imagined) + 1 >= state.context.imaginable:
             most = state.context.imaginable
             raise ValueError(f"a plan is over {most} env steps long; allowed: 1 to {most}, to the chunk's end.")
-        no = torch.zeros_like(reward, dtype=torch.long)
-        x = self.embed(Tokens(next_observation, action, reward, next_observation, no))
-        state = state._replace(observation=next_observation, reward_before=reward)
-        return self.branch(state, x + state.context.decision[:, None])
+        return self.embed(tokens) + state.context.decision[:, None]
