@@ -313,7 +313,7 @@ else:
                        level=my_guess, xlabel="fruitless episodes in context", ax=right)
     (*_, walked), (_, two_steps, *_, eight_steps) = by_steps["interventional"], by_steps["observational"]
     assert max(claimed["interventional"]) < 0.05 and (p.method == "idt" or eight_steps > 3 * walked)
-    assert not tested or (eight_steps > 5 * two_steps and min(claimed["observational"]) > 0.5)
+    assert not tested or (eight_steps > 5 * two_steps and max(claimed["observational"]) > 0.5)
 
 # %% [markdown]
 # Where a place is hidden, every imagined step makes the observational model surer: *self-delusion* (Ortega et al. 2021,

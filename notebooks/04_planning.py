@@ -285,11 +285,11 @@ else:
     steps = now["plan"].tolist().index(now["claims"][0]) + 1 if now["claims"] else 5
     moments = {f"episode {begins // n + 1} begins": now, f"{steps} step{'s' * (steps > 1)} later": moment(begins + steps),
                f"episode {begins // n + 2} begins": moment(begins + n)}
-    title = f"Of {len(lost)} agents that have never seen a reward, {int(claims.sum())} plan to walk to one"
+    title = f"Of {len(lost)} agents that have never seen a reward, {int(claims.sum()) or 'none'} plan to walk to one"
     note = f"dashes: the plan; hollow stars: imagined rewards; black: {'the goal' if dark else 'key and door'}; dots: visited"
 plot.plans(moments, title=title, note=note)
-walks = """Each disappointment is followed by the next imagined walk. As a place to look an imagined reward is no worse than
-the policy's own guess, and no better: what this planner gains, it gains where something is known."""
+walks = """A hollow star is made up; a plan without one is a walk that the policy might have taken. Neither is a better place
+to look than the policy's own guess, or a worse one: what this planner gains, it gains where something is known."""
 say(darkroom=walks, dark_key_to_door=walks, darkroom_permuted="""From the corner, *nothing happens* is the likeliest outcome of
 any action: three of five moves lead nowhere. A plan of likeliest outcomes never asks what an action does; only the dice of
 its ties try things out. (The paper starts to plan after 200 steps, when the policy has tried them all.)""")
