@@ -9,7 +9,7 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -208,9 +208,17 @@ def record(env: str) -> None:
     parts = parts_folder(env)
     files = [parts / part_name(run, env, split) for run in runs_in(env) for split in SPLITS]
     files = [file for file in files if file.exists()]
-    results.save(results.load(*files), results.recorded_path(env))
+    results.save(complete(results.load(*files)), results.recorded_path(env))
     costs = [pd.read_csv(file.with_suffix(".cost")).assign(part=file.name) for file in files]
     write_csv(pd.concat(costs), cost_path(env))
+
+
+def complete(table: pd.DataFrame) -> pd.DataFrame:
+    """A planner's setting that is younger than a part has its default there."""
+    plans = table["planner"] != "none"
+    younger = {f.name: table[f.name].where(~plans | table[f.name].notna(), f.default)
+               for f in fields(PlanConfig) if f.name in table}
+    return table.assign(**younger)
 
 
 def cost_path(env: str) -> Path:

@@ -85,6 +85,15 @@ def test_what_is_done_is_skipped_and_all_of_it_is_recorded(tmp_path, monkeypatch
     assert len(cost) == 4 and (cost["env_steps"] == 8 * 32 * 3 * 20).all()
 
 
+def test_a_setting_that_is_younger_than_a_part_has_its_default_there():
+    plan = PlanConfig.preset("bayes", "darkroom")
+    table = pd.DataFrame({"planner": ["none", "bayes", "bayes"], "depth": [None, 25, 25], "candidates": [None, None, 7],
+                          "deduplicate": [None, None, True]}, dtype=object)
+    done = reproduce.complete(table)
+    assert done["candidates"].tolist()[1:] == [PlanConfig().candidates, 7] and done["depth"].tolist()[1:] == [plan.depth] * 2
+    assert done["deduplicate"].tolist()[1:] == [False, True] and done.iloc[0, 1:].isna().all()
+
+
 def test_a_new_machine_takes_what_is_recorded_and_makes_the_rest(tmp_path, monkeypatch):
     monkeypatch.setattr(results, "RECORDED", tmp_path / "data")
     monkeypatch.setattr(reproduce, "N_EPISODES", 3)
