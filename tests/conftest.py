@@ -1,5 +1,6 @@
 """Check every shape that a signature promises, for the whole test run (jaxtyping with beartype); what several tests share."""
 
+import matplotlib.pyplot as plt
 import pytest
 import torch
 from jaxtyping import install_import_hook
@@ -14,3 +15,14 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def headless():
+    """Figures in our style, without a screen, and closed again."""
+    from dicp import plot
+
+    plt.switch_backend("agg")
+    plot.style()
+    yield
+    plt.close("all")

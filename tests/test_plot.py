@@ -15,12 +15,7 @@ from dicp.config import PlanConfig
 from dicp.envs import cell_to_xy
 from dicp.plot.look import LOOKS, spread
 
-
-@pytest.fixture(autouse=True)
-def _headless():
-    plt.switch_backend("agg")
-    yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("headless")
 
 
 def run(method="ad", planner="none", height=5, seeds=2, **settings):

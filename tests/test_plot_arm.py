@@ -1,19 +1,11 @@
 """Figures of Meta-World: what is drawn where."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from dicp import plot
 from dicp.plot import arm
 
-
-@pytest.fixture(autouse=True)
-def _headless():
-    plt.switch_backend("agg")
-    plot.style()
-    yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("headless")
 
 
 def test_the_table_from_above_shows_every_object_and_goal():

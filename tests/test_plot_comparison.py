@@ -1,6 +1,5 @@
 """Figures that put methods, settings and parts of a rule side by side: who is drawn where, and what is left out."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,13 +8,7 @@ import torch
 from dicp import plot, results
 from dicp.config import PlanConfig
 
-
-@pytest.fixture(autouse=True)
-def _headless():
-    plt.switch_backend("agg")
-    plot.style()
-    yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("headless")
 
 
 def run(method, planner="none", height=5, splits=(0, 1), name="", **settings):

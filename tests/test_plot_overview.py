@@ -1,6 +1,5 @@
 """The figure of all worlds: one panel each, with our runs, the controls and the paper's best."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,12 +8,7 @@ from dicp import plot, results
 from dicp.config import ENVS, EnvConfig, PlanConfig
 from dicp.plot.overview import SHOWN
 
-
-@pytest.fixture(autouse=True)
-def _headless():
-    plt.switch_backend("agg")
-    yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("headless")
 
 
 def recorded(env: str) -> pd.DataFrame:
