@@ -37,15 +37,20 @@ def cache_folder() -> Path:
 
 def histories_of(config: Config) -> LearningHistories:
     """The source's learning histories of every task of the world, collected now as far as they are missing (Darkroom:
-    about two CPU-minutes); they serve every split and every model. Of Meta-World: the split's 50 training instances, and for
-    the source's own curve the first 10 of the 50 held-out ones."""
+    about two CPU-minutes); they serve every split and every model. Of Meta-World: the split's training instances, and for the
+    source's own curve the first of the held-out ones (`SourceConfig` says how many of each)."""
     path = cache_folder() / "histories" / f"{world_name(config)}-{config.history_key}.zarr"
     if isinstance(config.env, EnvConfig):
         tasks = all_tasks(config.env.name, config.env.size)
     else:
-        train_tasks, test_tasks = split_of(config.env, config.split)
-        tasks = [*train_tasks, *test_tasks[:10]]
+        tasks = [*training_tasks(config), *split_of(config.env, config.split)[1][: config.source.test_instances]]
     return collect(path, config.env, config.source, tasks, config.source_seed)
+
+
+def training_tasks(config: Config) -> list[Task]:
+    """Those of the config's split."""
+    tasks, _ = split_of(config.env, config.split)
+    return tasks if isinstance(config.env, EnvConfig) else tasks[: config.source.train_instances]
 
 
 def world_name(config: Config) -> str:
@@ -61,9 +66,7 @@ def world_parts(name: str) -> tuple[str, str | None]:
 
 def load_or_collect(config: Config, tasks: Sequence[Task] | None = None) -> Log:
     """The histories of `tasks` (default: the training tasks of the config's split), in memory."""
-    train_tasks, _ = split_of(config.env, config.split)
-    histories = histories_of(config)
-    return _load(histories.path, tuple(train_tasks if tasks is None else tasks))
+    return _load(histories_of(config).path, tuple(training_tasks(config) if tasks is None else tasks))
 
 
 @lru_cache(maxsize=1)           # key-to-door: half a minute to read, and every model of a split needs the same
@@ -90,8 +93,7 @@ def load_or_train(config: Config, retrain: bool = False, device: str = "cpu", pr
     work = cached / "unfinished" / config.key
     if retrain and (work / "state.pt").exists():
         (work / "state.pt").unlink(missing_ok=True)
-    tasks, _ = split_of(config.env, config.split)
-    trainer = train(config, load_or_collect(config), work, device, progress=progress, tasks=tasks)
+    trainer = train(config, load_or_collect(config), work, device, progress=progress, tasks=training_tasks(config))
     save_trained(trainer, config, cached / name)
     (work / "state.pt").unlink(missing_ok=True)
     return load_trained(cached / name, config, "trained")

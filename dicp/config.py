@@ -102,6 +102,8 @@ class SourceConfig:
     max_grad_norm: float = 0.5
     adam_eps: float = 1e-5
     width: int = 64                # two tanh layers of this width, for policy and value each
+    train_instances: int = 50      # Meta-World: of the split's 50 training instances (paper: 50)
+    test_instances: int = 10       # Meta-World: of its 50 held-out ones, for the source's own curve
 
     def __post_init__(self):
         for f in fields(self):
@@ -344,6 +346,13 @@ class Config:
             model = replace(model, dropout=0.1, forgets=1, **wide)
             train = replace(train, updates=50_000, batch_size=512, warmup=1, max_stride=1, min_final_return=0.0)
         return cls(MetaWorldConfig(task=task), source, model, train, split, source_seed=split)
+
+    def cut(self, train_instances: int = 10, env_steps: int = 2000, updates: int = 300) -> "Config":
+        """The same in Meta-World with a fraction of the source's runs and of the training: a quarter of an hour on one core
+        where everything takes two hours. It shows how things work; its results are not those of the project."""
+        one_of("env", self.env.name, ("metaworld",))
+        source = replace(self.source, train_instances=train_instances, test_instances=1, env_steps=env_steps)
+        return replace(self, source=source, train=replace(self.train, updates=updates))
 
     @classmethod
     def from_dict(cls, values: dict) -> "Config":

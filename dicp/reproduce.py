@@ -120,8 +120,9 @@ def n_episodes_of(world: str) -> int:
 def lives_of(run: Run, env: str, split: int) -> tuple[list[Task], int]:
     """(tasks, lives in each)."""
     if not is_grid(env):
-        test = split_of(config_of(run, env, split).env, split)[1]
-        return (test[:10], 10) if run.name == "source" else (test, 1)
+        config = config_of(run, env, split)
+        test = split_of(config.env, split)[1]
+        return (test[: config.source.test_instances], config.source.n_kept) if run.name == "source" else (test, 1)
     plan = plan_of(run, env)
     n_tasks, n_rollouts = REPLANNED[env] if plan is not None and plan.replan else (MOST_TASKS[env], N_ROLLOUTS[env])
     return split_of(config_of(run, env, split).env, split)[1][:n_tasks], n_rollouts

@@ -1,11 +1,13 @@
 """Learning histories of Meta-World: what is stored is what was done, and damage does not go unnoticed."""
 
+import inspect
 from dataclasses import replace
 
 import pytest
 import torch
 
-from dicp.config import MetaWorldConfig, SourceConfig
+from dicp import artifacts
+from dicp.config import Config, MetaWorldConfig, SourceConfig
 from dicp.history import HistoryError, LearningHistories, collect, episode_returns
 from dicp.source import ContinuousLog
 
@@ -86,3 +88,22 @@ def test_sb3_collects(tmp_path):
     log = collect(tmp_path / "sb3.zarr", ENV, source, INSTANCES[:1], algorithm="sb3", n_jobs=1, progress=False).load()
     assert log.observation.shape == (1, 2, 20, 11) and log.terminal_observation.shape == (1, 2, 4, 11)
     assert log.action.abs().max() == 1 and (log.reward > 0).all()
+
+
+def test_a_cut_run_collects_fewer_instances_and_steps(tmp_path, monkeypatch):
+    """Of the first training instances alone, beside the whole run's histories, not in their place."""
+    monkeypatch.setenv("DICP_CACHE", str(tmp_path))
+    instances = [(float(i),) * 6 for i in range(50)]
+    monkeypatch.setattr(artifacts, "split_of", lambda env, split: (instances, [(-x,) * 6 for x, *_ in instances]))
+    asked = []
+    monkeypatch.setattr(artifacts, "collect", lambda path, env, source, tasks, seed: asked.append((path.name, source, tasks)))
+    whole = Config.preset("metaworld", world_model="observational")
+    cut = whole.cut(train_instances=3, env_steps=1000, updates=7)
+    assert (cut.train.updates, cut.model, cut.source.env_steps) == (7, whole.model, 1000)
+    inspect.unwrap(artifacts.histories_of)(cut), inspect.unwrap(artifacts.histories_of)(whole)
+    (name, source, tasks), (whole_name, _, all_tasks) = asked
+    assert tasks == [(0.0,) * 6, (1.0,) * 6, (2.0,) * 6, (-0.0,) * 6] and source == cut.source and name != whole_name
+    assert len(all_tasks) == 60 and all_tasks[50] == (-0.0,) * 6
+    assert artifacts.training_tasks(cut) == instances[:3] and cut.key != whole.key
+    with pytest.raises(ValueError, match="env is 'darkroom'; allowed: 'metaworld'"):
+        Config.preset("darkroom").cut()
