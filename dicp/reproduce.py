@@ -65,9 +65,9 @@ RUNS = (
 )
 
 
-def planned(name: str, planner: str, **changes) -> Run:
-    """DICP-AD with something changed in its planner."""
-    return Run(f"dicp_ad_{planner}_{name}", "observational", planner, plan=tuple(changes.items()))
+def planned(name: str, planner: str, imitates: str = "ad", **changes) -> Run:
+    """DICP with something changed in its planner."""
+    return Run(f"dicp_{imitates}_{planner}_{name}", "observational", planner, imitates, plan=tuple(changes.items()))
 
 
 ABLATIONS = (
@@ -86,6 +86,13 @@ ABLATIONS = (
     *(Run(f"bayes_k{k}", "interventional", "bayes", plan=(("beam_width", k),)) for k in (5, 10, 20, 40)),
 )
 
+ML1_ABLATIONS = tuple(                          # Meta-World's, on reach alone
+    planned(name, "paper", imitates, **changes) for imitates in ("ad", "idt") for name, changes in {
+        **{f"l{n}": {"candidates": n} for n in (5, 15)}, **{f"depth{d}": {"depth": d} for d in (2, 4)},
+        "reward": {"return_to_go": False}, "from0": {"start_after": 0}, "step50": {"start_after_step": 50},
+    }.items()
+)
+
 
 def is_grid(world: str) -> bool:
     return world in ENVS
@@ -93,11 +100,11 @@ def is_grid(world: str) -> bool:
 
 def runs_in(world: str) -> list[Run]:
     """Every run that can be made in a world, ablations last."""
-    runs = [*RUNS, *ABLATIONS]
     if is_grid(world):
-        return runs
-    return [run for run in RUNS if run.name in ("random", "source") or run.world_model in ("none", "observational")
+        return [*RUNS, *ABLATIONS]
+    runs = [run for run in RUNS if run.name in ("random", "source") or run.world_model in ("none", "observational")
             and run.imitates != "dpt" and run.planner in ("none", "paper")]
+    return [*runs, *(ML1_ABLATIONS if world_parts(world)[1] == "reach-v3" else ())]
 
 
 def config_of(run: Run, world: str, split: int) -> Config:
@@ -257,7 +264,7 @@ def ship(env: str) -> None:
 
 
 def main() -> None:
-    names = [run.name for run in (*RUNS, *ABLATIONS)]
+    names = list(dict.fromkeys(run.name for run in (*RUNS, *ABLATIONS, *ML1_ABLATIONS)))
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--env", default="darkroom", choices=(*ENVS, "metaworld"))
     parser.add_argument("--task", default="reach-v3", choices=ML1_TASKS, metavar="TASK", help="of Meta-World's: reach-v3, ...")

@@ -179,7 +179,8 @@ def in_blocks(table: pd.DataFrame, size: int) -> pd.DataFrame:
     key = [c for c in table.columns if c not in (*MEASURES, "return_after_find")]
     how = {"env_steps": "max", "solved_so_far": "last"}
     values = {c: (c, how.get(c, "mean")) for c in (*MEASURES, "return_after_find")}
-    return validate(table.groupby(key, dropna=False, sort=False).agg(**values).reset_index())
+    blocks = table.groupby(key, dropna=False, sort=False).agg(**values).reset_index()
+    return validate(blocks.astype({"env_steps": int}))
 
 
 def save(table: pd.DataFrame, path: str | Path) -> None:

@@ -1,0 +1,62 @@
+"""Meta-World's numbers: what counts as success, and the published table with ours below."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dicp import ml1, plot, results
+from dicp.config import PlanConfig
+
+
+def run(name, success):
+    """A recorded run with these successes [task rollout episode]."""
+    success = np.asarray(success, bool)
+    method = "_".join(part for part in name.split("_") if part != "paper")
+    world_model = "observational" if method.startswith("dicp") else "none"
+    plan = results.plan_settings(PlanConfig.preset("paper", "metaworld") if name.endswith("_paper") else None)
+    settings = {"env": "metaworld", "ml1_task": "reach-v3", "run": name, "method": method, "world_model": world_model,
+                "split": 0, "train_seed": 0, **plan}
+    n = len(success)
+    table = results.build(success * 800.0, settings, tasks=range(n), max_return=[1000] * n, horizon=100, success=success)
+    return results.compact(table)
+
+
+# two instances, ten episodes: one solves it in its last two, one in its first alone
+LIFE = [[[0] * 8 + [1, 1]], [[1] + [0] * 9]]
+
+
+def test_success_by_hand():
+    rows = ml1.successes(run("ad", LIFE)).set_index("metric")
+    assert rows.loc["success", "value"] == 0.5                          # both late episodes of one of two instances
+    assert rows.loc["solved_so_far", "value"] == 1.0                    # each was solved once
+    assert (rows["n_tasks"] == 2).all() and (rows["env_steps"] == 1000).all()
+    assert rows.loc["success", "low"] == 0 and rows.loc["success", "high"] == 1
+    assert ml1.successes(run("ad", LIFE), last=1.0).set_index("metric").loc["success", "value"] == pytest.approx(0.15)
+
+
+def test_success_does_not_depend_on_blocks():
+    life = np.random.default_rng(0).random((4, 1, 20)) < 0.3
+    whole = run("idt", life)
+    pd.testing.assert_frame_equal(ml1.successes(whole), ml1.successes(results.in_blocks(whole, 4)))
+
+
+def test_the_poster_quotes_all_and_puts_ours_below():
+    table = ml1.poster({"reach": pd.concat([run("ad", LIFE), run("dicp_ad_paper", LIFE), run("random", LIFE)])})
+    assert len(table) == 13 + 2 * 2 and table["method"].tolist()[-4:] == ["AD", "DICP-AD"] * 2
+    assert table.loc[12, ["method", "reach", "peg-insert-side"]].tolist() == ["DICP-IDT", "100", "87"]
+    assert table.loc[3, "reach"] == "" and table.loc[3, "origin"] == "IDAQ paper"
+    assert table["reach"].tolist()[-4:] == ["50 [0, 100]"] * 2 + ["100 [100, 100]"] * 2 and table["push"].tolist()[-1] == ""
+    assert len(ml1.poster({})) == 13
+
+
+@pytest.mark.usefixtures("headless")
+@pytest.mark.parametrize("value", ["success", "solved_so_far"])
+def test_curves_have_a_column_a_task_and_a_row_an_imitator(value):
+    table = pd.concat([run(name, LIFE) for name in (*ml1.RUNS, "random", "source")])
+    figure = plot.ml1_curves({"reach": table, "push": table}, value=value, title="t")
+    assert [ax.get_title(loc="left") for ax in figure.axes] == ["reach", "push", "", ""]
+    upper = figure.axes[0].lines
+    assert len(upper) == 4                                              # ours, and the controls or the paper's
+    ends = [line.get_ydata()[-1] for line in upper if len(line.get_xdata()) == 10]
+    assert ends == ([0.5] * 4 if value == "success" else [1.0] * 2)
+    assert figure.axes[2].get_ylabel().startswith("IDT")
