@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from dicp.config import EnvConfig
+from dicp.config import Env, EnvConfig
 from dicp.envs import GridRules, GridState, all_tasks
 from dicp.errors import one_of
 from dicp.models import Model
@@ -68,10 +68,11 @@ def believed_rewards(
         at = there
 
 
-def windows_of(life: Life, env: EnvConfig) -> Windows:
+def windows_of(life: Life, env: Env) -> Windows:
     """Whole lives as windows, as if cut from learning histories: [agent step]."""
     returns = life.episode_return.flatten(0, 1)
-    fields = (x.flatten(0, 1).long() for x in life[:4])
+    fields = (x.flatten(0, 1) for x in life[:4])
+    fields = (x if x.is_floating_point() else x.long() for x in fields)
     return episodes_as_windows(env, *fields, returns.amax(1, keepdim=True) - returns)
 
 

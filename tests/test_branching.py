@@ -1,0 +1,50 @@
+"""What would have happened: the real outcomes are those of the simulator, and nothing is changed by asking."""
+
+import pytest
+import torch
+
+from dicp.beliefs import windows_of
+from dicp.branching import rank_agreement, tried_out
+from dicp.config import Config, MetaWorldConfig
+from dicp.models import new_model
+from dicp.rollout import rollout
+
+INSTANCES = [(0.01, 0.65, 0.02, -0.05, 0.85, 0.2), (0.0, 0.6, 0.02, 0.05, 0.81, 0.1)]
+
+
+def test_agreement_by_hand():
+    imagined = torch.tensor([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0], [0.1, 9.0, 0.2]])
+    real = torch.tensor([[10.0, 20.0, 90.0], [3.0, 2.0, 1.0], [1.0, 3.0, 2.0]])
+    assert rank_agreement(imagined, real).tolist() == pytest.approx([1, -1, 1])
+
+
+@pytest.mark.parametrize("imitates", ["ad", "idt"])
+def test_what_was_done_is_what_would_have_happened(imitates):
+    """Let the policy be so sure that every candidate is the action that the life took: then all come true."""
+    pytest.importorskip("metaworld")
+    env = MetaWorldConfig(horizon=20)
+    torch.manual_seed(0)
+    model = new_model(env, Config.preset("metaworld", world_model="observational", imitates=imitates).model)
+    if imitates == "idt":
+        model.prompt.fill_(100.0)
+    life = rollout(model, env, INSTANCES, 2, 2, seed=1)
+    replayed = tried_out(model, life, env, INSTANCES, [0, 7, 25], n_candidates=3, generator=torch.Generator().manual_seed(0))
+    assert replayed.action.shape == (3, 4, 3, 4) and replayed.reward.shape == (3, 4, 3)
+    assert replayed.next_observation.shape == replayed.imagined.next_observation.shape == (3, 4, 3, 11)
+
+    class Sure:                                                  # proposes what was done
+        def __getattr__(self, name):
+            return getattr(model, name)
+
+        def candidates(self, root, n, generator):
+            return life.action.flatten(0, 1)[:, None, None, self.moment].expand(-1, 1, n, -1)
+
+    for moment in (0, 7, 25):
+        sure = Sure()
+        sure.moment = moment
+        tried = tried_out(sure, life, env, INSTANCES, [moment], n_candidates=2)
+        assert torch.equal(tried.reward[0], life.reward.flatten(0, 1)[:, moment, None].expand(-1, 2))
+        assert torch.equal(tried.next_observation[0, :, 0], life.next_observation.flatten(0, 1)[:, moment])
+    assert torch.equal(windows_of(life, env).reward, life.reward.flatten(0, 1))
+    with pytest.raises(ValueError, match="moment is 40; allowed"):
+        tried_out(model, life, env, INSTANCES, [40])
