@@ -20,7 +20,8 @@ def recorded() -> dict[str, pd.DataFrame]:
 
 
 def successes(table: pd.DataFrame, last: float = 0.2) -> pd.DataFrame:
-    """Each run's share of successes with its 95% interval over instances (and splits), a row per (run, metric).
+    """Each run's share of successes with its 95% interval over instances (and splits): a row per (run, metric), with the
+    columns of `results.summary`.
 
     success: episodes with success at any step of them (Meta-World's official criterion), of the `last` share of each life.
     solved_so_far: instances that were solved in any episode of the life (what the paper's figures and tables show).
@@ -32,8 +33,9 @@ def successes(table: pd.DataFrame, last: float = 0.2) -> pd.DataFrame:
         late = wide["success"].loc[:, wide["success"].columns > (1 - last) * n]
         for metric, value in (("success", late.mean(axis=1)), ("solved_so_far", wide["solved_so_far"][n])):
             point, low, high = interval(index, value)
-            rows.append({"run": run, "metric": metric, "value": point, "low": low, "high": high, "n_tasks": len(index),
-                         "env_steps": part["env_steps"].max()})
+            sizes = {"n_tasks": index["task"].nunique(), "n_train_seeds": len(index[["split", "train_seed"]].drop_duplicates())}
+            rows.append({"run": run, **part.iloc[0][list(results.BY)], "metric": metric, "value": point, "low": low,
+                         "high": high, **sizes, "env_steps": part["env_steps"].max()})
     return pd.DataFrame(rows)
 
 

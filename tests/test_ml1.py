@@ -11,9 +11,9 @@ from dicp.config import PlanConfig
 def run(name, success):
     """A recorded run with these successes [task rollout episode]."""
     success = np.asarray(success, bool)
-    method = "_".join(part for part in name.split("_") if part != "paper")
+    method = name.partition("_paper")[0]
     world_model = "observational" if method.startswith("dicp") else "none"
-    plan = results.plan_settings(PlanConfig.preset("paper", "metaworld") if name.endswith("_paper") else None)
+    plan = results.plan_settings(PlanConfig.preset("paper", "metaworld") if "_paper" in name else None)
     settings = {"env": "metaworld", "ml1_task": "reach-v3", "run": name, "method": method, "world_model": world_model,
                 "split": 0, "train_seed": 0, **plan}
     n = len(success)
@@ -60,3 +60,14 @@ def test_curves_have_a_column_a_task_and_a_row_an_imitator(value):
     ends = [line.get_ydata()[-1] for line in upper if len(line.get_xdata()) == 10]
     assert ends == ([0.5] * 4 if value == "success" else [1.0] * 2)
     assert figure.axes[2].get_ylabel().startswith("IDT")
+    figure = plot.ml1_curves({"reach": table}, value=value, title="t", own=run("dicp_idt", LIFE))
+    assert [sum(line.get_marker() == "o" for line in ax.lines) for ax in figure.axes] == [0, 1]
+
+
+@pytest.mark.usefixtures("headless")
+def test_ablations_may_measure_success():
+    table = pd.concat([run("dicp_ad_paper", LIFE), run("dicp_ad_paper_l5", [[[1] * 10], [[1] * 10]])])
+    panels = {"L": {"the paper's planner": {5: "dicp_ad_paper_l5", 10: "dicp_ad_paper"}}}
+    (ax,) = plot.ablations(table, panels, title="t", ylabel="solved",
+                           measure=lambda rows: ml1.successes(rows).query("metric == 'success'")).axes
+    assert ax.lines[0].get_ydata().tolist() == [1.0, 0.5] and ax.get_ylabel() == "solved"

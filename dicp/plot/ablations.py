@@ -1,7 +1,7 @@
 """What a change of one setting does to recorded runs, as small panels with one scale; and what each part of a rule is worth."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -18,14 +18,23 @@ SERIES = {"AD": COLOURS["ad"], "the paper's planner": COLOURS["paper"], "gated p
 Panels = Mapping[str, Mapping[str, Mapping[object, str | float]]]
 
 
-def ablations(table: pd.DataFrame, panels: Panels, *, title: str, note: str = "", ncols: int = 3) -> Figure:
-    """Mean return of all episodes (highest possible = 1) with its 95% interval, a panel for each setting that is changed.
+def all_episodes(table: pd.DataFrame) -> pd.DataFrame:
+    """The mean return of each run: columns run, value, low, high."""
+    return results.summary(table, by=("run",)).query("metric == 'all_episodes'")
+
+
+def ablations(
+    table: pd.DataFrame, panels: Panels, *, title: str, note: str = "", ncols: int = 3,
+    measure: Callable[[pd.DataFrame], pd.DataFrame] = all_episodes,
+    ylabel: str = "return, all episodes\n(highest possible = 1)",
+) -> Figure:
+    """What each run is worth (`measure`) with its 95% interval, a panel for each setting that is changed.
 
     table: recorded runs of one env. panels: what is changed -> series (`SERIES`, others are grey) -> value -> the run that
     has it, or a number from elsewhere. A run that is not recorded leaves a gap; a panel without two points of a series is
     left out. All points of a panel are of the same splits.
     """
-    points = {name: _points(table, series) for name, series in panels.items()}
+    points = {name: _points(table, series, measure) for name, series in panels.items()}
     points = {name: drawn for name, drawn in points.items() if any(len(series) > 1 for series in drawn.values())}
     if not points:
         raise ValueError(f"none of the settings {', '.join(panels)} is recorded with two values; run dicp.reproduce first.")
@@ -44,7 +53,7 @@ def ablations(table: pd.DataFrame, panels: Panels, *, title: str, note: str = ""
     for ax in list(grid.flat)[len(points):]:
         ax.remove()
     for row in grid:
-        row[0].set_ylabel("return, all episodes\n(highest possible = 1)")
+        row[0].set_ylabel(ylabel)
     names = list(dict.fromkeys(label for drawn in points.values() for label in drawn))
     handles = [Line2D([], [], color=SERIES.get(name, GREY), marker="o", lw=2, label=name) for name in names]
     columns = min(3, len(handles))
@@ -54,14 +63,14 @@ def ablations(table: pd.DataFrame, panels: Panels, *, title: str, note: str = ""
     return figure
 
 
-def _points(table: pd.DataFrame, series: Mapping[str, Mapping]) -> dict:
+def _points(table: pd.DataFrame, series: Mapping[str, Mapping], measure: Callable[[pd.DataFrame], pd.DataFrame]) -> dict:
     """series -> value -> (mean, low, high), of the splits that all runs of the panel have."""
     runs = {run for values in series.values() for run in values.values()} & set(table["run"])
     rows = table[table["run"].isin(runs)]
     common = set.intersection(*(set(part["split"]) for _, part in rows.groupby("run"))) if runs else set()
     found = {}
     if common:
-        small = results.summary(rows[rows["split"].isin(common)], by=("run",)).query("metric == 'all_episodes'")
+        small = measure(rows[rows["split"].isin(common)])
         found = {row.run: (row.value, row.low, row.high) for row in small.itertuples()}
     drawn = {}
     for name, values in series.items():

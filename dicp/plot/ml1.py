@@ -18,15 +18,18 @@ ROWS = {"AD": ("ad", "dicp_ad_paper"), "IDT": ("idt", "dicp_idt_paper")}
 CONTROLS = ("source", "random")
 
 
-def ml1_curves(tables: Mapping[str, pd.DataFrame], *, value: str, title: str, note: str = "") -> Figure:
+def ml1_curves(
+    tables: Mapping[str, pd.DataFrame], *, value: str, title: str, note: str = "", own: pd.DataFrame | None = None
+) -> Figure:
     """Success over environment steps, with 95% bootstrap bands over instances.
 
     tables: task as the paper writes it ("reach") -> recorded runs. value: success (share of episodes; controls are drawn) |
-    solved_so_far (share of instances; the paper's curves are drawn faint, which show nothing else).
+    solved_so_far (share of instances; the paper's curves are drawn faint, which show nothing else). own: the reader's run, as
+    rings in the row of its imitator.
     """
     one_of("value", value, ("success", "solved_so_far"))
-    figure, grid = plt.subplots(len(ROWS), len(tables), figsize=(2.75 * len(tables) + 0.8, 5.6), sharey=True, sharex="col",
-                                squeeze=False)
+    size = max(2.75 * len(tables) + 0.8, 7), 5.6
+    figure, grid = plt.subplots(len(ROWS), len(tables), figsize=size, sharey=True, sharex="col", squeeze=False)
     paper = paper_table("fig3_learning_curves")
     for row, (imitator, runs) in zip(grid, ROWS.items(), strict=True):
         for ax, (task, table) in zip(row, tables.items(), strict=True):
@@ -36,6 +39,9 @@ def ml1_curves(tables: Mapping[str, pd.DataFrame], *, value: str, title: str, no
                 curve = paper.query("env == @task and method == @method")
                 colour = tint(LOOKS["paper" if "DICP" in method else "ad"].colour, 0.5)
                 ax.plot(curve["env_steps"] / 1000, curve["value"], color=colour, lw=1.4, zorder=1)
+            if own is not None and own["method"].iloc[0].removeprefix("dicp_") == imitator.lower():
+                mean, look = results.curve(own, value), look_of(own["method"].iloc[0], own["planner"].iloc[0])
+                ax.plot(mean["env_steps"] / 1000, mean["mean"], "o", ms=4.5, color="white", mec=look.colour, mew=1.4, zorder=4)
             if ax in grid[0]:
                 ax.set_title(task)
             if ax in grid[-1]:
