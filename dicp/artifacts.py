@@ -83,6 +83,11 @@ def weights_name(config: Config) -> str:
     return f"{world_name(config)}-{config.method}-{config.model.world_model}-{config.key}.safetensors"
 
 
+def is_shipped(config: Config) -> bool:
+    """Whether its weights come with the package."""
+    return (SHIPPED / "weights" / weights_name(config)).exists()
+
+
 def load_or_train(config: Config, retrain: bool = False, device: str = "cpu", progress: bool = True) -> Trained:
     """The model that `config` describes. `retrain` trains it here even where it lies ready; the learning histories are
     collected first where this machine has none."""

@@ -39,6 +39,24 @@ def successes(table: pd.DataFrame, last: float = 0.2) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def success_per_episode(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `successes` with that metric."""
+    return successes(table).query("metric == 'success'")
+
+
+def ablations(imitates: str) -> dict:
+    """What is changed in the planner of DICP-AD or DICP-IDT, one setting at a time: panels for `plot.ablations`."""
+    base = f"dicp_{imitates}_paper"
+    changed = {
+        "candidates L": {5: f"{base}_l5", 10: base, 15: f"{base}_l15"},
+        "imagined steps": {1: base, 2: f"{base}_depth2", 4: f"{base}_depth4"},
+        "ranked by": {"return-to-go": base, "reward": f"{base}_reward"},
+        "planning from step": {0: f"{base}_from0", 1000: base},
+        "of each episode, from": {0: base, 50: f"{base}_step50"},
+    }
+    return {name: {"the paper's planner": points} for name, points in changed.items()}
+
+
 def poster(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """The paper's Table 1, in percent, each row with its budget and who ran it, and our recorded runs below: task by task, in
     both meanings of success, with 95% intervals over instances. "" where there is no number."""

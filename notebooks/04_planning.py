@@ -27,8 +27,9 @@
 # First, the agent that you soon understand.
 
 # %% tags=["parameters"]
-env = "darkroom"      # the world: darkroom | darkroom_permuted | dark_key_to_door
-method = "ad"         # the imitator whose DICP version plans: ad | dpt | idt
+env = "darkroom"      # the world: darkroom | darkroom_permuted | dark_key_to_door | metaworld
+task = "reach-v3"     # of metaworld: reach-v3, pick-place-v3, any of ML1's fifty
+method = "ad"         # the imitator whose DICP version plans: ad | dpt (not in metaworld) | idt
 planner = "bayes"     # of your own run: none (the imitator alone) | paper | gated | bayes (this one imitates nobody)
 profile = "fast"      # fast: shipped weights, seconds | paper: the paper's training settings, hours on a GPU
 seed = 0              # of the dice and of the weights (those of seed 0 are shipped, others are trained: minutes)
@@ -43,37 +44,39 @@ import torch
 import torch.nn.functional as F
 from IPython.display import Markdown, display
 
-from dicp import exercises, parameters, plot, results
+from dicp import exercises, ml1, parameters, plot, results
 from dicp import paper as published
-from dicp.artifacts import load_or_train, sample_histories
-from dicp.beliefs import believed_rewards, remember, tokens_of
-from dicp.config import ENVS, IMITATORS, PLANNERS, Config, EnvConfig, PlanConfig
-from dicp.envs import GridRules, all_tasks, split_tasks
+from dicp.artifacts import is_shipped, load_or_train, sample_histories
+from dicp.beliefs import believed_rewards, remember, tokens_of, windows_of
+from dicp.branching import rank_agreement, tried_out
+from dicp.config import ENVS, IMITATORS, ML1_TASKS, PLANNERS, Config, EnvConfig, PlanConfig
+from dicp.envs import GridRules, all_tasks, split_of, split_tasks
 from dicp.envs.tasks import PERMUTATIONS
 from dicp.oracles import Simulator
-from dicp.planning import beam_search
+from dicp.planning import beam_search, sampled_search
 from dicp.rollout import rollout
 from dicp.windows import Tokens
 
-p = parameters.check(globals(), env=ENVS, method=IMITATORS, planner=PLANNERS, profile=("fast", "paper"),
-                     seed=range(100), retrain=bool)
+p = parameters.check(globals(), env=(*ENVS, "metaworld"), task=ML1_TASKS, planner=PLANNERS, profile=("fast", "paper"),
+                     method=("ad", "idt") if env == "metaworld" else IMITATORS, seed=range(100), retrain=bool)
+arm, room = (p.env == "metaworld", "darkroom" if p.env == "metaworld" else p.env)        # an arm's search is hard to draw
 plot.style()
 
 # %%
-world, held_out = EnvConfig.preset(p.env), split_tasks(p.env, 0)[1][:8]
+world, held_out = EnvConfig.preset(room), split_tasks(room, 0)[1][:8]
 kinds = {"interventional": "ad", "observational": p.method}              # the first has no policy, it imitates nobody
-configs = {kind: Config.preset(p.env, p.profile, kind, p.seed, imitates=who) for kind, who in kinds.items()}
+configs = {kind: Config.preset(room, p.profile, kind, p.seed, imitates=who) for kind, who in kinds.items()}
 explorer, trained = (load_or_train(c, p.retrain).model.requires_grad_(False) for c in configs.values())
-bayes, paper = PlanConfig.preset("bayes", p.env), PlanConfig.preset("paper", p.env)
-permuted, dark, n = p.env == "darkroom_permuted", p.env == "darkroom", world.horizon
+bayes, paper = PlanConfig.preset("bayes", room), PlanConfig.preset("paper", room)
+permuted, dark, n = room == "darkroom_permuted", room == "darkroom", world.horizon
 rules, dice = GridRules.of(world, held_out), torch.Generator().manual_seed(p.seed)
 
 def say(**texts):                                            # what holds in this world alone
-    display(Markdown(texts[p.env]))
+    display(Markdown(texts[room]))
 
-n_shown, thing = {"darkroom": (6, "goal"), "darkroom_permuted": (2, "corner"), "dark_key_to_door": (4, "key")}[p.env]
+n_shown, thing = {"darkroom": (6, "goal"), "darkroom_permuted": (2, "corner"), "dark_key_to_door": (4, "key")}[room]
 life = rollout(explorer, world, held_out, 1, 20 if dark else 6, bayes, p.seed)           # one agent a held-out task
-solved = life.episode_return[:, 0] >= results.SOLVED_AT[p.env]
+solved = life.episode_return[:, 0] >= results.SOLVED_AT[room]
 last = solved.int().argmax(-1)                               # first episode that is solved
 shown = int((last * (last <= n_shown - 2) * solved.any(-1)).argmax())    # a long search, but not too long
 last = int(last[shown])
@@ -89,7 +92,7 @@ for t in range(0 if permuted else read.observation.shape[1]):       # (in Permut
 by_episode = (n_shown, n, -1)
 beliefs = None if permuted else torch.stack(belief[1:]).view(by_episode)
 title = {"darkroom": "Sweep, find, go straight", "darkroom_permuted": "Try out, then go straight",
-         "dark_key_to_door": "Find key, find door, get both"}[p.env]
+         "dark_key_to_door": "Find key, find door, get both"}[room]
 say(darkroom="Star: the goal, which the agent cannot see. Colour: how likely a reward is in each cell, in its eyes.",
     darkroom_permuted="The agent knows that the far corner pays. It does not know what any of its five actions does.",
     dark_key_to_door="""Diamond and star: key and door, which the agent cannot see. Colour: how likely the *next* reward is
@@ -121,7 +124,7 @@ def at(model, *cells):                                       # newborn agents th
     model.observe(context, Tokens(cell, *(torch.full_like(cell, x) for x in (world.n_actions, 0, world.n_cells, 1))))
     return model.root(context)
 
-task, cell = {"darkroom": ((5, 5), 40), "darkroom_permuted": (37, 70), "dark_key_to_door": (((5, 5), (5, 6)), 40)}[p.env]
+task, cell = {"darkroom": ((5, 5), 40), "darkroom_permuted": (37, 70), "dark_key_to_door": (((5, 5), (5, 6)), 40)}[room]
 soon = (n_shown - 1) * n + int(life.reward[shown, 0, (n_shown - 1) * n :].argmax()) // 10 * 10   # ten steps or less to go
 here = remember(trained, Tokens(*(field[:, : soon + 1] for field in read)))
 perfect = Simulator(world, [task])                           # one knows what is hidden, one has to read it:
@@ -156,7 +159,7 @@ def plain_beam(model, root, depth, beam_width, alike=id):    # `alike`: of futur
     return futures                                           # best first
 
 depth = min(paper.depth, getattr(here, "imaginable", n) - 1)                             # IDT: not beyond its chunk
-by_rule = PlanConfig.preset("paper", p.env, ties="order")
+by_rule = PlanConfig.preset("paper", room, ties="order")
 for model, root in roots:
     best, plan = plain_beam(model, root, depth, paper.beam_width)[0], beam_search(model, root, by_rule, depth)
     assert best[0] == plan.score and best[2] == tuple(plan.next_observation[0].tolist())
@@ -174,7 +177,7 @@ my_guess = None       # what is left of the return at the end (highest possible 
 
 named = {"dicp_ad": "policy alone", "dicp_ad_paper_likeliest": "plan, ties to the favourite",
          "dicp_ad_paper": "plan, ties drawn"}
-table = results.recorded(p.env)
+table = results.recorded(room)
 both = set.intersection(*(set(table.loc[table["run"] == run, "split"]) for run in named))    # splits that all have
 rows = {name: table[(table["run"] == run) & table["split"].isin(both)] for run, name in named.items()}
 ends = {name: results.curve(part, "normalised")["mean"] for name, part in rows.items()}
@@ -205,7 +208,7 @@ def kept(where, beam_width, alike=id):
     return plain_beam(model, at(model, starts[where]), 4, beam_width, alike)
 
 cells, goal_at = all_tasks("darkroom"), (8, 8) if permuted else (4, 4)                   # 81 places of agent, goal or key
-tasks = {"darkroom": cells, "darkroom_permuted": held_out[:1] * 81, "dark_key_to_door": [(c, (0, 0)) for c in cells]}[p.env]
+tasks = {"darkroom": cells, "darkroom_permuted": held_out[:1] * 81, "dark_key_to_door": [(c, (0, 0)) for c in cells]}[room]
 starts = list(range(81)) if permuted else [rules.start] * 81
 distance = torch.tensor([abs(x - goal_at[0]) + abs(y - goal_at[1]) for x, y in cells])
 lost = next(i for i in range(81) if distance[i] == 4 and kept(i, 10)[0][0] == 0)
@@ -225,7 +228,7 @@ everywhere = Undecided(world, tasks * 25)
 root, far = at(everywhere, *starts * 25), min(paper.depth, int(distance.max()))
 
 def share_found(**changes):                                  # by distance, 1 step to the farthest
-    plan = beam_search(everywhere, root, PlanConfig.preset("paper", p.env, **changes), n)
+    plan = beam_search(everywhere, root, PlanConfig.preset("paper", room, **changes), n)
     found = (plan.reward.sum(-1) > 0).float().view(25, -1).mean(0)
     return torch.stack([found[distance == d].mean() for d in range(1, far + 1)])
 
@@ -247,7 +250,7 @@ assert shares["K = 10"][5] < 0.4 and shares["K = 81, different"].min() == 1
 
 # %%
 if permuted:                                                 # planning at once: what does action 3 do?
-    at_once = PlanConfig.preset("paper", p.env, start_after=0)
+    at_once = PlanConfig.preset("paper", room, start_after=0)
     eager, policy = (rollout(trained, world, held_out, 2, 3, plan, p.seed) for plan in (at_once, None))
     never, without = (int((lives.reward.sum(-1) == 0).sum()) for lives in (eager, policy))
     n_cells, n_used = ([len(x.unique()) for x in field[:, 0]] for field in (eager.observation, eager.action))
@@ -327,13 +330,13 @@ def thinks(step):
 tried = max(int((read.last_action[0] == action).int().argmax()) for action in range(5))
 key_at = int(read.last_reward[0].argmax())
 middle = {"darkroom": (f"before episode {last + 1}", last * n), "darkroom_permuted": ("all five tried", tried),
-          "dark_key_to_door": ("with the key", key_at)}[p.env]
+          "dark_key_to_door": ("with the key", key_at)}[room]
 panels = {name: thinks(step) for name, step in dict([("newborn", 0), middle, (f"episode {last + 2}", (last + 1) * n)]).items()}
 
 # %%
 title = {"darkroom": "sweep what is left, then go straight to what pays",
          "darkroom_permuted": "try what you do not know, then go straight to what pays",
-         "dark_key_to_door": "look for the key, then for the door, then get both"}[p.env]
+         "dark_key_to_door": "look for the key, then for the door, then get both"}[room]
 note = "dashes: the plan of up to 25 steps; blue: the episode so far"
 if not permuted:
     note += f"; colour: P(reward); dots: visited (on colour: {'' if dark else 'without the key, or '}forgotten)"
@@ -357,7 +360,7 @@ def search(panels):                                          # Darkroom: where d
     return "Before the find: a policy comes back to the same cells, the plan searches new ones", \
         "steps a life in each cell (white 0, dark 8 and more), 16 lives of up to 6 episodes with one held-out goal (star)"
 def stages(panels):                                          # Key-to-Door: the same cells, before and after the key
-    log = sample_histories(p.env).load(held_out)
+    log = sample_histories(room).load(held_out)
     stuck = log.reward[..., -5 * n :].float().sum(-1).mean(-1) / 5                       # return of the source, at the end
     i = int((stuck - 1).abs().add(2 - life.episode_return[:, 0, -1]).argmin())
     way = torch.cat((life.observation[i, 0, -n:][:1], life.next_observation[i, 0, -n:]))
@@ -372,7 +375,7 @@ def stages(panels):                                          # Key-to-Door: the 
 
 # %%
 def first_episode(curiosity):                                # Permuted: what is in doubt, and what is tried?
-    plan, steps = PlanConfig.preset("bayes", p.env, curiosity=curiosity), 30
+    plan, steps = PlanConfig.preset("bayes", room, curiosity=curiosity), 30
     lives = rollout(explorer, world, held_out, 8, 1, plan, p.seed)
     tokens, context, doubts = tokens_of(lives, world), explorer.begin(1), []
     for t in range(steps):
@@ -408,7 +411,7 @@ parts = {"all of it": {}, "a beam of 10": {"beam_width": 10}, "most likely rewar
          "alike futures kept": {"deduplicate": False}, "no curiosity": {"curiosity": 0.0}}
 n_first, left = 8 if dark else 5, {}
 for name, change in parts.items():
-    lives = rollout(explorer, world, held_out, 2, n_first, PlanConfig.preset("bayes", p.env, **change), p.seed)
+    lives = rollout(explorer, world, held_out, 2, n_first, PlanConfig.preset("bayes", room, **change), p.seed)
     left[name] = float((lives.episode_return / lives.max_return[:, None, None]).mean())
 worst = min(left, key=left.get)
 plot.parts(left, title=f"One part changed: most is lost with {worst}", guess=my_guess,
@@ -419,29 +422,75 @@ assert left[worst] < left["all of it"] - 0.1
 # %% [markdown]
 # What may be anywhere needs *expected* rewards, far ways need *different* futures.
 #
+# ## What if there are infinitely many actions?
+# Four numbers move an arm. The paper *draws* ten candidates from the policy (its mean among them), imagines what each leads to,
+# and takes the best: the one with the highest return-to-go $R$, or the highest reward. All else stays: `propose` is a draw now.
+# (Live with `-p env metaworld`.)
+
+# %%
+def plain_choice(model, root, n_candidates, dice):           # one candidate at a time
+    best, choice = float("-inf"), None
+    for action in model.candidates(root, n_candidates, dice)[0, 0]:
+        worth = float(model.imagine_candidates(root, action.view(1, 1, 1, -1)).return_to_go)
+        if worth > best:
+            best, choice = worth, action
+    return choice
+
+if arm:
+    arms = Config.preset(p.env, p.profile, "observational", p.seed, imitates=p.method, task=p.task)
+    cut = p.profile == "fast" and not is_shipped(arms)       # not one of the paper's five tasks, or another seed
+    if cut: display(Markdown(f"No weights of {p.task} with seed {p.seed} are shipped: a small part of the whole is collected "
+                             "and trained now (15 minutes on one core), to show how it works, not how well."))
+    arms = arms.cut() if cut else arms
+    dicp, instances = load_or_train(arms, p.retrain).model.requires_grad_(False), split_of(arms.env, 0)[1][:10]
+    lived = rollout(dicp, arms.env, instances, 1, 11, seed=p.seed)                       # its policy alone, full contexts
+    past = Tokens(*(field[:1, :150] for field in windows_of(lived, arms.env).tokens))
+    root, by_return = dicp.root(remember(dicp, past)), PlanConfig.preset("paper", p.env)
+    choice = sampled_search(dicp, root, by_return, 50, torch.Generator().manual_seed(p.seed)).action[0, 0]
+    assert torch.equal(plain_choice(dicp, root, by_return.candidates, torch.Generator().manual_seed(p.seed)), choice)
+
+# %%
+if arm:                                                      # is the best candidate the best one? try all ten for real
+    tried = tried_out(dicp, lived, arms.env, instances, range(1005, 1100, 10), 10, dice)
+    figure, panels = plt.subplots(1, 2, figsize=(9.5, 4.6))
+    for ax, name in zip(panels, ("reward", "return_to_go"), strict=True):
+        said, words = getattr(tried.imagined, name), name.replace("_", "-")
+        spread = [(x - x.mean(-1, keepdim=True)).flatten() for x in (said, tried.reward)]
+        right = f"rank correlation {rank_agreement(said, tried.reward).nanmean():.2f}"
+        plot.who_is_right(*spread, title=f"by {words}: {right}", ax=ax, same=name == "reward",
+                          xlabel=f"imagined {words}, above the ten's mean", ylabel="real reward, above theirs")
+    plot.claim(figure, "Ten candidates a moment: what is imagined, and what happens when they are tried",
+               f"{p.task}, 10 held-out instances, 10 moments of episode 11 each; dashed: right")
+
+# %% [markdown]
 # ## Who learns fastest?
 # All have the same *experience* ($x$ axis), only thoughts differ (and PPO's 100 streams share their updates). A DICP model has
 # two curves: the paper's planner, and the gated one. The exact belief is Bayes' rule itself, and knows the rules of the world.
-# Your own run: method and planner of the parameters cell.
+# (Meta-World has the paper's planner alone: where an object ends up, no count of cells can tell.) Your own run: method and
+# planner of the parameters cell.
 
 # %%
 my_guess = None       # env steps until the Bayes planner reaches 0.9 of the highest return, e.g. 500
 
-kind, who = {"none": ("none", p.method), "bayes": ("interventional", "ad")}.get(p.planner, ("observational", p.method))
-config, plan = Config.preset(p.env, p.profile, kind, p.seed, imitates=who), PlanConfig.preset(p.planner, p.env)
-model = {"interventional": explorer, "observational": trained}.get(kind) or load_or_train(config, p.retrain).model
-n_lives, n_episodes = (1, 50) if dark else (1, 20)
-mine = rollout(model, world, held_out, n_lives, n_episodes, plan, p.seed)
-mine = results.from_life(mine, config, held_out, plan)
+acts = "paper" if arm and p.planner != "none" else p.planner                             # Meta-World has no other planner
+kind, who = {"none": ("none", p.method), "bayes": ("interventional", "ad")}.get(acts, ("observational", p.method))
+config, plan = Config.preset(p.env, p.profile, kind, p.seed, imitates=who, task=p.task if arm else None), \
+    PlanConfig.preset(acts, p.env)
+config, lived_in = (config.cut() if arm and cut else config), instances if arm else held_out
+ready = {"interventional": explorer, "observational": dicp if arm else trained}
+model = ready.get(kind) or load_or_train(config, p.retrain).model
+n_episodes = 50 if p.env == "darkroom" else 20
+mine = rollout(model, config.env, lived_in, 1, n_episodes, plan, p.seed)
+mine = results.from_life(mine, config, lived_in, plan)
 who = {"none": f"{p.method.upper()} alone, without a planner",
        "bayes": f"the interventional model with the Bayes planner (it imitates nobody: `method`, {p.method}, plays no part)"}
-who = who.get(p.planner, f"DICP-{p.method.upper()} with the {p.planner} planner")
-display(Markdown(f"**Your own run: {who}**; 8 held-out tasks, {n_lives * n_episodes} episodes each."))
+who = who.get(acts, f"DICP-{p.method.upper()} with the {acts} planner")
+display(Markdown(f"**Your own run: {who}**; {len(lived_in)} held-out tasks, {n_episodes} episodes each."))
 
 family = [f"{name}{planner}" for m in IMITATORS for name, *planners in ((m, ""), (f"dicp_{m}", "_paper", "_gated"))
           for planner in planners]
-controls = ["random", "source", "bayes", "exact_belief"]
-recorded = results.recorded(p.env) if results.recorded_path(p.env).exists() else mine.assign(run="none")
+controls, place = ["random", "source", "bayes", "exact_belief"], f"{p.env}-{p.task}" if arm else p.env
+recorded = results.recorded(place) if results.recorded_path(place).exists() else mine.assign(run="none")
 compared = recorded[recorded["run"].isin([*family, *controls])]
 
 
@@ -451,30 +500,35 @@ def mean(run):                                               # of the recorded l
     return float(results.curve(rows, "normalised")["mean"][5:15].mean()) if len(rows) else float("nan")
 
 imitators = [run for run in compared["run"].unique() if run in family]
-if imitators:
+if not imitators:
+    display(Markdown("There are no recorded runs of this world: only your own is drawn."))
+    plot.returns(mine, title="Your own run", value="success" if arm else "normalised", guess=my_guess,
+                 paper=() if arm else (p.method, f"dicp_{p.method}"))
+elif arm:
+    for value, title in {"success": "Success, episode by episode", "solved_so_far": "Solved once: the paper's count"}.items():
+        plot.ml1_curves({p.task.removesuffix("-v3"): compared}, value=value, own=mine,
+                        title=f"{title}: {p.task}", note="50 held-out instances, one life each; rings: your own run")
+else:
     pays = mean("bayes") > max(map(mean, imitators)) + 0.05
     title = "Planning pays; with the right model it pays at once" if pays else "Imitating and planning, side by side"
     plot.comparison(compared, title=title, own=mine, guess=my_guess)
-else:
-    display(Markdown("There are no recorded runs of this world: only your own is drawn, beside the paper's curves."))
-    plot.returns(mine, title="Your own run", value="normalised", guess=my_guess,
-                 paper=(p.method, f"dicp_{p.method}"))
-if dark and {"ad", "dicp_ad_paper", "bayes"} <= set(compared["run"]):
+if p.env == "darkroom" and {"ad", "dicp_ad_paper", "bayes"} <= set(compared["run"]):
     assert mean("bayes") > mean("dicp_ad_paper") + 0.1 and mean("dicp_ad_paper") > mean("ad")
 
 # %%
 names = ["random", "source", p.method, *(f"dicp_{p.method}{planner}" for planner in ("", "_paper", "_gated")), "bayes",
          "exact_belief"]
 part = recorded[recorded["run"].isin(names)]
-metrics = {"found_by_5": "solved by episode 5 (share)", "all_episodes": "return, all episodes (highest = 1)",
-           "last_10_episodes": "return, last ten (highest = 1)"}
-value = results.summary(part, (*results.BY, "run")) if len(part) else None
+metrics = ml1.MEANINGS if arm else {
+    "found_by_5": "solved by episode 5 (share)", "all_episodes": "return, all episodes (highest = 1)",
+    "last_10_episodes": "return, last ten (highest = 1)"}
 if len(part):
+    value = ml1.successes(part) if arm else results.summary(part, (*results.BY, "run"))
     order = value["run"].map(names.index).sort_values(kind="stable").index
     known = "with and without a planner" if p.method in set(value["run"]) else "is not recorded yet, others are"
     plot.bar_panels(value.loc[order], metrics, title=f"Who finds, who exploits? {p.method.upper()} {known}")
     value = value.pivot(index="run", columns="metric", values="value")
-    if dark and p.method == "ad" and set(names) <= set(value.index):
+    if p.env == "darkroom" and p.method == "ad" and set(names) <= set(value.index):
         share = value["all_episodes"]
         assert share["dicp_ad"] < min(share["dicp_ad_paper"], share["dicp_ad_gated"])
         assert share["bayes"] > max(share["dicp_ad_paper"], share["dicp_ad_gated"]) + 0.05
@@ -486,13 +540,13 @@ if len(part):
 # The paper's Figure 4 says that the beam's width does not. Recorded runs say more: one setting is changed at a time.
 
 # %%
-full, deep, tasks = paper.start_after, paper.depth, f"all {len(split_tasks(p.env, 0)[0]):,}"
+full, deep, tasks = paper.start_after, paper.depth, f"all {len(split_tasks(room, 0)[0]):,}"
 rules_of = {"the paper's planner": "dicp_ad_paper", "gated planner": "dicp_ad_gated"}
 theirs = published.paper_table("fig4_planning_scale").query("env == @p.env").groupby("beam_or_samples")["value"].mean()
-changed = {
+changed = ml1.ablations(p.method) if arm else {
     "beam width K": {**{name: {1: f"{run}_k1", 5: f"{run}_k5", 10: run, 20: f"{run}_k20"} for name, run in rules_of.items()},
                      "Bayes planner": {5: "bayes_k5", 10: "bayes_k10", 20: "bayes_k20", 40: "bayes_k40", 81: "bayes"},
-                     "the paper's DICP-AD": {int(k): v / published.HIGHEST[p.env] for k, v in theirs.items()}},
+                     "the paper's DICP-AD": {int(k): v / published.HIGHEST[room] for k, v in theirs.items()}},
     "imagined steps": {"gated planner": {**{d: f"dicp_ad_gated_depth{d}" for d in (2, 4)}, 8: "dicp_ad_gated_depth8",
                                          16: "dicp_ad_gated_depth16", deep: "dicp_ad_gated"}},
     "ranked by": {name: {"reward": run, "and return-to-go": f"{run}_return_to_go"} for name, run in rules_of.items()},
@@ -502,8 +556,9 @@ changed = {
     "AD, changed": {"AD": {"as it is": "ad", "loss: last\nposition": "ad_last_position", "no\nstride": "ad_consecutive",
                            "acts\ngreedily": "ad_greedy"}},
 }
+measured = dict(measure=ml1.success_per_episode, ylabel="success per episode") if arm else {}
 try:
-    plot.ablations(recorded, changed, title="What is changed, and what becomes of it: recorded runs",
+    plot.ablations(recorded, changed, title="What is changed, and what becomes of it: recorded runs", **measured,
                    note="8 held-out tasks a split or more, 95% bootstrap; all points of a panel are of the same splits")
 except ValueError as missing:
     display(Markdown(f"Nothing to draw yet: {missing}"))

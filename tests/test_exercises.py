@@ -53,6 +53,14 @@ def expected_return(probabilities, gamma):
     return (probabilities * gamma ** torch.arange(probabilities.shape[1])).sum(1)
 
 
+def gaussian_nll(x, mean, log_std):
+    return 0.5 * ((x - mean) / log_std.exp()) ** 2 + log_std + 0.5 * torch.log(torch.tensor(2 * torch.pi))
+
+
+def missed_reward(imagined, real):
+    return real.amax(1) - real[torch.arange(len(real)), imagined.argmax(1)]
+
+
 def crash(*args):
     raise IndexError("out of range")
 
@@ -101,6 +109,17 @@ CASES = {
         "not discounted": lambda p, g: g * expected_return(p, g), "gamma is not used": lambda p, g: p.sum(1),
         "expectation": lambda p, g: expected_return((p >= 0.5).float(), g),
         "at least one": lambda p, g: 1 - (1 - p).prod(1), "one value a future": lambda *a: expected_return(*a).sum()}),
+    "solved_so_far": (lambda s: s.int().cummax(0).values.bool(), {
+        "stays solved": lambda s: s, "how often": lambda s: s.cumsum(0), "each episode": lambda s: s.any(),
+        "share": lambda s: s.float().cumsum(0) / torch.arange(1, len(s) + 1),
+        "not ahead": lambda s: s.flip(0).int().cummax(0).values.flip(0)}),
+    "gaussian_nll": (gaussian_nll, {
+        "sign": lambda *a: -gaussian_nll(*a), "constant": lambda x, m, s: 0.5 * ((x - m) / s.exp()) ** 2 + s,
+        "width": lambda x, m, s: gaussian_nll(x, m, s) - s, "one value a number": lambda *a: gaussian_nll(*a).sum(),
+        "standard deviations": lambda x, m, s: gaussian_nll(x, m, 0 * s) + s}),
+    "missed_reward": (missed_reward, {
+        "really brings": lambda i, r: r.amax(1) - missed_reward(i, r), "wrong way round": lambda i, r: -missed_reward(i, r),
+        "which candidate": lambda i, r: r.amax(1) - i.amax(1), "one value a moment": lambda i, r: missed_reward(i, r).mean()}),
 }
 
 

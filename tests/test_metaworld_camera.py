@@ -73,6 +73,16 @@ def test_one_camera_after_the_other(camera):
         assert np.array_equal(again.picture(1), first)
 
 
+@pytest.mark.usefixtures("camera")
+def test_up_is_up():
+    """The hand hangs above the table's middle: its blue finger is in the upper half of any picture."""
+    for view in ("close", "corner3"):
+        with Camera(world(), 200, 240, view) as camera:
+            red, green, blue = np.moveaxis(camera.picture().astype(int), -1, 0)
+        rows, _ = ((blue > 180) & (green > 180) & (red < 120)).nonzero()
+        assert len(rows) > 3 and rows.mean() < 90
+
+
 def test_without_a_display_one_sentence_says_what_to_do(monkeypatch):
     for name in ("MUJOCO_GL", "DISPLAY"):
         monkeypatch.delenv(name, raising=False)
@@ -84,5 +94,5 @@ def test_without_a_display_one_sentence_says_what_to_do(monkeypatch):
 def test_unknown_agents_and_views_are_refused():
     with pytest.raises(ValueError, match="task is 2; allowed: 0, 1"):
         world().show(2)
-    with pytest.raises(ValueError, match="view is 'front'; allowed: 'corner2'"):
+    with pytest.raises(ValueError, match="view is 'front'; allowed: 'close', 'corner2'"):
         Camera(world(), view="front")

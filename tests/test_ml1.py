@@ -71,3 +71,13 @@ def test_ablations_may_measure_success():
     (ax,) = plot.ablations(table, panels, title="t", ylabel="solved",
                            measure=lambda rows: ml1.successes(rows).query("metric == 'success'")).axes
     assert ax.lines[0].get_ydata().tolist() == [1.0, 0.5] and ax.get_ylabel() == "solved"
+
+
+@pytest.mark.usefixtures("headless")
+def test_one_life_counted_in_two_ways():
+    table = ml1.successes(pd.concat([run(name, LIFE) for name in ("ad", "dicp_idt_paper", "random")]))
+    ax, _ = plot.ml1_meanings({"reach": table, "push": table}, title="t").axes
+    marks = [(line.get_marker(), float(line.get_xdata()[0])) for line in ax.lines if line.get_marker() != "None"]
+    assert [x for mark, x in marks if mark == "o"] == [0.5, 1.0] * 3
+    assert [x for mark, x in marks if mark == "x"] == [0.86, 1.0, 0.84, 1.0]                 # of AD, IDT, DICP-AD, DICP-IDT
+    assert ax.get_yticklabels()[0].get_text() == "random" and ax.yaxis_inverted()

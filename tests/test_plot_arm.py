@@ -1,7 +1,10 @@
 """Figures of Meta-World: what is drawn where."""
 
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from dicp.plot import arm
 
@@ -16,7 +19,7 @@ def test_the_table_from_above_shows_every_object_and_goal():
     assert [len(line.get_xdata()) for line in first.lines] == 4 * [50] and len(second.lines) == 2
     assert np.allclose(first.lines[1].get_xdata(), split["goal"][:, 0])
     assert np.allclose(first.lines[1].get_ydata(), split["goal"][:, 1])
-    assert first.get_xlim() == second.get_xlim() and first.get_title(loc="left") == "reach"
+    assert first.get_ylim() == second.get_ylim() and first.get_title(loc="left") == "reach"
 
 
 def test_hands_are_seen_from_above_and_from_the_side():
@@ -39,6 +42,14 @@ def test_pictures_have_their_names():
     figure = arm.pictures({f"{i}": np.zeros((4, 6, 3), np.uint8) for i in range(3)}, title="Three", ncols=2)
     assert [ax.get_title(loc="left") for ax in figure.axes[:3]] == ["0", "1", "2"]
     assert [len(ax.images) for ax in figure.axes] == [1, 1, 1, 0]
+
+
+def test_a_film_shows_every_picture():
+    frames = [np.full((6, 8, 3), shade, np.uint8) for shade in (0, 100, 200)]
+    film = Image.open(io.BytesIO(arm.film(frames, fps=10).data))
+    assert (film.n_frames, film.size, film.info["duration"]) == (3, (8, 6), 100)
+    film.seek(2)
+    assert np.asarray(film.convert("RGB")).mean() == pytest.approx(200, abs=3)
 
 
 def test_imagined_against_real():

@@ -10,7 +10,7 @@ from dicp.envs.metaworld import MetaWorld
 from dicp.envs.metaworld_library import libraries
 from dicp.errors import one_of
 
-VIEWS = ("corner2", "corner", "corner3", "topview")            # of the library's cameras; corner2 sees arm, table and goal
+VIEWS = ("close", "corner2", "corner", "corner3", "topview")   # close: ours, on hand and goal; the others are the library's
 
 
 class CameraMissing(ImportError):
@@ -26,10 +26,13 @@ class Camera:
     Raises `CameraMissing` where MuJoCo finds nothing to draw with, `ValueError` for an unknown view.
     """
 
-    def __init__(self, world: MetaWorld, height: int = 240, width: int = 320, view: str = "corner2"):
+    def __init__(self, world: MetaWorld, height: int = 240, width: int = 320, view: str = "close"):
         one_of("view", view, VIEWS)
         _, mujoco = libraries()
-        self.world, self.view = world, view
+        self.world, self.view = world, mujoco.MjvCamera() if view == "close" else view
+        if view == "close":
+            self.view.azimuth, self.view.elevation, self.view.distance = -60, -30, 1.2           # degrees, metres
+            self.view.lookat[:] = 0, 0.7, 0.1
         model, _ = world.show()
         try:
             if sys.platform == "linux" and not (os.environ.get("MUJOCO_GL") or os.environ.get("DISPLAY")):
@@ -45,7 +48,8 @@ class Camera:
         """That agent, where it is now."""
         _, data = self.world.show(task, stream)
         self._renderer.update_scene(data, camera=self.view)
-        return self._renderer.render()[::-1]                    # the library's cameras hang upside down
+        picture = self._renderer.render()
+        return picture[::-1] if isinstance(self.view, str) else picture             # the library's cameras hang upside down
 
     def __enter__(self) -> "Camera":
         return self

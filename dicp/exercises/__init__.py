@@ -3,6 +3,7 @@
 `check_x(fn, strict=True)` also raises `AssertionError` unless `fn` is correct; the solution cells use it.
 """
 
+from dicp.exercises.arm import check_gaussian_nll, check_missed_reward, check_solved_so_far
 from dicp.exercises.basics import (
     check_causal_mask,
     check_clip_objective,
@@ -23,6 +24,7 @@ from dicp.exercises.planning import (
 
 __all__ = [
     "Hint", "check_bayes_hit", "check_calibration", "check_causal_mask", "check_clip_objective", "check_deduplicate",
-    "check_discounted_return", "check_expected_return", "check_keep_best", "check_next_cell", "check_return_to_go",
-    "check_sample_action", "check_stride_window", "exercise", "expect", "expect_number",
+    "check_discounted_return", "check_expected_return", "check_gaussian_nll", "check_keep_best", "check_missed_reward",
+    "check_next_cell", "check_return_to_go", "check_sample_action", "check_solved_so_far", "check_stride_window", "exercise",
+    "expect", "expect_number",
 ]

@@ -1,11 +1,14 @@
 """Figures of Meta-World: the table from above, pictures of the arm, where a hand went, what a first look tells."""
 
+import io
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+import PIL.Image as Pillow
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MultipleLocator
 
 from dicp.plot.histories import claim
 from dicp.plot.look import BLACK, COLOURS, GREY, TIME, axes, caption, tint
@@ -18,20 +21,23 @@ def table_top(panels: Mapping[str, Mapping[str, Mapping]], *, title: str, note: 
 
     panels: title -> name of a split ("training", "held out") -> {"object": [n 3], "goal": [n 3]}. Later splits are darker.
     """
-    size = 2.75 * len(panels) + 0.6, 3.6
-    figure, row = plt.subplots(1, len(panels), figsize=size, layout="constrained", sharex=True, sharey=True)
-    for ax, (name, splits) in zip(np.atleast_1d(row), panels.items(), strict=True):
+    xs = {name: np.concatenate([np.asarray(x)[:, 0] for split in splits.values() for x in split.values()])
+          for name, splits in panels.items()}
+    widths = [np.ptp(x) + 0.12 for x in xs.values()]
+    figure, row = plt.subplots(1, len(panels), figsize=(2.2 * len(panels) + 0.6, 3.8), layout="constrained", sharey=True,
+                               width_ratios=widths, squeeze=False)
+    for ax, (name, splits) in zip(row[0], panels.items(), strict=True):
         for place, (split, things) in enumerate(splits.items()):
             shade = 0.0 if place == len(splits) - 1 else 0.6
             for thing, marker, colour in (("object", "s", BLACK), ("goal", "*", HIDDEN)):
                 x, y, _ = np.asarray(things[thing]).T
                 ax.plot(x, y, marker, color=tint(colour, shade), ms=4 if marker == "s" else 7, mec="none",
                         label=f"{thing}, {split}", zorder=2 + place)
-        ax.set(title=name, xlabel="x (m)", aspect="equal")
-        ax.margins(0.12)
-    left, right = np.atleast_1d(row)[[0, -1]]
+        ax.set(title=name, xlabel="x (m)", aspect="equal", xlim=(xs[name].min() - 0.06, xs[name].max() + 0.06))
+        ax.xaxis.set_major_locator(MultipleLocator(0.2))
+    left, right = row[0, [0, -1]]
     left.set_ylabel("y, away from the arm (m)")
-    figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=11)
+    figure.legend(*right.get_legend_handles_labels(), loc="outside lower right", ncols=4, fontsize=11)
     claim(figure, title, note)
     return figure
 
@@ -47,6 +53,17 @@ def pictures(frames: Mapping[str, np.ndarray], *, title: str, note: str = "", nc
         ax.set_title(name)
     claim(figure, title, note)
     return figure
+
+
+def film(frames: Sequence[np.ndarray], fps: float = 12, colours: int = 64):
+    """Pictures [height width 3] one after the other, as a GIF (an IPython `Image`)."""
+    from IPython.display import Image  # only here: every other figure does without IPython
+
+    palette = Pillow.fromarray(np.concatenate(frames[:: max(1, len(frames) // 8)])).quantize(colours)
+    small = [Pillow.fromarray(frame).quantize(palette=palette, dither=Pillow.Dither.NONE) for frame in frames]
+    buffer = io.BytesIO()
+    small[0].save(buffer, "GIF", save_all=True, append_images=small[1:], duration=round(1000 / fps), loop=0, optimize=False)
+    return Image(data=buffer.getvalue(), format="gif")
 
 
 def hand_paths(panels: Mapping[str, Mapping], *, title: str, note: str = "") -> Figure:
@@ -95,13 +112,17 @@ def at_first_sight(shares: Mapping[str, float], *, title: str, guess: float | No
     return ax
 
 
-def who_is_right(imagined: Sequence[float], real: Sequence[float], *, title: str, ax: Axes | None = None,
-                 note: str = "", what: str = "reward") -> Axes:
-    """What a model says of actions, against what they bring when they are really tried (both: [case])."""
-    ax = axes(ax, title, (4.6, 4.2))
+def who_is_right(
+    imagined: Sequence[float], real: Sequence[float], *, title: str, xlabel: str = "reward, imagined",
+    ylabel: str = "reward, when really tried", same: bool = True, ax: Axes | None = None, note: str = "",
+) -> Axes:
+    """What a model says of actions, against what they bring when they are really tried (both: [case]). `same`: both are the
+    same quantity, and a dashed line shows where a perfect model would be."""
+    ax, imagined, real = axes(ax, title, (4.6, 4.2)), np.asarray(imagined), np.asarray(real)
     ax.plot(imagined, real, "o", ms=3, color=COLOURS["paper"], alpha=0.35, mec="none")
-    low, high = min(np.min(imagined), np.min(real)), max(np.max(imagined), np.max(real))
-    ax.plot((low, high), (low, high), color=BLACK, ls=(0, (4, 3)), lw=1.2)
-    ax.set(xlabel=f"{what}, imagined", ylabel=f"{what}, when really tried")
+    if same:
+        low, high = min(imagined.min(), real.min()), max(imagined.max(), real.max())
+        ax.plot((low, high), (low, high), color=BLACK, ls=(0, (4, 3)), lw=1.2)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
     caption(ax, note)
     return ax

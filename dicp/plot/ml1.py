@@ -9,10 +9,11 @@ from matplotlib.lines import Line2D
 
 from dicp import results
 from dicp.errors import one_of
+from dicp.ml1 import RUNS
 from dicp.paper import paper_table
 from dicp.plot.curves import VALUES
 from dicp.plot.histories import claim
-from dicp.plot.look import GREY, LOOKS, look_of, tint
+from dicp.plot.look import BLACK, GREY, LOOKS, look_of, tint
 
 ROWS = {"AD": ("ad", "dicp_ad_paper"), "IDT": ("idt", "dicp_idt_paper")}
 CONTROLS = ("source", "random")
@@ -69,3 +70,36 @@ def _curve(ax, rows: pd.DataFrame, value: str) -> None:
     ax.plot(steps, curve["mean"], color=look.colour, ls=look.dashes, lw=look.width, zorder=3)
     if rows["run"].iloc[0] != "random":
         ax.fill_between(steps, curve["low"], curve["high"], color=look.colour, alpha=0.15, lw=0, zorder=2)
+
+
+def ml1_meanings(numbers: Mapping[str, pd.DataFrame], *, title: str, note: str = "") -> Figure:
+    """The same lives counted in two ways, a panel a task: success per episode (disc) and solved so far (ring), with 95%
+    intervals, and what the paper reports, which is the latter (cross).
+
+    numbers: task as the paper writes it -> `dicp.ml1.successes` of its recorded runs.
+    """
+    figure, panels = plt.subplots(1, len(numbers), figsize=(2.6 * len(numbers) + 1.6, 3.9), sharey=True, squeeze=False)
+    names = {"random": "random", "source": "source PPO", **RUNS}
+    published = paper_table("table1_ml1_success").set_index("method")
+    for ax, (task, table) in zip(panels[0], numbers.items(), strict=True):
+        for y, (run, name) in enumerate(names.items()):
+            rows = table[table["run"] == run].set_index("metric")
+            if len(rows):
+                colour = look_of(rows["method"].iloc[0], rows["planner"].iloc[0]).colour
+                for at, metric, face in ((y - 0.12, "success", colour), (y + 0.12, "solved_so_far", "white")):
+                    row = rows.loc[metric]
+                    ax.plot((row["low"], row["high"]), (at, at), color=colour, lw=1.6)
+                    ax.plot(row["value"], at, "o", ms=8, mfc=face, mec=colour, mew=1.6, zorder=4)
+            if name in published.index and pd.notna(published.loc[name, task]):
+                ax.plot(published.loc[name, task] / 100, y + 0.12, "x", color=BLACK, ms=7, mew=1.6, zorder=5)
+        ax.set(title=task, xlim=(-0.05, 1.05), xlabel="share")
+        ax.grid(axis="y", color=tint(GREY, 0.8), lw=0.8)
+    panels[0, 0].set_yticks(range(len(names)), list(names.values()))
+    panels[0, 0].invert_yaxis()
+    marks = {"success per episode, last fifth": dict(marker="o", mfc=GREY, mec=GREY),
+             "solved so far": dict(marker="o", mfc="white", mec=GREY), "the paper (solved so far)": dict(marker="x", mec=BLACK)}
+    handles = [Line2D([], [], ls="none", ms=8, mew=1.6, label=label, **mark) for label, mark in marks.items()]
+    legend = figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=11, title=note, alignment="left")
+    legend.get_title().set(fontsize=10, color=GREY)
+    claim(figure, title)
+    return figure
