@@ -39,6 +39,11 @@ def successes(table: pd.DataFrame, last: float = 0.2) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def percent(row) -> str:
+    """A row of `successes` as text, in percent, with its interval."""
+    return f"{100 * row.value:.0f} [{100 * row.low:.0f}, {100 * row.high:.0f}]"
+
+
 def success_per_episode(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of `successes` with that metric."""
     return successes(table).query("metric == 'success'")
@@ -71,7 +76,7 @@ def poster(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         for run, method in RUNS.items():
             cells = numbers[(numbers["run"] == run) & (numbers["metric"] == metric)].set_index("task")
             if len(cells):
-                text = {r.Index: f"{100 * r.value:.0f} [{100 * r.low:.0f}, {100 * r.high:.0f}]" for r in cells.itertuples()}
+                text = {row.Index: percent(row) for row in cells.itertuples()}
                 budget = f"{cells['env_steps'].max() // 1000}K"
                 rows.append({"method": method, **text, "most env steps": budget, "origin": f"ours: {meaning}"})
     return pd.concat([quoted, pd.DataFrame(rows, columns=columns)], ignore_index=True).fillna("")

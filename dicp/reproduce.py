@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
+from matplotlib.figure import Figure
 
-from dicp import plot, results
+from dicp import ml1, plot, results
 from dicp.artifacts import SHIPPED, cache_folder, histories_of, load_or_train, save_trained, weights_name, world_parts
 from dicp.config import ENVS, IMITATORS, ML1_TASKS, Config, PlanConfig
 from dicp.envs import GridRules, Task, split_of
@@ -240,24 +241,38 @@ TITLES = {
     "dark_key_to_door": "The source is stuck at the key, and so is who imitates it; a plan goes on",
 }
 
+ML1_TITLES = {"success": "Meta-World: success, episode by episode", "solved_so_far": "Meta-World: solved so far"}
+
 
 def draw(env: str) -> None:
-    """All recorded methods of a world beside the paper's, as figures/<env>.png, and all worlds as figures/overview.png."""
+    """All recorded methods of a world beside the paper's, as figures/<env>.png, and all grid worlds as figures/overview.png."""
     plot.style()
+    if not is_grid(env) and (tables := ml1.recorded()):
+        note = "50 held-out instances, one life each (source: 10, of 10 streams), one training seed; bands: 95% bootstrap"
+        for value, title in ML1_TITLES.items():
+            save_figure(plot.ml1_curves(tables, value=value, title=title, note=note), f"metaworld_{value}")
+    if not is_grid(env):
+        return
     table = results.recorded(env)
     table = table[table["run"].isin([run.name for run in RUNS])].drop(columns="context_length")
     tables = {name: results.recorded(name) for name in ENVS if results.recorded_path(name).exists()}
     figures = {env: plot.comparison(table, title=TITLES[env]), "overview": plot.overview(
         tables, title="Trained on what nobody could have known, a world model plans as exact inference does")}
     for name, figure in figures.items():
-        figure.savefig(results.RECORDED.parent / f"{name}.png", dpi=110, metadata={"Software": None})
+        save_figure(figure, name)
+
+
+def save_figure(figure: Figure, name: str) -> None:
+    figure.savefig(results.RECORDED.parent / f"{name}.png", dpi=110, metadata={"Software": None})
 
 
 def ship(env: str) -> None:
-    """Put the weights of split 0 and a sample of the histories into the package."""
+    """Put the weights of split 0 and, of the grids, a sample of the histories into the package."""
     configs = {config_of(run, env, 0).key: config_of(run, env, 0) for run in runs_in(env) if run.world_model and not run.train}
     for config in configs.values():
         save_trained(load_or_train(config), config, SHIPPED / "weights" / weights_name(config))
+    if not is_grid(env):
+        return
     train, test = split_of(config.env, 0)
     (SHIPPED / "histories").mkdir(exist_ok=True)
     histories_of(config).save_sample(SHIPPED / "histories" / f"{env}-sample.zarr.zip", [*test[:8], *train[:8]], 10)
@@ -274,8 +289,7 @@ def main() -> None:
     args = parser.parse_args()
     world = f"metaworld-{args.task}" if args.env == "metaworld" else args.env
     reproduce(world, args.runs, args.splits)
-    if is_grid(world):
-        draw(world)
+    draw(world)
     if args.ship:
         ship(world)
 
