@@ -172,7 +172,7 @@ class PlanConfig:
     beam_width: int = 10               # futures kept after each imagined step (paper: K = 10)
     depth: int = 8                     # env steps imagined, never past the end of the episode (paper: 8, the other worlds 16)
     rank: str = "mode"                 # mode: most likely reward, 0 or 1 (paper) | mean: expected reward
-    ties: str = "order"                # parent by parent, actions drawn from the policy (drawn, paper) or the likeliest first
+    ties: str = "drawn"                # parent by parent, actions drawn from the policy (drawn, paper) or the likeliest first
                                        # (order) | logp: log-probability of the whole path | random
     resolution: float = 0.0            # imagined rewards are rounded to multiples of it, so that nearly equal ones tie
     return_to_go: bool = False         # add the predicted return-to-go to the score (paper: Eq. 3; off in the grids)
@@ -212,8 +212,8 @@ class PlanConfig:
             return cls(planner, **{"depth": 1, "start_after": 1000, "return_to_go": True, **changes})
         depth, full = (8, 80) if env == "darkroom" else (16, 200)
         settings = {
-            "paper": dict(depth=depth, start_after=full, ties="drawn"),
-            "gated": dict(depth=depth, ties="drawn", needs_reward=True, start_after=0, replan=False),
+            "paper": dict(depth=depth, start_after=full),
+            "gated": dict(depth=depth, needs_reward=True, start_after=0, replan=False),
             "bayes": dict(beam_width=81, depth=25, rank="mean", ties="random", resolution=1e-3, discount=0.97,
                           weigh_paths=True, curiosity=0.003, deduplicate=True, start_after=0, replan=False),
         }[planner]

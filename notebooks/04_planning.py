@@ -575,7 +575,7 @@ except ValueError as missing:
 reader = explorer if p.method == "idt" else trained          # IDT reads chunks, not windows
 short = Tokens(*(field[:, : min(3, n_shown) * n] for field in read))                     # two or three episodes of context
 root = reader.root(remember(reader, short))
-plan, state, window = beam_search(reader, root, PlanConfig(), n), root, short
+plan, state, window = beam_search(reader, root, PlanConfig(), n, dice), root, short
 for action, cell, reward in zip(plan.action.T, plan.next_observation.T, plan.reward.T, strict=True):
     state = reader.advance(state, action[:, None], reward[:, None], cell[:, None])
     imagined = Tokens(cell, action, reward, cell, torch.zeros_like(cell))
@@ -586,7 +586,7 @@ def first(t, width):                                         # the window up to 
     return Tokens(*(field[:, : t - 8].expand(width, -1) for field in window))
 
 ways, cost = {"every future\nreads it all again": lambda k: [reader(first(t, k)) for t in range(8)],
-              "keys and\nvalues shared": lambda k: beam_search(reader, root, PlanConfig(beam_width=k), n)}, {}
+              "keys and\nvalues shared": lambda k: beam_search(reader, root, PlanConfig(beam_width=k), n, dice)}, {}
 for name, work in ways.items():
     times = {k: timeit.repeat(lambda f=work, k=k: f(k), number=1, repeat=3) for k in (1, 10, 30, 81)}
     cost[name] = {k: 1000 * min(seconds) for k, seconds in times.items()}

@@ -318,7 +318,7 @@ def test_imagining_leaves_the_memory_as_it_was():
 def test_some_agents_are_as_in_the_whole_batch():
     model, windows, rows = model_of(), random_windows(4), torch.tensor([3, 1])
     memory = live(model, windows, 13)
-    part, plan = memory.rows(rows), PlanConfig(beam_width=4, depth=3)
+    part, plan = memory.rows(rows), PlanConfig(beam_width=4, depth=3, ties="order")
     everyone, some = (beam_search(model, model.root(m), plan, 3) for m in (memory, part))
     assert all(torch.allclose(a[rows].float(), b.float(), atol=1e-5) for a, b in zip(everyone, some, strict=True))
     before = imagine(model, memory)
