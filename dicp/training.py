@@ -76,8 +76,13 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(train, self.update)
         terms = losses(self.model, self.sampler, train, self.generator)
+        total = sum(terms.values())
+        if not total.isfinite():
+            parts = ", ".join(f"{name} {term.item():.3g}" for name, term in terms.items())
+            raise FloatingPointError(f"the loss of update {self.update + 1} is not finite ({parts}); try a learning rate below "
+                                     f"{train.learning_rate:g}.")
         self.optimizer.zero_grad()
-        sum(terms.values()).backward()
+        total.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), train.max_grad_norm)
         self.optimizer.step()
         self.update += 1

@@ -490,6 +490,15 @@ def test_impossible_settings_are_refused(name, value):
         TrainConfig(**{name: value})
 
 
+def test_a_loss_that_is_not_finite_stops_the_training(log):
+    trainer = Trainer(tiny(), log)
+    trainer.step()
+    with torch.no_grad():
+        trainer.model.policy_head.bias.fill_(torch.nan)
+    with pytest.raises(FloatingPointError, match="update 2 is not finite .policy nan.*learning rate below"):
+        trainer.step()
+
+
 # ---- shipped, cached, trained ----------------------------------------------------------------------------------------------
 
 
