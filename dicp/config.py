@@ -145,6 +145,7 @@ class ModelConfig:
     n_heads: int = 2               # (paper: 4; heads narrower than 16 are slow on a CPU)
     d_ff: int = 128                # width of the gated feed-forward layer (paper: 128)
     d_head_hidden: int = 64        # hidden width of the world-model heads
+    nll_beta: float = 0.5          # Meta-World: how much more an error counts where it is uncertain (0: plain likelihood)
     dropout: float = 0.0           # (paper: 0.1)
     forgets: int = 1               # episodes dropped at once when the context is full; the others are then read again
     chunk: int = 10                # idt: env steps a high-level decision lasts (paper: 10)
@@ -160,6 +161,7 @@ class ModelConfig:
             whole(f"model.{name}", getattr(self, name), 1)
         if self.d_model % (2 * self.n_heads):
             raise ValueError(f"model.d_model is {self.d_model}; allowed: a multiple of 2 * n_heads = {2 * self.n_heads}.")
+        at_least("model.nll_beta", self.nll_beta, 0)
         if not 0 <= self.dropout < 1:
             raise ValueError(f"model.dropout is {self.dropout!r}; allowed: a number in [0, 1).")
 
@@ -175,7 +177,7 @@ class PlanConfig:
     ties: str = "drawn"                # parent by parent, actions drawn from the policy (drawn, paper) or the likeliest first
                                        # (order) | logp: log-probability of the whole path | random
     resolution: float = 0.0            # imagined rewards are rounded to multiples of it, so that nearly equal ones tie
-    return_to_go: bool = False         # add the predicted return-to-go to the score (paper: Eq. 3; off in the grids)
+    return_to_go: bool = False         # add the predicted return-to-go to the score (paper: Eq. 3; not in its code)
     discount: float = 1.0              # of imagined rewards, per env step
     weigh_paths: bool = False          # an imagined reward counts with the probability of the imagined way to it
     curiosity: float = 0.0             # reward a nat for uncertain next observations, while no reward is in the context
@@ -184,7 +186,7 @@ class PlanConfig:
     needs_reward: bool = False         # plan only once a reward is in the context
     replan: bool = True                # plan anew at every env step (paper), or only when reality differs from the plan
     candidates: int = 10               # Meta-World: actions drawn for each future, the policy's mean among them (paper: 10)
-    start_after_step: int = 0          # Meta-World: steps of each episode before planning starts (paper: 0; its code: 50)
+    start_after_step: int = 0          # Meta-World: steps of each episode before planning starts (paper: none; its code: 50)
 
     def __post_init__(self):
         one_of("planner", self.planner, PLANNERS[1:])
@@ -209,7 +211,7 @@ class PlanConfig:
             return None
         if env == "metaworld":
             one_of("planner", planner, PLANNERS[:2])
-            return cls(planner, **{"depth": 1, "start_after": 1000, "return_to_go": True, **changes})
+            return cls(planner, **{"depth": 1, "start_after": 1000, "start_after_step": 50, **changes})
         depth, full = (8, 80) if env == "darkroom" else (16, 200)
         settings = {
             "paper": dict(depth=depth, start_after=full),

@@ -55,9 +55,8 @@ def ablations(imitates: str) -> dict:
     changed = {
         "candidates L": {5: f"{base}_l5", 10: base, 15: f"{base}_l15"},
         "imagined steps": {1: base, 2: f"{base}_depth2", 4: f"{base}_depth4"},
-        "ranked by": {"return-to-go": base, "reward": f"{base}_reward"},
-        "planning from step": {0: f"{base}_from0", 1000: base},
-        "of each episode, from": {0: base, 50: f"{base}_step50"},
+        "ranked by": {"reward": base, "return-to-go": f"{base}_return_to_go"},
+        "planning starts": {"at birth": f"{base}_from0", "context full": f"{base}_step0", "... and step 50": base},
     }
     return {name: {"the paper's planner": points} for name, points in changed.items()}
 

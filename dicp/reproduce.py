@@ -90,7 +90,8 @@ ABLATIONS = (
 ML1_ABLATIONS = tuple(                          # Meta-World's, on reach alone
     planned(name, "paper", imitates, **changes) for imitates in ("ad", "idt") for name, changes in {
         **{f"l{n}": {"candidates": n} for n in (5, 15)}, **{f"depth{d}": {"depth": d} for d in (2, 4)},
-        "reward": {"return_to_go": False}, "from0": {"start_after": 0}, "step50": {"start_after_step": 50},
+        "return_to_go": {"return_to_go": True}, "step0": {"start_after_step": 0},
+        "from0": {"start_after": 0, "start_after_step": 0},
     }.items()
 )
 

