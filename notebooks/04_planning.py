@@ -424,14 +424,14 @@ assert left[worst] < left["all of it"] - 0.1
 #
 # ## What if there are infinitely many actions?
 # Four numbers move an arm. The paper *draws* ten candidates from the policy (its mean among them), imagines what each leads to,
-# and takes the best: the one with the highest return-to-go $R$, or the highest reward. All else stays: `propose` is a draw now.
-# (Live with `-p env metaworld`.)
+# and takes the one with the highest reward (its text adds the return-to-go $R$, its code does not). `propose` is a draw now,
+# all else stays. (Live with `-p env metaworld`.)
 
 # %%
 def plain_choice(model, root, n_candidates, dice):           # one candidate at a time
     best, choice = float("-inf"), None
     for action in model.candidates(root, n_candidates, dice)[0, 0]:
-        worth = float(model.imagine_candidates(root, action.view(1, 1, 1, -1)).return_to_go)
+        worth = float(model.imagine_candidates(root, action.view(1, 1, 1, -1)).reward)
         if worth > best:
             best, choice = worth, action
     return choice
@@ -445,9 +445,9 @@ if arm:
     dicp, instances = load_or_train(arms, p.retrain).model.requires_grad_(False), split_of(arms.env, 0)[1][:10]
     lived = rollout(dicp, arms.env, instances, 1, 11, seed=p.seed)                       # its policy alone, full contexts
     past = Tokens(*(field[:1, :150] for field in windows_of(lived, arms.env).tokens))
-    root, by_return = dicp.root(remember(dicp, past)), PlanConfig.preset("paper", p.env)
-    choice = sampled_search(dicp, root, by_return, 50, torch.Generator().manual_seed(p.seed)).action[0, 0]
-    assert torch.equal(plain_choice(dicp, root, by_return.candidates, torch.Generator().manual_seed(p.seed)), choice)
+    root, by_reward = dicp.root(remember(dicp, past)), PlanConfig.preset("paper", p.env)
+    choice = sampled_search(dicp, root, by_reward, 50, torch.Generator().manual_seed(p.seed)).action[0, 0]
+    assert torch.equal(plain_choice(dicp, root, by_reward.candidates, torch.Generator().manual_seed(p.seed)), choice)
 
 # %%
 if arm:                                                      # is the best candidate the best one? try all ten for real

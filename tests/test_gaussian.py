@@ -69,6 +69,35 @@ def test_nll_by_hand():
     assert Gaussian.of(torch.tensor([0.0, 5.0])).log_std.item() == pytest.approx(5, abs=1e-3)
 
 
+def test_balanced_nll_is_the_same_number_with_other_gradients():
+    """By hand: two cases of standard deviation 1 and 1/2, so with beta = 0.5 the weights are 4/3 and 2/3."""
+    mean = torch.zeros(2, 1, requires_grad=True)
+    log_std = torch.tensor([[0.0], [-math.log(2)]])
+    gaussian, target = Gaussian(mean, log_std), torch.tensor([[3.0], [1.0]])
+    assert torch.equal(gaussian.balanced_nll(target, 0.5), gaussian.nll(target))
+    gaussian.nll(target).sum().backward()
+    assert mean.grad.flatten().tolist() == pytest.approx([-3, -4])           # - error / variance
+    for beta, wanted in ((0.0, [-3, -4]), (0.5, [-3 * 4 / 3, -4 * 2 / 3]), (1.0, [-3 * 8 / 5, -4 * 2 / 5])):
+        mean.grad = None
+        gaussian.balanced_nll(target, beta).sum().backward()
+        assert mean.grad.flatten().tolist() == pytest.approx(wanted)
+
+
+def test_what_an_action_does_is_linear_where_the_mlp_is_silent():
+    model = GaussianWorldModel(ENV, ModelConfig("observational", d_model=16, d_head_hidden=8))
+    with torch.no_grad():
+        model.out.weight.zero_()
+    h, a, b = torch.randn(3, 16), torch.rand(3, 4), torch.rand(3, 4)
+    still, one, other, both = (model(h, x).change.mean for x in (0 * a, a, b, a + b))
+    torch.testing.assert_close(both - still, (one - still) + (other - still))
+    assert (one - still).abs().min() > 0 and not torch.allclose((one - still)[0] / a[0].sum(), (one - still)[1] / a[1].sum())
+    many = model(h[:, None], torch.stack((a, b), dim=1))                     # one context, several candidates
+    torch.testing.assert_close(many.change.mean[:, 1], other)
+    assert ModelConfig(nll_beta=0).nll_beta == 0
+    with pytest.raises(ValueError, match="nll_beta is -0.1; allowed"):
+        ModelConfig(nll_beta=-0.1)
+
+
 def test_embedding_by_hand():
     """Which number feeds which input: centred and scaled, the jump of a reset, and birth."""
     embed = ContinuousEmbedding(ENV, 1)
