@@ -419,6 +419,7 @@ plot.parts(left, title=f"One part changed: most is lost with {worst}", guess=my_
            note="8 held-out tasks, 2 lives each, one training seed: small differences mean nothing")
 assert left[worst] < left["all of it"] - 0.1
 
+
 # %% [markdown]
 # What may be anywhere needs *expected* rewards, far ways need *different* futures.
 #
