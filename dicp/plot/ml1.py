@@ -11,7 +11,6 @@ from dicp import results
 from dicp.errors import one_of
 from dicp.ml1 import RUNS
 from dicp.paper import paper_table
-from dicp.plot.curves import VALUES
 from dicp.plot.histories import claim
 from dicp.plot.look import BLACK, GREY, LOOKS, look_of, tint
 
@@ -48,7 +47,7 @@ def ml1_curves(
             if ax in grid[-1]:
                 ax.set_xlabel("thousand env steps")
             ax.set(ylim=(0, 1.04), xlim=(0, table.loc[table["run"].isin(runs), "env_steps"].max() / 1000))
-        row[0].set_ylabel(f"{imitator}\n{VALUES[value]}")
+        row[0].set_ylabel(f"{imitator}\n{'success per episode' if value == 'success' else 'solved so far'}")
     drawn = [("imitation alone", look_of("ad")), ("DICP: the paper's planner", look_of("dicp_ad", "paper"))]
     if value == "success":
         drawn += [(LOOKS[name].label, LOOKS[name]) for name in CONTROLS]
