@@ -279,13 +279,13 @@ display(ml1.poster(tables).style.hide(axis="index").set_properties(**{"text-alig
 # ## Where do we differ from the paper?
 # | | the paper, and its code | here |
 # |---|---|---|
-# | main number | solved so far | success per episode; solved so far beside it |
-# | world model | $r$ and $o'$; its code: the reward alone, clipped | *changes* of $r$ and $o'$, return-to-go |
-# | its head | an MLP | an MLP, and a term linear in the action; large errors count more |
+# | main number | solved so far | success per episode |
+# | world model | $r$ and $o'$; its code: $r$ alone | *changes* of $r$ and $o'$, return-to-go |
+# | its head | an MLP | also a term linear in the action; large errors count more |
 # | ranking | predicted reward (its text: $+ R$) | predicted reward ($R$: notebook 04) |
 # | planning starts | context full; its code: and from step 50 on | the same; from birth beside it |
 # | training | last position, 50K updates of 512 and more windows | all positions, 1,500 of 8 |
-# | Meta-World | v2 | v3: other physics, other rewards in the third digit |
+# | Meta-World | v2 | v3: other physics |
 #
 # ## Exercises
 
