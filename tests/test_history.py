@@ -275,8 +275,8 @@ def test_killed_at_any_time_and_resumed_the_bytes_are_the_same(whole, path):
 def test_two_workers_and_their_parent_killed(whole, path):
     code = "import sys, test_history as t; t.collect_here(sys.argv[1], algorithm=t.slow_walk, n_jobs=2)"
     run = subprocess.Popen([sys.executable, "-c", code, str(path)], cwd=Path(__file__).parent, start_new_session=True)
-    while run.poll() is None and not (path / "done" / "c").exists():      # until the first task is done
-        time.sleep(0.002)
+    while run.poll() is None and not ((path / "done" / "c").exists() and LearningHistories.open(path).done.any()):
+        time.sleep(0.002)                                                 # until the first task is done
     os.killpg(run.pid, signal.SIGKILL) if run.poll() is None else None
     run.wait()
     assert LearningHistories.open(path).done.any()
