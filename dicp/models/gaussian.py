@@ -118,7 +118,7 @@ class GaussianPredictions(NamedTuple):
 class GaussianWorldModel(nn.Module):
     """An MLP on (what the Transformer knows at t, action), and beside it a term that is linear in the action: what an action
     does in a step is small, and depends on the goal through its direction. That product an MLP learns too late: measured in
-    reach, the order of ten candidates has a rank correlation of 0.42 with the real one without this term, 0.66 with it."""
+    reach, the order of ten candidates has a rank correlation of 0.42 with the real one without this term, 0.64 with it."""
 
     def __init__(self, env: MetaWorldConfig, config: ModelConfig):
         super().__init__()
