@@ -56,10 +56,7 @@ def ablations(
         row[0].set_ylabel(ylabel)
     names = list(dict.fromkeys(label for drawn in points.values() for label in drawn))
     handles = [Line2D([], [], color=SERIES.get(name, GREY), marker="o", lw=2, label=name) for name in names]
-    columns = min(3, len(handles))
-    legend = figure.legend(handles=handles, loc="outside lower center", ncols=columns, title=note, alignment="left")
-    legend.get_title().set(fontsize=10, color=GREY)
-    claim(figure, title)
+    claim(figure, title, note, handles, ncols=min(3, len(handles)))
     return figure
 
 

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from dicp import results
 from dicp.errors import one_of
 from dicp.paper import paper_curve
 from dicp.plot.histories import mark_guess
-from dicp.plot.look import BLACK, GREY, LOOKS, Look, axes, caption, label_ends, look_of, tint
+from dicp.plot.look import BLACK, GREY, LOOKS, PAPERS, Look, axes, caption, darker, label_ends, look_of, tint
 
 VALUES = {
     "episode_return": "return per episode",
@@ -84,10 +85,16 @@ def returns(
 def _paper(ax: Axes, env: str, name: str, value: str) -> tuple:
     """The paper's curve, faint; it published returns only."""
     one_of("value", value, ("episode_return", "normalised"))
-    curve, look = paper_curve(env, name), LOOKS["paper" if name.upper().startswith("DICP") else "ad"]
-    colour = tint(look.colour, 0.5)
-    ax.plot(curve["env_steps"], curve[value], color=colour, lw=1.4, zorder=1)
-    return curve[value].iloc[-1], f"paper: {name.upper().replace('_', '-')}", tint(look.colour, 0.2)
+    curve, look = paper_curve(env, name), PAPERS["DICP" if name.upper().startswith("DICP") else "imitation"]
+    ax.plot(curve["env_steps"], curve[value], color=look.colour, lw=look.width, zorder=1)
+    return curve[value].iloc[-1], f"paper: {name.upper().replace('_', '-')}", darker(look.colour, 0.1)
+
+
+def rings(ax: Axes, own: pd.DataFrame, value: str, per: int = 1) -> Line2D:
+    """The reader's own run as rings over env steps (in units of `per`); for a legend."""
+    mean, look = results.curve(own, value), look_of(own["method"].iloc[0], own["planner"].iloc[0])
+    ring = {"color": "white", "mec": look.colour, "mew": 1.4, "ms": 4.5, "label": "your own run"}
+    return ax.plot(mean["env_steps"] / per, mean["mean"], "o", zorder=4, **ring)[0]
 
 
 def _optimum(ax: Axes, table: pd.DataFrame, value: str, optimum: float | bool) -> tuple:

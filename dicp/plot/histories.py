@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
@@ -16,12 +17,19 @@ from dicp.plot.look import BLACK, COLOURS, GREY, HEAT, axes, caption, label_ends
 PLUM, RED = "#A0457E", "#D55E00"       # an algorithm that we broke on purpose; data that are wrong
 
 
-def claim(figure: Figure, title: str, note: str = "") -> None:
-    """The title of a figure of several panels, whose own titles become small. note: as in `lines`."""
+def claim(figure: Figure, title: str, note: str = "", handles: Sequence[Line2D] = (), ncols: int = 4) -> None:
+    """The title of a figure of several panels, whose own titles become small. note: as in `lines`.
+
+    handles: what one legend below all panels explains, in `ncols` columns; the note stands above it.
+    """
     for ax in figure.axes:
         ax.set_title(ax.get_title(loc="left"), fontsize=12.5, fontweight="normal", pad=8)
     figure.suptitle(f"{title}\n", fontweight="bold", fontsize=14, x=0.01, ha="left", linespacing=0.6)
-    figure.supxlabel(note, fontsize=10, color=GREY, x=0.01, ha="left")
+    if not handles:
+        figure.supxlabel(note, fontsize=10, color=GREY, x=0.01, ha="left")
+        return
+    legend = figure.legend(handles=handles, loc="outside lower center", ncols=ncols, fontsize=11, title=note, alignment="left")
+    legend.get_title().set(fontsize=10, color=GREY)
 
 
 def lines(

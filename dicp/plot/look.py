@@ -7,6 +7,7 @@ import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
+from matplotlib.lines import Line2D
 
 from dicp.config import IMITATORS
 from dicp.results import CONTROLS
@@ -22,6 +23,11 @@ HEAT = LinearSegmentedColormap.from_list("belief", ["#ffffff", "#fdebc8", "#f8c4
 TIME = LinearSegmentedColormap.from_list("episodes", ["#b9d9ee", "#4b9ccb", "#0072B2", "#00304d"])
 
 
+def tint(colour: str | tuple, share: float) -> tuple:
+    """`colour` mixed with `share` of white."""
+    return tuple(c + (1 - c) * share for c in to_rgb(colour))
+
+
 class Look(NamedTuple):
     """How one method is drawn."""
 
@@ -29,6 +35,14 @@ class Look(NamedTuple):
     colour: str | tuple
     dashes: str | tuple = "-"
     width: float = 2.6
+
+    def faint(self, label: str) -> "Look":
+        """The same, as somebody else's curve that lies behind ours."""
+        return Look(label, tint(self.colour, 0.5), width=1.4)
+
+    def key(self) -> Line2D:
+        """How a legend shows it."""
+        return Line2D([], [], color=self.colour, ls=self.dashes, lw=self.width, label=self.label)
 
 
 LOOKS = {
@@ -42,6 +56,7 @@ LOOKS = {
     "simulator": Look("perfect model", COLOURS["simulator"], (0, (5, 1, 1, 1)), 1.4),
     "optimum": Look("highest possible", COLOURS["optimum"], (0, (4, 3)), 1.2),
 }
+PAPERS = {"imitation": LOOKS["ad"].faint("the paper's imitation"), "DICP": LOOKS["paper"].faint("the paper's DICP")}
 
 
 def style() -> None:
@@ -79,11 +94,6 @@ def look_of(method: str, planner: str = "none") -> Look:
 def darker(colour: str | tuple, share: float = 0.22) -> tuple:
     """The colour for text: light orange letters are hard to read on white."""
     return tuple(c * (1 - share) for c in to_rgb(colour))
-
-
-def tint(colour: str | tuple, share: float) -> tuple:
-    """`colour` mixed with `share` of white."""
-    return tuple(c + (1 - c) * share for c in to_rgb(colour))
 
 
 def spread(at: np.ndarray, gap: float, low: float, high: float) -> np.ndarray:

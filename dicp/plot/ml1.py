@@ -11,8 +11,9 @@ from dicp import results
 from dicp.errors import one_of
 from dicp.ml1 import RUNS
 from dicp.paper import paper_table
+from dicp.plot.curves import rings
 from dicp.plot.histories import claim
-from dicp.plot.look import BLACK, GREY, LOOKS, look_of, tint
+from dicp.plot.look import BLACK, GREY, LOOKS, PAPERS, look_of, tint
 
 ROWS = {"AD": ("ad", "dicp_ad_paper"), "IDT": ("idt", "dicp_idt_paper")}
 CONTROLS = ("source", "random")
@@ -37,27 +38,19 @@ def ml1_curves(
                 _curve(ax, table[table["run"] == run], value)
             for method in (imitator, f"DICP-{imitator}") if value == "solved_so_far" else ():
                 curve = paper.query("env == @task and method == @method")
-                colour = tint(LOOKS["paper" if "DICP" in method else "ad"].colour, 0.5)
-                ax.plot(curve["env_steps"] / 1000, curve["value"], color=colour, lw=1.4, zorder=1)
+                look = PAPERS["DICP" if "DICP" in method else "imitation"]
+                ax.plot(curve["env_steps"] / 1000, curve["value"], color=look.colour, lw=look.width, zorder=1)
             if own is not None and own["method"].iloc[0].removeprefix("dicp_") == imitator.lower():
-                mean, look = results.curve(own, value), look_of(own["method"].iloc[0], own["planner"].iloc[0])
-                ax.plot(mean["env_steps"] / 1000, mean["mean"], "o", ms=4.5, color="white", mec=look.colour, mew=1.4, zorder=4)
+                rings(ax, own, value, per=1000)
             if ax in grid[0]:
                 ax.set_title(task)
             if ax in grid[-1]:
                 ax.set_xlabel("thousand env steps")
             ax.set(ylim=(0, 1.04), xlim=(0, table.loc[table["run"].isin(runs), "env_steps"].max() / 1000))
         row[0].set_ylabel(f"{imitator}\n{'success per episode' if value == 'success' else 'solved so far'}")
-    drawn = [("imitation alone", look_of("ad")), ("DICP: the paper's planner", look_of("dicp_ad", "paper"))]
-    if value == "success":
-        drawn += [(LOOKS[name].label, LOOKS[name]) for name in CONTROLS]
-    else:
-        drawn += [(f"the paper's {name}", look._replace(colour=tint(look.colour, 0.5), width=1.4, dashes="-"))
-                  for name, look in (("imitation", look_of("ad")), ("DICP", look_of("dicp_ad", "paper")))]
-    handles = [Line2D([], [], color=look.colour, ls=look.dashes, lw=look.width, label=name) for name, look in drawn]
-    legend = figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=11, title=note, alignment="left")
-    legend.get_title().set(fontsize=10, color=GREY)
-    claim(figure, title)
+    drawn = [LOOKS["ad"]._replace(label="imitation alone"), LOOKS["paper"]._replace(label="DICP: the paper's planner")]
+    drawn += [LOOKS[name] for name in CONTROLS] if value == "success" else PAPERS.values()
+    claim(figure, title, note, [look.key() for look in drawn])
     return figure
 
 
@@ -98,7 +91,5 @@ def ml1_meanings(numbers: Mapping[str, pd.DataFrame], *, title: str, note: str =
     marks = {"success per episode, last fifth": dict(marker="o", mfc=GREY, mec=GREY),
              "solved so far": dict(marker="o", mfc="white", mec=GREY), "the paper (solved so far)": dict(marker="x", mec=BLACK)}
     handles = [Line2D([], [], ls="none", ms=8, mew=1.6, label=label, **mark) for label, mark in marks.items()]
-    legend = figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=11, title=note, alignment="left")
-    legend.get_title().set(fontsize=10, color=GREY)
-    claim(figure, title)
+    claim(figure, title, note, handles, ncols=3)
     return figure

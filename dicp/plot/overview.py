@@ -5,12 +5,11 @@ from collections.abc import Mapping
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from dicp.paper import METHODS, paper_curve
 from dicp.plot.curves import looks, returns, sizes
 from dicp.plot.histories import claim
-from dicp.plot.look import COLOURS, GREY, tint
+from dicp.plot.look import COLOURS, Look, tint
 
 WORLDS = {"darkroom": "Darkroom", "darkroom_permuted": "Darkroom-Permuted", "dark_key_to_door": "Dark Key-to-Door"}
 SHOWN = ("random", "source", "ad", "bayes", "exact_belief")          # runs of dicp.reproduce
@@ -38,11 +37,6 @@ def overview(tables: Mapping[str, pd.DataFrame], *, title: str) -> Figure:
         ax.set_xlabel("environment steps in context")
         if ax is not panels[0, 0]:
             ax.set_ylabel("")
-    shown = {look.label: look for look, _ in looks(rows)} | {"the paper's best method": None}
-    handles = [Line2D([], [], color=look.colour, ls=look.dashes, lw=look.width, label=label) if look else
-               Line2D([], [], color=colour, lw=1.8, label=label) for label, look in shown.items()]
-    legend = figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=11.5,
-                           title="\n".join(behind) + "; bands: 95% bootstrap", alignment="left")
-    legend.get_title().set(fontsize=10, color=GREY)
-    claim(figure, title)
+    shown = [*(look for look, _ in looks(rows)), Look("the paper's best method", colour, width=1.8)]
+    claim(figure, title, "\n".join(behind) + "; bands: 95% bootstrap", [look.key() for look in shown], ncols=len(shown))
     return figure
