@@ -19,9 +19,9 @@ import torch
 from dicp.config import ENVS, Config, PlanConfig
 from dicp.envs import split_tasks
 from dicp.history import collect
-from dicp.reproduce import MOST_TASKS, N_EPISODES, N_ROLLOUTS
 from dicp.results import SOLVED_AT
 from dicp.rollout import rollout
+from dicp.runs import MOST_TASKS, N_EPISODES, N_ROLLOUTS
 from dicp.training import train
 
 MOST_TRAINING_TASKS = 3000          # key-to-door has 6,233

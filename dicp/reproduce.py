@@ -5,143 +5,29 @@ of Meta-World, four methods: `--env metaworld --task reach-v3`. Here a world is 
 """
 
 import argparse
-import hashlib
-import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, fields, replace
-from functools import partial
+from dataclasses import fields
 from pathlib import Path
-from typing import NamedTuple
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dicp import ml1, plot, results
-from dicp.artifacts import SHIPPED, cache_folder, histories_of, load_or_train, save_trained, weights_name, world_parts
-from dicp.config import ENVS, IMITATORS, ML1_TASKS, Config, PlanConfig
-from dicp.envs import GridRules, Task, split_of
+from dicp import ml1, plot, results, runs
+from dicp.artifacts import SHIPPED, cache_folder, histories_of, load_or_train, save_trained, weights_name
+from dicp.config import ENVS, ML1_TASKS, Config, PlanConfig
+from dicp.envs import GridRules, split_of
 from dicp.files import write_csv
 from dicp.oracles import RandomPolicy, exact_belief
 from dicp.rollout import rollout
-
-SPLITS, N_EPISODES = (0, 1, 2, 3, 4), 50
-# Lives a held-out task, and at most so many of the split's held-out tasks (the first ones of its random order: key-to-door
-# has 328). Planners that plan anew at every step get fewer in the two larger worlds, where they cost an hour a split otherwise.
-N_ROLLOUTS = {"darkroom": 32, "darkroom_permuted": 16, "dark_key_to_door": 8}
-MOST_TASKS = {"darkroom": 8, "darkroom_permuted": 12, "dark_key_to_door": 16}
-# Meta-World: one life in each of the 50 held-out instances, as many episodes as in the paper (its tables of all tasks: 200).
-ML1_EPISODES = {"reach-v3": 100, "push-v3": 300, "sweep-v3": 500, "pick-place-v3": 2000, "peg-insert-side-v3": 2000}
-REPLANNED = {"darkroom": (8, 32), "darkroom_permuted": (12, 8), "dark_key_to_door": (8, 8)}       # tasks, lives
-
-
-class Run(NamedTuple):
-    """One row of the comparison: a trained model or a control, and how it acts. The last four say what is changed of the
-    presets, as (field, value) pairs."""
-
-    name: str
-    world_model: str | None = None          # of the trained model; None for a control
-    planner: str = "none"
-    imitates: str = "ad"
-    greedy: bool = False
-    privileged: bool = False                # IDT asked for the highest return of the unseen task
-    context_length: int | None = None
-    model: tuple = ()
-    train: tuple = ()
-    plan: tuple = ()
-
-
-def runs_of(imitates: str) -> list[Run]:
-    """A method, its DICP version without a planner, with the paper's planner and with the gated one."""
-    name = f"dicp_{imitates}"
-    observed = partial(Run, world_model="observational", imitates=imitates)
-    planned = [observed(f"{name}_{planner}", planner=planner) for planner in ("paper", "gated")]
-    return [Run(imitates, "none", imitates=imitates), observed(name), *planned]
-
-
-RUNS = (
-    *(run for imitates in IMITATORS for run in runs_of(imitates)),
-    Run("bayes", "interventional", "bayes"),
-    Run("random"), Run("source"), Run("exact_belief", planner="bayes"),
-)
-
-
-def planned(name: str, planner: str, imitates: str = "ad", **changes) -> Run:
-    """DICP with something changed in its planner."""
-    return Run(f"dicp_{imitates}_{planner}_{name}", "observational", planner, imitates, plan=tuple(changes.items()))
-
-
-ABLATIONS = (
-    Run("ad_greedy", "none", greedy=True),
-    Run("ad_context_20", "none", context_length=20),
-    Run("ad_consecutive", "none", train=(("max_stride", 1),)),
-    Run("ad_last_position", "none", train=(("dense", False),)),
-    *(Run(f"ad_{n}_tasks", "none", train=(("max_tasks", n),)) for n in (10, 20, 40)),
-    Run("idt_privileged", "none", imitates="idt", privileged=True),
-    *(planned(f"k{k}", "gated", beam_width=k) for k in (1, 5, 20)),
-    *(planned(f"k{k}", "paper", beam_width=k) for k in (1, 5, 20)),
-    *(planned(f"depth{d}", "gated", depth=d) for d in (2, 4, 16)),
-    *(planned("return_to_go", planner, return_to_go=True) for planner in ("paper", "gated")),
-    *(planned(f"from{n}", "paper", start_after=n) for n in (0, 20, 400)),
-    planned("likeliest", "paper", ties="order"), planned("likeliest", "gated", ties="logp"),
-    *(Run(f"bayes_k{k}", "interventional", "bayes", plan=(("beam_width", k),)) for k in (5, 10, 20, 40)),
-)
-
-ML1_ABLATIONS = tuple(                          # Meta-World's, on reach alone
-    planned(name, "paper", imitates, **changes) for imitates in ("ad", "idt") for name, changes in {
-        **{f"l{n}": {"candidates": n} for n in (5, 15)}, **{f"depth{d}": {"depth": d} for d in (2, 4)},
-        "return_to_go": {"return_to_go": True}, "step0": {"start_after_step": 0},
-        "from0": {"start_after": 0, "start_after_step": 0},
-    }.items()
-)
-
-
-def is_grid(world: str) -> bool:
-    return world in ENVS
-
-
-def runs_in(world: str) -> list[Run]:
-    """Every run that can be made in a world, ablations last."""
-    if is_grid(world):
-        return [*RUNS, *ABLATIONS]
-    runs = [run for run in RUNS if run.name in ("random", "source") or run.world_model in ("none", "observational")
-            and run.imitates != "dpt" and run.planner in ("none", "paper")]
-    return [*runs, *(ML1_ABLATIONS if world_parts(world)[1] == "reach-v3" else ())]
-
-
-def config_of(run: Run, world: str, split: int) -> Config:
-    env, task = world_parts(world)
-    settings = dict(world_model=run.world_model or "none", seed=split, split=split, imitates=run.imitates)
-    config = Config.preset(env, task=task, **settings)
-    model, train = replace(config.model, **dict(run.model)), replace(config.train, **dict(run.train))
-    return replace(config, model=model, train=train)
-
-
-def plan_of(run: Run, world: str) -> PlanConfig | None:
-    return PlanConfig.preset(run.planner, world_parts(world)[0], **dict(run.plan))
-
-
-def n_episodes_of(world: str) -> int:
-    """Of a life."""
-    return N_EPISODES if is_grid(world) else ML1_EPISODES.get(world_parts(world)[1], 200)
-
-
-def lives_of(run: Run, env: str, split: int) -> tuple[list[Task], int]:
-    """(tasks, lives in each)."""
-    if not is_grid(env):
-        config = config_of(run, env, split)
-        test = split_of(config.env, split)[1]
-        return (test[: config.source.test_instances], config.source.n_kept) if run.name == "source" else (test, 1)
-    plan = plan_of(run, env)
-    n_tasks, n_rollouts = REPLANNED[env] if plan is not None and plan.replan else (MOST_TASKS[env], N_ROLLOUTS[env])
-    return split_of(config_of(run, env, split).env, split)[1][:n_tasks], n_rollouts
+from dicp.runs import ABLATIONS, ML1_ABLATIONS, RUNS, SPLITS, Run
 
 
 def measure(run: Run, env: str, split: int) -> tuple[pd.DataFrame, dict]:
     """(compact result table, CPU seconds of training and of evaluating) of one run."""
-    config, plan, (tasks, n_rollouts) = config_of(run, env, split), plan_of(run, env), lives_of(run, env, split)
+    config, plan, (tasks, n_rollouts) = runs.config_of(run, env, split), runs.plan_of(run, env), runs.lives_of(run, env, split)
     settings = {"run": run.name, "greedy": run.greedy, "privileged": run.privileged, **training_of(config)}
-    n_episodes = n_episodes_of(env)
+    n_episodes = runs.n_episodes_of(env)
     trained = load_or_train(config) if run.world_model else None
     started = time.process_time()
     if run.name == "source":
@@ -153,7 +39,7 @@ def measure(run: Run, env: str, split: int) -> tuple[pd.DataFrame, dict]:
             highest = GridRules.of(config.env, tasks).max_return(config.env.horizon).float()
             model = model.prompted(highest.repeat_interleave(n_rollouts))
         life = rollout(model, config.env, tasks, n_rollouts, n_episodes, plan, split, run.greedy, run.context_length,
-                       record=is_grid(env))
+                       record=runs.is_grid(env))
         names = {} if trained else {"method": run.name, "world_model": "none"}
         table = results.from_life(life, config, tasks, plan, rollout_seed=split, **settings, **names)
     cost = {"run": run.name, "split": split, "train_cpu_s": trained.cpu_seconds if trained else 0.0,
@@ -167,29 +53,18 @@ def training_of(config: Config) -> dict:
     return {name: getattr(config.train, name) for name in ("max_stride", "updates", "sort_episodes")}
 
 
-def part_name(run: Run, env: str, split: int) -> str:
-    """The file of one run; its name changes with any setting, so a stale part is never taken for a done one. Settings that
-    have their default do not count (as in `Config.key`): a new one leaves the names of what is done as they are."""
-    plan = plan_of(run, env)
-    planner = plan and {name: value for name, value in asdict(plan).items() if value != getattr(PlanConfig(), name)}
-    acting = {name: value for name, value in run._asdict().items() if value != Run._field_defaults.get(name)}
-    settings = [config_of(run, env, split).key, planner, acting, *lives_of(run, env, split)]
-    settings += [] if is_grid(env) else [n_episodes_of(env)]
-    return f"{run.name}-{split}-{hashlib.sha1(json.dumps(settings).encode()).hexdigest()[:10]}.csv"
-
-
 def reproduce(env: str, names: Sequence[str], splits: Sequence[int]) -> None:
     """Make what is missing, a file a run under the cache folder, then put together the recorded table of all that is there."""
     restore(env)
     parts = parts_folder(env)
     for split in splits:
-        for run in (run for run in runs_in(env) if run.name in names):
-            part = parts / part_name(run, env, split)
+        for run in (run for run in runs.runs_in(env) if run.name in names):
+            part = parts / runs.part_name(run, env, split)
             if not part.exists():
                 table, cost = measure(run, env, split)
                 write_csv(pd.DataFrame([cost]), part.with_suffix(".cost"))
                 results.save(table, part)
-                share, last = results.normalised(table) if is_grid(env) else table["success"], 0.8 * table["episode"].max()
+                share, last = results.normalised(table) if runs.is_grid(env) else table["success"], 0.8 * table["episode"].max()
                 print(f"{env} {run.name} split {split}: {share.mean():.3f} over all, "
                       f"{share[table['episode'] > last].mean():.3f} at the end, "
                       f"{cost['train_cpu_s']:.0f} + {cost['evaluate_cpu_s']:.0f} CPU-s", flush=True)
@@ -216,7 +91,7 @@ def restore(env: str) -> None:
 def record(env: str) -> None:
     """Put together the recorded table of every run that is done."""
     parts = parts_folder(env)
-    files = [parts / part_name(run, env, split) for run in runs_in(env) for split in SPLITS]
+    files = [parts / runs.part_name(run, env, split) for run in runs.runs_in(env) for split in SPLITS]
     files = [file for file in files if file.exists()]
     results.save(complete(results.load(*files)), results.recorded_path(env))
     costs = [pd.read_csv(file.with_suffix(".cost")).assign(part=file.name) for file in files]
@@ -248,11 +123,11 @@ ML1_TITLES = {"success": "Meta-World: success, episode by episode", "solved_so_f
 def draw(env: str) -> None:
     """All recorded methods of a world beside the paper's, as figures/<env>.png, and all grid worlds as figures/overview.png."""
     plot.style()
-    if not is_grid(env) and (tables := ml1.recorded()):
+    if not runs.is_grid(env) and (tables := ml1.recorded()):
         note = "50 held-out instances, one life each (source: 10, of 10 streams), one training seed; bands: 95% bootstrap"
         for value, title in ML1_TITLES.items():
             save_figure(plot.ml1_curves(tables, value=value, title=title, note=note), f"metaworld_{value}")
-    if not is_grid(env):
+    if not runs.is_grid(env):
         return
     table = results.recorded(env)
     table = table[table["run"].isin([run.name for run in RUNS])].drop(columns="context_length")
@@ -269,10 +144,11 @@ def save_figure(figure: Figure, name: str) -> None:
 
 def ship(env: str) -> None:
     """Put the weights of split 0 and, of the grids, a sample of the histories into the package."""
-    configs = {config_of(run, env, 0).key: config_of(run, env, 0) for run in runs_in(env) if run.world_model and not run.train}
+    trained = [run for run in runs.runs_in(env) if run.world_model and not run.train]
+    configs = {config.key: config for config in (runs.config_of(run, env, 0) for run in trained)}
     for config in configs.values():
         save_trained(load_or_train(config), config, SHIPPED / "weights" / weights_name(config))
-    if not is_grid(env):
+    if not runs.is_grid(env):
         return
     train, test = split_of(config.env, 0)
     (SHIPPED / "histories").mkdir(exist_ok=True)

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 
 import dicp.reproduce as reproduce
-from dicp import results
+from dicp import results, runs
 from dicp.config import ENVS, IMITATORS, PlanConfig
 from dicp.envs import split_tasks
-from dicp.reproduce import ABLATIONS, RUNS, config_of, lives_of, part_name, plan_of
+from dicp.runs import ABLATIONS, RUNS, config_of, lives_of, part_name, plan_of
 
 BY_NAME = {run.name: run for run in (*RUNS, *ABLATIONS)}
 
@@ -35,18 +35,18 @@ def test_every_run_has_valid_settings_and_held_out_tasks(env):
 
 
 def test_meta_world_runs_four_methods_and_two_controls(monkeypatch):
-    monkeypatch.setattr(reproduce, "split_of", lambda env, split: ([(0.0,)] * 50, [(1.0,)] * 50))
+    monkeypatch.setattr(runs, "split_of", lambda env, split: ([(0.0,)] * 50, [(1.0,)] * 50))
     world = "metaworld-peg-insert-side-v3"
     names = ["ad", "dicp_ad", "dicp_ad_paper", "idt", "dicp_idt", "dicp_idt_paper", "random", "source"]
-    assert [run.name for run in reproduce.runs_in(world)] == names
-    for run in reproduce.runs_in(world):
+    assert [run.name for run in runs.runs_in(world)] == names
+    for run in runs.runs_in(world):
         config, plan = config_of(run, world, 1), plan_of(run, world)
         assert config.env.task == "peg-insert-side-v3" and config.split == 1 and (plan is None) == (run.planner == "none")
-        assert reproduce.n_episodes_of(world) == 2000 and reproduce.n_episodes_of("metaworld-door-open-v3") == 200
+        assert runs.n_episodes_of(world) == 2000 and runs.n_episodes_of("metaworld-door-open-v3") == 200
         tasks, lives = lives_of(run, world, 1)
         assert (len(tasks), lives) == ((10, 10) if run.name == "source" else (50, 1))
-    assert len({part_name(run, world, 0) for run in reproduce.runs_in(world)}) == len(names)
-    monkeypatch.setattr(reproduce, "ML1_EPISODES", {})
+    assert len({part_name(run, world, 0) for run in runs.runs_in(world)}) == len(names)
+    monkeypatch.setattr(runs, "ML1_EPISODES", {})
     assert part_name(BY_NAME["ad"], world, 0) != part_name(BY_NAME["ad"], "metaworld-reach-v3", 0)
 
 
@@ -72,7 +72,7 @@ def test_the_name_of_a_part_changes_with_every_setting():
 def test_what_is_done_is_skipped_and_all_of_it_is_recorded(tmp_path, monkeypatch):
     monkeypatch.setenv("DICP_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(results, "RECORDED", tmp_path / "data")
-    monkeypatch.setattr(reproduce, "N_EPISODES", 3)
+    monkeypatch.setattr(runs, "N_EPISODES", 3)
     asked, real = [], reproduce.measure
     monkeypatch.setattr(reproduce, "measure", lambda run, env, split: asked.append((run.name, split)) or real(run, env, split))
     reproduce.reproduce("darkroom", ["random"], [0])
@@ -96,7 +96,7 @@ def test_a_setting_that_is_younger_than_a_part_has_its_default_there():
 
 def test_a_new_machine_takes_what_is_recorded_and_makes_the_rest(tmp_path, monkeypatch):
     monkeypatch.setattr(results, "RECORDED", tmp_path / "data")
-    monkeypatch.setattr(reproduce, "N_EPISODES", 3)
+    monkeypatch.setattr(runs, "N_EPISODES", 3)
     asked, real = [], reproduce.measure
     monkeypatch.setattr(reproduce, "measure", lambda run, env, split: asked.append((run.name, split)) or real(run, env, split))
     monkeypatch.setenv("DICP_CACHE", str(tmp_path / "one"))

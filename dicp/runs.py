@@ -1,0 +1,133 @@
+"""What is compared: every run as a row of settings, the tasks and lives it gets, and the name of the file it is kept in."""
+
+import hashlib
+import json
+from dataclasses import asdict, replace
+from functools import partial
+from typing import NamedTuple
+
+from dicp.artifacts import world_parts
+from dicp.config import ENVS, IMITATORS, Config, PlanConfig
+from dicp.envs import Task, split_of
+
+SPLITS, N_EPISODES = (0, 1, 2, 3, 4), 50
+# Lives a held-out task, and at most so many of the split's held-out tasks (the first ones of its random order: key-to-door
+# has 328). Planners that plan anew at every step get fewer in the two larger worlds, where they cost an hour a split otherwise.
+N_ROLLOUTS = {"darkroom": 32, "darkroom_permuted": 16, "dark_key_to_door": 8}
+MOST_TASKS = {"darkroom": 8, "darkroom_permuted": 12, "dark_key_to_door": 16}
+# Meta-World: one life in each of the 50 held-out instances, as many episodes as in the paper (its tables of all tasks: 200).
+ML1_EPISODES = {"reach-v3": 100, "push-v3": 300, "sweep-v3": 500, "pick-place-v3": 2000, "peg-insert-side-v3": 2000}
+REPLANNED = {"darkroom": (8, 32), "darkroom_permuted": (12, 8), "dark_key_to_door": (8, 8)}       # tasks, lives
+
+
+class Run(NamedTuple):
+    """One row of the comparison: a trained model or a control, and how it acts. The last four say what is changed of the
+    presets, as (field, value) pairs."""
+
+    name: str
+    world_model: str | None = None          # of the trained model; None for a control
+    planner: str = "none"
+    imitates: str = "ad"
+    greedy: bool = False
+    privileged: bool = False                # IDT asked for the highest return of the unseen task
+    context_length: int | None = None
+    model: tuple = ()
+    train: tuple = ()
+    plan: tuple = ()
+
+
+def runs_of(imitates: str) -> list[Run]:
+    """A method, its DICP version without a planner, with the paper's planner and with the gated one."""
+    name = f"dicp_{imitates}"
+    observed = partial(Run, world_model="observational", imitates=imitates)
+    planned = [observed(f"{name}_{planner}", planner=planner) for planner in ("paper", "gated")]
+    return [Run(imitates, "none", imitates=imitates), observed(name), *planned]
+
+
+RUNS = (
+    *(run for imitates in IMITATORS for run in runs_of(imitates)),
+    Run("bayes", "interventional", "bayes"),
+    Run("random"), Run("source"), Run("exact_belief", planner="bayes"),
+)
+
+
+def planned(name: str, planner: str, imitates: str = "ad", **changes) -> Run:
+    """DICP with something changed in its planner."""
+    return Run(f"dicp_{imitates}_{planner}_{name}", "observational", planner, imitates, plan=tuple(changes.items()))
+
+
+ABLATIONS = (
+    Run("ad_greedy", "none", greedy=True),
+    Run("ad_context_20", "none", context_length=20),
+    Run("ad_consecutive", "none", train=(("max_stride", 1),)),
+    Run("ad_last_position", "none", train=(("dense", False),)),
+    *(Run(f"ad_{n}_tasks", "none", train=(("max_tasks", n),)) for n in (10, 20, 40)),
+    Run("idt_privileged", "none", imitates="idt", privileged=True),
+    *(planned(f"k{k}", "gated", beam_width=k) for k in (1, 5, 20)),
+    *(planned(f"k{k}", "paper", beam_width=k) for k in (1, 5, 20)),
+    *(planned(f"depth{d}", "gated", depth=d) for d in (2, 4, 16)),
+    *(planned("return_to_go", planner, return_to_go=True) for planner in ("paper", "gated")),
+    *(planned(f"from{n}", "paper", start_after=n) for n in (0, 20, 400)),
+    planned("likeliest", "paper", ties="order"), planned("likeliest", "gated", ties="logp"),
+    *(Run(f"bayes_k{k}", "interventional", "bayes", plan=(("beam_width", k),)) for k in (5, 10, 20, 40)),
+)
+
+ML1_ABLATIONS = tuple(                          # Meta-World's, on reach alone
+    planned(name, "paper", imitates, **changes) for imitates in ("ad", "idt") for name, changes in {
+        **{f"l{n}": {"candidates": n} for n in (5, 15)}, **{f"depth{d}": {"depth": d} for d in (2, 4)},
+        "return_to_go": {"return_to_go": True}, "step0": {"start_after_step": 0},
+        "from0": {"start_after": 0, "start_after_step": 0},
+    }.items()
+)
+
+
+def is_grid(world: str) -> bool:
+    return world in ENVS
+
+
+def runs_in(world: str) -> list[Run]:
+    """Every run that can be made in a world, ablations last."""
+    if is_grid(world):
+        return [*RUNS, *ABLATIONS]
+    runs = [run for run in RUNS if run.name in ("random", "source") or run.world_model in ("none", "observational")
+            and run.imitates != "dpt" and run.planner in ("none", "paper")]
+    return [*runs, *(ML1_ABLATIONS if world_parts(world)[1] == "reach-v3" else ())]
+
+
+def config_of(run: Run, world: str, split: int) -> Config:
+    env, task = world_parts(world)
+    settings = dict(world_model=run.world_model or "none", seed=split, split=split, imitates=run.imitates)
+    config = Config.preset(env, task=task, **settings)
+    model, train = replace(config.model, **dict(run.model)), replace(config.train, **dict(run.train))
+    return replace(config, model=model, train=train)
+
+
+def plan_of(run: Run, world: str) -> PlanConfig | None:
+    return PlanConfig.preset(run.planner, world_parts(world)[0], **dict(run.plan))
+
+
+def n_episodes_of(world: str) -> int:
+    """Of a life."""
+    return N_EPISODES if is_grid(world) else ML1_EPISODES.get(world_parts(world)[1], 200)
+
+
+def lives_of(run: Run, env: str, split: int) -> tuple[list[Task], int]:
+    """(tasks, lives in each)."""
+    if not is_grid(env):
+        config = config_of(run, env, split)
+        test = split_of(config.env, split)[1]
+        return (test[: config.source.test_instances], config.source.n_kept) if run.name == "source" else (test, 1)
+    plan = plan_of(run, env)
+    n_tasks, n_rollouts = REPLANNED[env] if plan is not None and plan.replan else (MOST_TASKS[env], N_ROLLOUTS[env])
+    return split_of(config_of(run, env, split).env, split)[1][:n_tasks], n_rollouts
+
+
+def part_name(run: Run, env: str, split: int) -> str:
+    """The file of one run; its name changes with any setting, so a stale part is never taken for a done one. Settings that
+    have their default do not count (as in `Config.key`): a new one leaves the names of what is done as they are."""
+    plan = plan_of(run, env)
+    planner = plan and {name: value for name, value in asdict(plan).items() if value != getattr(PlanConfig(), name)}
+    acting = {name: value for name, value in run._asdict().items() if value != Run._field_defaults.get(name)}
+    settings = [config_of(run, env, split).key, planner, acting, *lives_of(run, env, split)]
+    settings += [] if is_grid(env) else [n_episodes_of(env)]
+    return f"{run.name}-{split}-{hashlib.sha1(json.dumps(settings).encode()).hexdigest()[:10]}.csv"
