@@ -1,7 +1,8 @@
-"""Write the README's results tables from the recorded runs: python tools/results_table.py [env ...]."""
+"""Write the README's results tables from the recorded runs: python tools/results_table.py [block ...]."""
 
 import re
 import sys
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +10,7 @@ import pandas as pd
 from dicp import ml1, results
 from dicp.config import ENVS, IMITATORS
 from dicp.paper import paper_curve, paper_table
+from dicp.plot.overview import WORLDS, papers_best
 
 METHODS = {imitates: imitates.upper() for imitates in IMITATORS}
 ROWS = {
@@ -24,7 +26,7 @@ README = Path(__file__).parent.parent / "README.md"
 
 
 def table(env: str) -> str:
-    recorded, cost = results.recorded(env), pd.read_csv(results.RECORDED / f"{env}_cost.csv")
+    recorded, cost = results.recorded(env), cost_of(env)
     header = ["", *METRICS.values(), "paper: episode 50, all 50", "splits", "CPU-s: train, act"]
     lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
     for run, label in ROWS.items():
@@ -38,6 +40,26 @@ def table(env: str) -> str:
         cells += [published(env, run), str(rows["split"].nunique()), spent]
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", footnote(recorded, env)])
+
+
+def summary() -> str:
+    """The grid worlds at a glance: the paper's best method, ours, and what is possible."""
+    ours = {"bayes": "ours: interventional, `bayes`", "exact_belief": "exact belief: the ceiling"}
+    lines = ["| | the paper's best | " + " | ".join(ours.values()) + " | CPU-min a split, ours |", "|---" * 5 + "|"]
+    for env in ENVS:
+        best = papers_best(env)
+        curve, recorded, cells = paper_curve(env, best)["normalised"], results.recorded(env), []
+        for run in ours:
+            numbers = results.summary(recorded[recorded["run"] == run]).set_index("metric")["value"]
+            cells.append(f"{numbers['last_10_episodes']:.3f}, {numbers['all_episodes']:.3f}")
+        spent = cost_of(env).query("run == 'bayes'")[["train_cpu_s", "evaluate_cpu_s"]].mean().sum() / 60
+        cells = [f"{best}: {curve.iloc[-1]:.2f}, {curve.mean():.2f}", *cells, f"{spent:.0f}"]
+        lines.append(f"| {WORLDS[env]} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def cost_of(world: str) -> pd.DataFrame:
+    return pd.read_csv(results.RECORDED / f"{world}_cost.csv")
 
 
 def published(env: str, run: str) -> str:
@@ -66,7 +88,7 @@ def ml1_table() -> str:
     """The paper's five tasks of Meta-World: a row a method, a column a task."""
     tables, paper = ml1.recorded(), paper_table("table1_ml1_success").set_index("method")
     numbers = {task: ml1.successes(rows).set_index(["run", "metric"]) for task, rows in tables.items()}
-    costs = pd.concat([pd.read_csv(results.RECORDED / f"metaworld-{ml1.TASKS[task]}_cost.csv") for task in tables])
+    costs = pd.concat([cost_of(f"metaworld-{ml1.TASKS[task]}") for task in tables])
     lines = ["| | " + " | ".join(tables) + " | CPU-h: train, act |", "|---" * (len(tables) + 2) + "|"]
     for run, name in {"random": "random policy", "source": "source PPO", **ml1.RUNS}.items():
         cells = []
@@ -93,8 +115,8 @@ ML1_FOOTNOTE = (
 
 if __name__ == "__main__":
     text = README.read_text()
-    worlds = [*(env for env in ENVS if results.recorded_path(env).exists()), *(["metaworld"] if ml1.recorded() else [])]
-    for env in sys.argv[1:] or worlds:
-        block = f"<!-- results {env} -->\n{ml1_table() if env == 'metaworld' else table(env)}\n<!-- end -->"
-        text = re.sub(rf"<!-- results {env} -->.*?<!-- end -->", lambda _, block=block: block, text, flags=re.S)
+    blocks = {"summary": summary, "metaworld": ml1_table, **{env: partial(table, env) for env in ENVS}}
+    for name in sys.argv[1:] or blocks:
+        block = f"<!-- results {name} -->\n{blocks[name]()}\n<!-- end -->"
+        text = re.sub(rf"<!-- results {name} -->.*?<!-- end -->", lambda _, block=block: block, text, flags=re.S)
     README.write_text(text)
