@@ -71,8 +71,6 @@ class Cache:
         return part
 
 
-
-
 class Transformer(nn.Module):
     """Token embeddings in, one vector a token out. Three ways to run the same weights: whole windows (`forward`), one
     real token at a time (`append`), and one imagined token for each of many beams (`branch`). All three agree."""
