@@ -50,15 +50,17 @@ def success_per_episode(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def ablations(imitates: str) -> dict:
-    """What is changed in the planner of DICP-AD or DICP-IDT, one setting at a time: panels for `plot.ablations`."""
-    base = f"dicp_{imitates}_paper"
+    """What is changed in DICP-AD or DICP-IDT, one setting at a time: panels for `plot.ablations`."""
+    policy, base = f"dicp_{imitates}", f"dicp_{imitates}_paper"
+    alone = {name: {"drawn": run, "likeliest": f"{run}_greedy"}
+             for name, run in ((imitates.upper(), imitates), (f"DICP-{imitates.upper()}, no planner", policy))}
     changed = {
         "candidates L": {5: f"{base}_l5", 10: base, 15: f"{base}_l15"},
         "imagined steps": {1: base, 2: f"{base}_depth2", 4: f"{base}_depth4"},
         "ranked by": {"reward": base, "return-to-go": f"{base}_return_to_go"},
         "planning starts": {"at birth": f"{base}_from0", "context full": f"{base}_step0", "... and step 50": base},
     }
-    return {name: {"the paper's planner": points} for name, points in changed.items()}
+    return {name: {"the paper's planner": points} for name, points in changed.items()} | {"no planner: actions": alone}
 
 
 def poster(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

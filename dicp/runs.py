@@ -72,12 +72,13 @@ ABLATIONS = (
     *(Run(f"bayes_k{k}", "interventional", "bayes", plan=(("beam_width", k),)) for k in (5, 10, 20, 40)),
 )
 
-ML1_ABLATIONS = tuple(                          # Meta-World's, on reach alone
-    planned(name, "paper", imitates, **changes) for imitates in ("ad", "idt") for name, changes in {
+ML1_ABLATIONS = (                               # Meta-World's, on reach alone
+    *(run._replace(name=f"{run.name}_greedy", greedy=True) for imitates in ("ad", "idt") for run in runs_of(imitates)[:2]),
+    *(planned(name, "paper", imitates, **changes) for imitates in ("ad", "idt") for name, changes in {
         **{f"l{n}": {"candidates": n} for n in (5, 15)}, **{f"depth{d}": {"depth": d} for d in (2, 4)},
         "return_to_go": {"return_to_go": True}, "step0": {"start_after_step": 0},
         "from0": {"start_after": 0, "start_after_step": 0},
-    }.items()
+    }.items()),
 )
 
 

@@ -166,6 +166,54 @@ except CameraMissing as missing:
     display(Markdown(f"{missing} The ways above say the same."))
 
 # %% [markdown]
+# ## Does a policy know what it wants?
+# The source is a noisy policy: the best guess of what it does next is what it has just *done*. So imitation learns to take past
+# actions for intentions; and now they are its own. Push forty newborn hands, each in a direction drawn at random, for twenty
+# steps, and let go. Whoever knows nothing has no reason to go on. And after five episodes?
+
+# %%
+my_guess = None       # how alike (cosine) the push and the newborn policy's own actions are, once it is let go, e.g. 0.2
+
+class Pushed:                                                # a policy that is overruled at the start of one episode
+    can_plan = False
+    def __init__(self, model, episode, push):
+        self.model, self.episode, self.push, self.step, self.meant = model, episode, push, 0, []
+        self.begin = model.begin
+    def observe(self, context, tokens):
+        parameters, (episode, step) = self.model.observe(context, tokens), divmod(self.step, 100)
+        self.step += 1
+        if episode < self.episode:
+            return parameters
+        self.meant.append(gaussian.Gaussian.of(parameters).mean[:, :3])
+        return torch.cat((self.push, parameters[:, 3:4], parameters[:, 4:] - 100), dim=1) if step < 20 else parameters
+
+push = torch.nn.functional.normalize(torch.randn(40, 3, generator=torch.Generator().manual_seed(p.seed)), dim=1)
+twin = Config.preset("metaworld", p.profile, seed=p.seed, imitates=p.method, task=p.task)
+policies = {p.method.upper(): load_or_train(twin).model} if is_shipped(twin) else {}
+policies[f"DICP-{p.method.upper()}"] = model                 # its policy alone, without a planner
+
+# %%
+follows, early = {}, []
+for episode, when in ((0, "newborn"), (5, "sixth episode")):
+    for name, policy in policies.items():
+        pushed = Pushed(policy, episode, push)
+        rollout(pushed, config.env, instances, 4, episode + 1, seed=p.seed)
+        meant = torch.stack(pushed.meant, dim=1).unfold(1, 5, 1).mean(-1)                # of five steps each
+        follows[f"{name}, {when}"] = torch.cosine_similarity(meant, push[:, None], dim=-1).mean(0)
+newborn = max(float(values[20:40].mean()) for name, values in follows.items() if "newborn" in name)
+copies = "A newborn takes a push for its own intention" if newborn > 0.3 else "Pushed, this policy does not go on"
+ax = plot.lines(follows, title=copies, xlabel="env step of the episode", ylabel="alike the push (cosine)", level=my_guess,
+                colours=[plot.COLOURS["ad"], plot.COLOURS["paper"]][-len(policies) :] * 2,
+                thin=[name for name in follows if "sixth" in name],
+                note="shaded: pushed; 40 agents in 10 held-out instances, one seed; 0: unrelated, -1: straight back")
+ax.axvspan(1, 20, color=plot.COLOURS["source"], alpha=0.15, lw=0)
+assert newborn > 0.3 or (p.task, p.method) != ("reach-v3", "ad")
+
+# %% [markdown]
+# A delusion about itself ([Ortega et al. 2021](https://arxiv.org/abs/2110.10819)): an accident becomes a habit. A few episodes
+# of rewards speak against it; a model that must *predict* rewards listens to them more. A planner asks only what an action
+# brings.
+#
 # ## What does "success" mean?
 # Meta-World calls an episode successful if the criterion holds at *any* step of it. One may also ask whether it holds at the
 # *end*. The paper's figures and tables show a third number: the share of instances that were solved in *any episode so far*.

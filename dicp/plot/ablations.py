@@ -13,8 +13,10 @@ from dicp import results
 from dicp.plot.histories import claim
 from dicp.plot.look import BLACK, COLOURS, GREY, axes, tint
 
-SERIES = {"AD": COLOURS["ad"], "the paper's planner": COLOURS["paper"], "gated planner": COLOURS["gated"],
-          "Bayes planner": COLOURS["bayes"]}
+SERIES = {
+    "AD": COLOURS["ad"], "IDT": COLOURS["ad"], "the paper's planner": COLOURS["paper"], "gated planner": COLOURS["gated"],
+    "Bayes planner": COLOURS["bayes"], **{f"DICP-{name}, no planner": tint(COLOURS["ad"], 0.45) for name in ("AD", "IDT")},
+}
 Panels = Mapping[str, Mapping[str, Mapping[object, str | float]]]
 
 
