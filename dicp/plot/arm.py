@@ -60,9 +60,15 @@ def film(frames: Sequence[np.ndarray], fps: float = 12, colours: int = 64):
     from IPython.display import Image  # only here: every other figure does without IPython
 
     palette = Pillow.fromarray(np.concatenate(frames[:: max(1, len(frames) // 8)])).quantize(colours)
-    small = [Pillow.fromarray(frame).quantize(palette=palette, dither=Pillow.Dither.NONE) for frame in frames]
+    index = [np.array(Pillow.fromarray(frame).quantize(palette=palette, dither=Pillow.Dither.NONE)) for frame in frames]
+    # what stays as it was is left out of a frame (transparent): a quarter of the size
+    index[1:] = [np.where(now == before, np.uint8(colours), now) for before, now in zip(index, index[1:], strict=False)]
+    small = [Pillow.fromarray(frame, "P") for frame in index]
+    for frame in small:
+        frame.putpalette(palette.getpalette()[: 3 * colours] + [0, 0, 0])
     buffer = io.BytesIO()
-    small[0].save(buffer, "GIF", save_all=True, append_images=small[1:], duration=round(1000 / fps), loop=0, optimize=False)
+    small[0].save(buffer, "GIF", save_all=True, append_images=small[1:], duration=round(1000 / fps), loop=0, optimize=False,
+                  transparency=colours, disposal=1)
     return Image(data=buffer.getvalue(), format="gif")
 
 
