@@ -560,7 +560,8 @@ changed = ml1.ablations(p.method) if arm else {
 measured = dict(measure=ml1.success_per_episode, ylabel="success per episode") if arm else {}
 try:
     plot.ablations(recorded, changed, title="What is changed, and what becomes of it: recorded runs", **measured,
-                   note="8 held-out tasks a split or more, 95% bootstrap; all points of a panel are of the same splits")
+                   note=f"{'50 held-out instances' if arm else '8 held-out tasks a split or more'}, 95% bootstrap; all points "
+                   "of a panel are of the same splits")
 except ValueError as missing:
     display(Markdown(f"Nothing to draw yet: {missing}"))
 

@@ -49,7 +49,7 @@ def lines(
         ax.plot(range(1, len(y) + 1), y, color=colour, ls=dashes, lw=lw, zorder=3)
         labels.append((float(y[-1]), name, colour))
     low, high = min(y.min() for y in curves.values()), max(y.max() for y in curves.values())
-    ax.set(xlabel=xlabel, ylabel=ylabel, xlim=(1, len(y)), ylim=(min(0, 1.05 * low), 1.05 * high))
+    ax.set(xlabel=xlabel, ylabel=ylabel, xlim=(1, len(y)), ylim=(min(0, 1.05 * low), 1.05 * high or 1))
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     mark_guess(ax, guess, level)
     ax.figure.canvas.draw()             # where the labels fit depends on the height of the axes
