@@ -210,8 +210,8 @@ ax.axvspan(1, 20, color=plot.COLOURS["source"], alpha=0.15, lw=0)
 assert newborn > 0.3 or (p.task, p.method) != ("reach-v3", "ad")
 
 # %% [markdown]
-# Who goes on is deluded about itself ([Ortega et al. 2021](https://arxiv.org/abs/2110.10819)): an accident becomes a habit. A few
-# episodes of rewards speak against it; who must *predict* rewards listens more. A planner asks only what an action brings.
+# Who goes on is deluded about itself ([Ortega et al. 2021](https://arxiv.org/abs/2110.10819)): an accident becomes a habit. A
+# few episodes of rewards speak against it; who must *predict* rewards listens more. A planner asks only what an action brings.
 #
 # ## What does "success" mean?
 # Meta-World calls an episode successful if the criterion holds at *any* step of it. One may also ask whether it holds at the
