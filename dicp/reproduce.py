@@ -144,7 +144,7 @@ def save_figure(figure: Figure, name: str) -> None:
 
 def ship(env: str) -> None:
     """Put the weights of split 0 and, of the grids, a sample of the histories into the package."""
-    trained = [run for run in runs.runs_in(env) if run.world_model and not run.train]
+    trained = [run for run in runs.runs_in(env) if run.world_model and not (run.model or run.train)]
     configs = {config.key: config for config in (runs.config_of(run, env, 0) for run in trained)}
     for config in configs.values():
         save_trained(load_or_train(config), config, SHIPPED / "weights" / weights_name(config))
