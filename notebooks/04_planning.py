@@ -553,7 +553,7 @@ changed = ml1.ablations(p.method) if arm else {
     "ranked by": {name: {"reward": run, "and return-to-go": f"{run}_return_to_go"} for name, run in rules_of.items()},
     "planning from step": {"the paper's planner": dict(sorted(
         {full: "dicp_ad_paper", **{t: f"dicp_ad_paper_from{t}" for t in (0, 20, 400)}}.items()))},
-    "IDT is asked for": {"IDT": {"nothing": "idt", "what training\nallows": "idt_asked", "the task's\nhighest": "idt_privileged"}},
+    "IDT is asked for": {"IDT": {"nothing": "idt", "others'\nhighest": "idt_asked", "the task's\nhighest": "idt_privileged"}},
     "training tasks": {"AD": {**{k: f"ad_{k}_tasks" for k in (10, 20, 40)}, tasks: "ad"}},
     "AD, changed": {"AD": {"as it is": "ad", "loss: last\nposition": "ad_last_position", "no\nstride": "ad_consecutive",
                            "acts\ngreedily": "ad_greedy"}},
