@@ -558,11 +558,11 @@ changed = ml1.ablations(p.method) if arm else {
     "AD, changed": {"AD": {"as it is": "ad", "loss: last\nposition": "ad_last_position", "no\nstride": "ad_consecutive",
                            "acts\ngreedily": "ad_greedy"}},
 }
+title = {"darkroom": "Width and depth hardly matter to the paper's planner; the data, the loss and the dice matter to AD"}
 measured = dict(measure=ml1.success_per_episode, ylabel="success per episode") if arm else {}
 try:
-    plot.ablations(recorded, changed, title="What is changed, and what becomes of it: recorded runs", **measured,
-                   note=f"{'50 held-out instances' if arm else '8 held-out tasks a split or more'}, 95% bootstrap; all points "
-                   "of a panel are of the same splits")
+    plot.ablations(recorded, changed, title=title.get(p.env, "What is changed, and what becomes of it"), **measured,
+                   note=f"{'50 instances' if arm else '8 tasks a split or more'}, 95% bootstrap; a panel's points: same splits")
 except ValueError as missing:
     display(Markdown(f"Nothing to draw yet: {missing}"))
 
