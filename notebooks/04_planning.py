@@ -558,7 +558,7 @@ changed = ml1.ablations(p.method) if arm else {
     "AD, changed": {"AD": {"as it is": "ad", "loss: last\nposition": "ad_last_position", "no\nstride": "ad_consecutive",
                            "acts\ngreedily": "ad_greedy"}},
 }
-title = {"darkroom": "Width and depth hardly matter to the paper's planner; the data, the loss and the dice matter to AD"}
+title = {"darkroom": "Width and depth hardly matter to DICP-AD; the data, the loss and the dice matter to AD"}
 measured = dict(measure=ml1.success_per_episode, ylabel="success per episode") if arm else {}
 try:
     plot.ablations(recorded, changed, title=title.get(p.env, "What is changed, and what becomes of it"), **measured,
