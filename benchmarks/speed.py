@@ -110,10 +110,17 @@ def untrained(env: str, world_model: str, imitates: str = "ad") -> Model:
     return model.prompted(torch.ones(N_ROLLOUTS)) if isinstance(model, HierarchicalModel) else model
 
 
+def real_tokens(model: Model) -> float:
+    """How many are read for a step of a life: its own and, as whole episodes are forgotten, others again. (IDT: its own.)"""
+    if isinstance(model, HierarchicalModel):
+        return 1
+    return model.config.context_length / (model.config.forgets * model.env.horizon)
+
+
 def acting(env: str, quick: bool, imitates: str = "ad") -> Sides:
     model, world = untrained(env, "none", imitates), EnvConfig.preset(env)
     plain = Living(WholeWindows(model), world, 5 if quick else 20)
-    return Sides(Living(model, world, 100 if quick else 400), plain, tokens=1)
+    return Sides(Living(model, world, 100 if quick else 400), plain, real_tokens(model))
 
 
 def check_same_plan(model: Model, n_agents: int, n_tokens: int, plan: PlanConfig) -> None:
@@ -139,7 +146,7 @@ def planning(env: str, quick: bool, imitates: str = "ad") -> Sides:
     if imitates == "ad":
         check_same_plan(model, 4, model.config.context_length - plan.depth, plan)
     depth = min(plan.depth, model.config.chunk) if imitates == "idt" else plan.depth
-    tokens = sum(min(world.n_actions**step, plan.beam_width) for step in range(1, depth))
+    tokens = real_tokens(model) + sum(min(world.n_actions**step, plan.beam_width) for step in range(1, depth))
     plain = Living(WholeWindows(model), world, 1, plan)
     return Sides(Living(model, world, 3 if quick else 10, plan), plain, tokens)
 

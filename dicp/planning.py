@@ -148,7 +148,8 @@ def _liking(
         return preference[..., None] + logp
     if config.ties == "drawn":                           # the Gumbel trick: sorting log-probabilities plus noise is drawing
         logp = logp - torch.empty_like(logp).exponential_(generator=generator).log()
-    rank = logp.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)
+    order = logp.argsort(dim=-1, descending=True, stable=True)
+    rank = torch.empty_like(order).scatter_(-1, order, torch.arange(order.shape[-1], device=order.device).expand_as(order))
     return -(rank + logp.shape[-1] * torch.arange(logp.shape[1], device=logp.device)[:, None]).to(logp.dtype)
 
 

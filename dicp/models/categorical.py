@@ -20,15 +20,13 @@ class TokenEmbedding(nn.EmbeddingBag):
         super().__init__(sum(sizes), d_model, mode="sum")
         # PyTorch's unit variance drowns what attention adds: 600 updates end at 0.39 of the highest return, this at 0.6
         nn.init.normal_(self.weight, std=0.1)
-        arrived = [(cell // env.size, cell % env.size) for cell in range(env.n_cells)] + [(env.size, env.size)]
-        self.size = env.size
+        xy = [(cell // env.size, cell % env.size) for cell in range(env.n_cells)] + [(env.size, env.size)]    # last: nowhere
         self.register_buffer("offsets", torch.tensor([0, *sizes[:-1]]).cumsum(0), persistent=False)
-        self.register_buffer("arrived_xy", torch.tensor(arrived), persistent=False)
+        self.register_buffer("xy", torch.tensor(xy), persistent=False)
 
     def forward(self, tokens: Tokens) -> Float[Tensor, "*batch d_model"]:
-        xy = torch.stack((tokens.observation // self.size, tokens.observation % self.size), dim=-1)
         rest = torch.stack((tokens.last_action, tokens.last_reward, tokens.first), dim=-1)
-        fields = torch.cat((xy, rest, self.arrived_xy[tokens.arrived]), dim=-1) + self.offsets
+        fields = torch.cat((self.xy[tokens.observation], rest, self.xy[tokens.arrived]), dim=-1) + self.offsets
         return super().forward(fields.reshape(-1, fields.shape[-1])).view(*fields.shape[:-1], self.embedding_dim)
 
 
