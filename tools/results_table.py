@@ -24,7 +24,8 @@ ROWS = {
 METRICS = {"last_10_episodes": "last 10 episodes", "all_episodes": "all episodes", "found_by_5": "solved by episode 5"}
 OWN = "each with a source, a training seed and held-out tasks of its own"
 SPLITS_DIFFER = {env: OWN for env in ENVS} | {
-    "dark_key_to_door": "each with a training seed and held-out tasks of its own; one source, collected once for all 6,561 tasks"}
+    "dark_key_to_door": "each with a training seed and held-out tasks of its own; one source, "
+    "collected once for all 6,561 tasks"}
 README = Path(__file__).parent.parent / "README.md"
 
 
