@@ -102,7 +102,9 @@ class GaussianPredictions(NamedTuple):
     beta: float = 0.0                    # of `Gaussian.balanced_nll`
 
     def loss_terms(self, windows: Windows) -> dict[str, Tensor]:
-        """- log g(reward, next observation, return-to-go | history, action taken), mean, term by term (Paper: Eq. 2)."""
+        """- log g(reward, next observation, return-to-go | history, action taken), mean, term by term (Paper: Eq. 2). The
+        observation's counts as one number's, a mean: the sum of eleven takes a narrow network from the policy. Measured in
+        push, DICP-IDT: with the sum its policy alone succeeds in 2% of its late episodes, with the mean in 19%."""
         n = self.change.mean.shape[-1]
         change = (windows.next_observation - windows.tokens.observation) / constant(CHANGE, n).to(self.change.mean)
         rise = windows.reward - windows.tokens.reward_before
@@ -110,7 +112,7 @@ class GaussianPredictions(NamedTuple):
         returns = windows.return_to_go[..., None] / (REWARD * horizon)
         return {
             "reward": self.reward_change.balanced_nll(rise[..., None] / REWARD_CHANGE, self.beta).mean(),
-            "next_obs": self.change.balanced_nll(change, self.beta).sum(-1).mean(),
+            "next_obs": self.change.balanced_nll(change, self.beta).mean(),
             "return_to_go": self.return_to_go.balanced_nll(returns, self.beta).mean(),
         }
 
