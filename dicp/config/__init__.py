@@ -105,11 +105,17 @@ class Config:
     def _metaworld(cls, task: str, profile: str, world_model: str, seed: int, split: int, imitates: str) -> "Config":
         source = SourceConfig.preset("metaworld")
         model = ModelConfig(world_model, imitates, context_length=1000, forgets=5)
-        train = TrainConfig(seed=seed, n_streams=source.n_kept, batch_size=8, updates=1500, max_stride=11)
+        # IDT's low level is one network for policy and world model, and sees ten steps. Success per episode in 20 validation
+        # instances, policy alone / the paper's planner, after 40 episodes: push 0.19 / 0.35 with a weight of 1, 0.41 / 0.60
+        # with 0.3; reach 0.23 / 0.57 and 0.19 / 0.43. AD in push: 0.34 / 0.43 with 1, 0.41 / 0.35 with 0.3.
+        weight = 0.3 if imitates == "idt" and world_model != "none" else 1.0
+        train = TrainConfig(seed=seed, n_streams=source.n_kept, batch_size=8, updates=1500, max_stride=11,
+                            world_model_weight=weight)
         if profile == "paper":
             wide = dict(d_model=64, n_heads=8, d_ff=256) if imitates == "ad" else dict(n_heads=4)
             model = replace(model, dropout=0.1, forgets=1, **wide)
-            train = replace(train, updates=50_000, batch_size=512, warmup=1, max_stride=1, min_final_return=0.0)
+            train = replace(train, updates=50_000, batch_size=512, warmup=1, max_stride=1, min_final_return=0.0,
+                            world_model_weight=1.0)
         return cls(MetaWorldConfig(task=task), source, model, train, split, source_seed=split)
 
     def cut(self, train_instances: int = 10, env_steps: int = 2000, updates: int = 300) -> "Config":
