@@ -39,6 +39,20 @@ def successes(table: pd.DataFrame, last: float = 0.2) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def claims(numbers: Mapping[str, pd.DataFrame]) -> dict[str, str]:
+    """What `successes` of each task's recorded runs say, a sentence for each meaning of success: titles of figures."""
+    value = pd.concat(numbers, names=["task"]).set_index(["metric", "run"], append=True)["value"].droplevel(1)
+    late, once = (value.xs(metric, level="metric").unstack("task").reindex(RUNS) for metric in MEANINGS)
+    twins = {run: run.removeprefix("dicp_").removesuffix("_paper") for run in RUNS if run.startswith("dicp")}
+    gain = late.loc[list(twins)] - late.loc[list(twins.values())].to_numpy()
+    ahead, often = int((gain > 0).sum().sum()), int((once >= 0.9).sum().sum())
+    pairs, agents = int(gain.count().sum()), int(once.count().sum())
+    return {
+        "success": f"The planner succeeds more often than imitation alone in {ahead} of {pairs} comparisons",
+        "solved_so_far": f"Counted as the paper does, {often} of {agents} agents end at 90% or more",
+    }
+
+
 def percent(row) -> str:
     """A row of `successes` as text, in percent, with its interval."""
     return f"{100 * row.value:.0f} [{100 * row.low:.0f}, {100 * row.high:.0f}]"

@@ -67,7 +67,7 @@ for name, world in worlds.items():
         display(Markdown(f"{missing} Until then, here are the tables from above:"))
         break
 if frames:
-    plot.pictures(frames, title="Five of Meta-World's fifty tasks", note="instance 0 of each, as an episode begins")
+    plot.pictures(frames, title="One arm, five of Meta-World's fifty tasks", note="instance 0 of each, as an episode begins")
 
 # %% [markdown]
 # ## What does ML1 ask?
@@ -228,7 +228,7 @@ def counted(life):                                           # three meanings, e
 
 curves = {name: value.float().mean(0) for name, value in counted(lives["policy alone"]).items()}
 by_luck = counted(lives["random"])["solved so far"].float().mean(0)
-plot.lines(curves | {"random, solved so far": by_luck}, title="The same lives, three meanings of success",
+plot.lines(curves | {"random, solved so far": by_luck}, title="Solved so far never falls; success does",
            xlabel="episode", ylabel="share of 10 instances", level=my_guess, thin=("random, solved so far",),
            colours=[plot.COLOURS[name] for name in ("paper", "source", "ad", "random")],
            note="10 held-out instances, one life each, the policy alone")
@@ -252,16 +252,19 @@ scale = torch.tensor(gaussian.CHANGE[: config.env.n_observed])
 wrong = {"reward": said.reward_change.mean[..., 0] * gaussian.REWARD_CHANGE - (windows.reward - windows.tokens.reward_before),
          "observation": (said.change.mean - (windows.next_observation - windows.tokens.observation) / scale)}
 theirs = paper_table("fig4_context_length_mse")
+late = {}                                                    # what is left of the first error in episodes 6 to 10
 figure, panels = plt.subplots(1, 2, figsize=(10, 3.6))
 for ax, (what, error) in zip(panels, wrong.items(), strict=True):
     by_episode = error.square().flatten(2).mean(-1) if error.ndim == 3 else error.square()
     by_episode = by_episode.view(len(instances), 10, 100).mean((0, 2))
+    late[what] = float(by_episode[5:].mean() / by_episode[0])
     paper_says = theirs.query("target == @what").assign(episode=lambda t: (t["context_transitions"] - 1) // 100)
     paper_says = torch.tensor(paper_says.groupby("episode")["mse"].mean().to_numpy())
     plot.lines({"ours": by_episode / by_episode[0], "the paper's": paper_says / paper_says[0]}, title=what, ax=ax,
                thin=("the paper's",), xlabel="episodes in context", ylabel="squared error\n(first episode = 1)",
                colours=[plot.COLOURS["paper"], plot.COLOURS["source"]])
-plot.claim(figure, "What the context is worth to the world model", "10 held-out instances, one life each")
+left = " and ".join(f"{share:.0%} ({what})" for what, share in late.items())
+plot.claim(figure, f"From the sixth episode on, errors are {left} of the first", "10 held-out instances, one life each")
 
 # %% [markdown]
 # ## Would it choose the right action?
@@ -288,7 +291,9 @@ for ax, (by, values) in zip(panels, agree.items(), strict=True):
     ax.axvline(0, color="black", lw=1)
     plot.mark_guess(ax, my_guess if by == "reward" else None)
 panels[0].invert_yaxis()
-plot.claim(figure, "Which candidate is best? The world model's order against the real one",
+mean = {by: sum(values.values()) / len(values) for by, values in agree.items()}
+better, worse = (by.replace("_", "-") for by in sorted(mean, key=mean.get, reverse=True))
+plot.claim(figure, f"The imagined {better} tells better than the {worse} which candidate is best",
            "5 held-out instances, 10 moments of the sixth episode, 10 candidates each")
 
 # %% [markdown]
@@ -298,19 +303,19 @@ plot.claim(figure, "Which candidate is best? The world model's order against the
 # %%
 tables = ml1.recorded()
 note = "50 held-out instances, one life each (source: 10, of 10 streams), one training seed; bands: 95% bootstrap"
+numbers = {name: ml1.successes(table) for name, table in tables.items()}
 if tables:
-    plot.ml1_curves(tables, value="success", title="Success, episode by episode", note=note)
+    plot.ml1_curves(tables, value="success", title=ml1.claims(numbers)["success"], note=note)
 else:
     display(Markdown("Nothing is recorded yet: `python -m dicp.reproduce --env metaworld --task reach-v3`."))
 
 # %%
 if tables:
-    plot.ml1_curves(tables, value="solved_so_far", title="Solved so far: what the paper shows", note=note)
+    plot.ml1_curves(tables, value="solved_so_far", title=ml1.claims(numbers)["solved_so_far"], note=note)
 
 # %%
-numbers = {name: ml1.successes(table) for name, table in tables.items()}
 if tables:
-    plot.ml1_meanings(numbers, title="The same lives, counted in two ways",
+    plot.ml1_meanings(numbers, title="Solved once is not solved for good",
                       note="lines: 95% bootstrap over instances; one training seed")
 
 # %% [markdown]
@@ -329,6 +334,7 @@ display(ml1.poster(tables).style.hide(axis="index").set_properties(**{"text-alig
 # | main number | solved so far | success per episode |
 # | world model | $r$ and $o'$; its code: $r$ alone | *changes* of $r$ and $o'$, return-to-go |
 # | its head | an MLP | also a term linear in the action; large errors count more |
+# | its loss | $\lambda = 1$ | $o'$ counts as one number; IDT: $\lambda = 0.3$ |
 # | ranking | predicted reward (its text: $+ R$) | predicted reward ($R$: notebook 04) |
 # | planning starts | context full; its code: and from step 50 on | the same; from birth beside it |
 # | training | last position, 50K updates of 512 and more windows | all positions, 1,500 of 8 |

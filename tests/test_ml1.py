@@ -49,6 +49,16 @@ def test_the_poster_quotes_all_and_puts_ours_below():
     assert len(ml1.poster({})) == 13
 
 
+def test_what_the_numbers_say_by_hand():
+    never, always = [[[0] * 10]] * 2, [[[1] * 10]] * 2
+    reach = {"ad": LIFE, "dicp_ad_paper": always, "idt": LIFE, "dicp_idt_paper": never, "dicp_idt": always, "source": always}
+    numbers = {"reach": ml1.successes(pd.concat([run(name, life) for name, life in reach.items()])),
+               "push": ml1.successes(pd.concat([run("ad", LIFE), run("dicp_ad_paper", LIFE), run("idt", never)]))}
+    said = ml1.claims(numbers)
+    assert said["success"].endswith(" in 1 of 3 comparisons")           # push has no DICP-IDT
+    assert " 5 of 7 agents " in said["solved_so_far"]
+
+
 @pytest.mark.usefixtures("headless")
 @pytest.mark.parametrize("value", ["success", "solved_so_far"])
 def test_curves_have_a_column_a_task_and_a_row_an_imitator(value):

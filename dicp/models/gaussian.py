@@ -104,7 +104,7 @@ class GaussianPredictions(NamedTuple):
     def loss_terms(self, windows: Windows) -> dict[str, Tensor]:
         """- log g(reward, next observation, return-to-go | history, action taken), mean, term by term (Paper: Eq. 2). The
         observation's counts as one number's, a mean: the sum of eleven takes a narrow network from the policy. Measured in
-        push, DICP-IDT: with the sum its policy alone succeeds in 2% of its late episodes, with the mean in 19%."""
+        push, DICP-IDT: with the sum its policy alone succeeds in 2% of its late episodes, with the mean in 24%."""
         n = self.change.mean.shape[-1]
         change = (windows.next_observation - windows.tokens.observation) / constant(CHANGE, n).to(self.change.mean)
         rise = windows.reward - windows.tokens.reward_before
