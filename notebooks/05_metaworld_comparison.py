@@ -337,7 +337,7 @@ display(ml1.poster(tables).style.hide(axis="index").set_properties(**{"text-alig
 # | its loss | $\lambda = 1$ | $o'$ counts as one number; IDT: $\lambda = 0.3$ |
 # | ranking | predicted reward (its text: $+ R$) | predicted reward ($R$: notebook 04) |
 # | planning starts | context full; its code: and from step 50 on | the same; from birth beside it |
-# | training | last position, 50K updates of 512 and more windows | all positions, 1,500 of 8 |
+# | training | last position, 50K updates of 512+ windows | all positions, 1,500 of 8 |
 # | Meta-World | v2 | v3: other physics |
 #
 # ## Exercises
