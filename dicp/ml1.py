@@ -10,6 +10,7 @@ from dicp.paper import paper_table
 
 TASKS = {name: f"{name}-v3" for name in ("reach", "push", "pick-place", "sweep", "peg-insert-side")}     # as the paper writes
 RUNS = {"ad": "AD", "idt": "IDT", "dicp_ad_paper": "DICP-AD", "dicp_idt_paper": "DICP-IDT"}              # dicp.reproduce's
+TWINS = {"dicp_ad_paper": "ad", "dicp_idt_paper": "idt"}                                                # DICP's, imitation's
 MEANINGS = {"success": "success per episode, last fifth", "solved_so_far": "solved so far"}
 
 
@@ -19,37 +20,54 @@ def recorded() -> dict[str, pd.DataFrame]:
     return {name: results.recorded(world) for name, world in worlds.items() if results.recorded_path(world).exists()}
 
 
-def successes(table: pd.DataFrame, last: float = 0.2) -> pd.DataFrame:
-    """Each run's share of successes with its 95% interval over instances (and splits): a row per (run, metric), with the
-    columns of `results.summary`.
+def outcomes(table: pd.DataFrame, last: float = 0.2) -> pd.DataFrame:
+    """What became of each life: a row per (run, split, train_seed, task) with a column for each meaning of success.
 
     success: episodes with success at any step of them (Meta-World's official criterion), of the `last` share of each life.
-    solved_so_far: instances that were solved in any episode of the life (what the paper's figures and tables show).
+    solved_so_far: whether it was solved in any episode of the life (what the paper's figures and tables show).
     """
-    rows = []
-    for run, part in results.compact(table).groupby("run", sort=False):
-        wide = part.pivot(index=CELL, columns="episode", values=["success", "solved_so_far"])
-        index, n = wide.index.to_frame(index=False), part["episode"].max()
-        late = wide["success"].loc[:, wide["success"].columns > (1 - last) * n]
-        for metric, value in (("success", late.mean(axis=1)), ("solved_so_far", wide["solved_so_far"][n])):
-            point, low, high = interval(index, value)
-            sizes = {"n_tasks": index["task"].nunique(), "n_train_seeds": len(index[["split", "train_seed"]].drop_duplicates())}
+    table = results.compact(table)
+    n = table.groupby("run")["episode"].transform("max")
+    by = ["run", *CELL]
+    late = table[table["episode"] > (1 - last) * n].groupby(by, sort=False)["success"].mean()
+    return pd.concat([late, table[table["episode"] == n].set_index(by)["solved_so_far"]], axis=1)
+
+
+def successes(table: pd.DataFrame, last: float = 0.2) -> pd.DataFrame:
+    """Each run's share of successes with its 95% interval over instances (and splits): a row per (run, metric), with the
+    columns of `results.summary`; `outcomes` says what the metrics are."""
+    table, rows = results.compact(table), []
+    for run, lives in outcomes(table, last).groupby("run", sort=False):
+        part, cells = table[table["run"] == run], lives.index.to_frame(index=False)[CELL]
+        sizes = {"n_tasks": cells["task"].nunique(), "n_train_seeds": len(cells[["split", "train_seed"]].drop_duplicates())}
+        for metric in MEANINGS:
+            point, low, high = interval(cells, lives[metric])
             rows.append({"run": run, **part.iloc[0][list(results.BY)], "metric": metric, "value": point, "low": low,
                          "high": high, **sizes, "env_steps": part["env_steps"].max()})
     return pd.DataFrame(rows)
 
 
-def claims(numbers: Mapping[str, pd.DataFrame]) -> dict[str, str]:
-    """What `successes` of each task's recorded runs say, a sentence for each meaning of success: titles of figures."""
-    value = pd.concat(numbers, names=["task"]).set_index(["metric", "run"], append=True)["value"].droplevel(1)
-    late, once = (value.xs(metric, level="metric").unstack("task").reindex(RUNS) for metric in MEANINGS)
-    twins = {run: run.removeprefix("dicp_").removesuffix("_paper") for run in RUNS if run.startswith("dicp")}
-    gain = late.loc[list(twins)] - late.loc[list(twins.values())].to_numpy()
-    ahead, often = int((gain > 0).sum().sum()), int((once >= 0.9).sum().sum())
-    pairs, agents = int(gain.count().sum()), int(once.count().sum())
+def gains(table: pd.DataFrame) -> pd.DataFrame:
+    """How much more often DICP succeeds late in life than its twin which imitates alone, instance by instance: a row a pair
+    (index: DICP's run) with value, low and high of the mean difference (95% over the instances that both lived in)."""
+    late, rows = outcomes(table)["success"], {}
+    for run, twin in TWINS.items():
+        if {run, twin} <= set(late.index.levels[0]):
+            difference = (late.loc[run] - late.loc[twin]).dropna()
+            rows[run] = interval(difference.index.to_frame(index=False), difference)
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high"])
+
+
+def claims(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
+    """What each task's recorded runs say, a sentence for each meaning of success: titles of figures."""
+    pairs = pd.concat([gains(table) for table in tables.values()])
+    solved = [outcomes(table)["solved_so_far"].groupby("run").mean() for table in tables.values()]
+    once = pd.concat([share.reindex(RUNS).dropna() for share in solved])
+    ahead, behind = int((pairs["low"] > 0).sum()), int((pairs["high"] < 0).sum())
+    others = f", less often in {behind}" if behind else ""
     return {
-        "success": f"The planner succeeds more often than imitation alone in {ahead} of {pairs} comparisons",
-        "solved_so_far": f"Counted as the paper does, {often} of {agents} agents end at 90% or more",
+        "success": f"The planner succeeds more often than imitation alone in {ahead} of {len(pairs)} comparisons{others}",
+        "solved_so_far": f"Counted as the paper does, {int((once >= 0.9).sum())} of {len(once)} agents end at 90% or more",
     }
 
 

@@ -124,7 +124,7 @@ def draw(env: str) -> None:
     plot.style()
     if not runs.is_grid(env) and (tables := ml1.recorded()):
         note = "50 held-out instances, one life each (source: 10, of 10 streams), one training seed; bands: 95% bootstrap"
-        for value, title in ml1.claims({task: ml1.successes(table) for task, table in tables.items()}).items():
+        for value, title in ml1.claims(tables).items():
             save_figure(plot.ml1_curves(tables, value=value, title=title, note=note), f"metaworld_{value}")
     if not runs.is_grid(env):
         return

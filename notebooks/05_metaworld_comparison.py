@@ -305,13 +305,13 @@ tables = ml1.recorded()
 note = "50 held-out instances, one life each (source: 10, of 10 streams), one training seed; bands: 95% bootstrap"
 numbers = {name: ml1.successes(table) for name, table in tables.items()}
 if tables:
-    plot.ml1_curves(tables, value="success", title=ml1.claims(numbers)["success"], note=note)
+    plot.ml1_curves(tables, value="success", title=ml1.claims(tables)["success"], note=note)
 else:
     display(Markdown("Nothing is recorded yet: `python -m dicp.reproduce --env metaworld --task reach-v3`."))
 
 # %%
 if tables:
-    plot.ml1_curves(tables, value="solved_so_far", title=ml1.claims(numbers)["solved_so_far"], note=note)
+    plot.ml1_curves(tables, value="solved_so_far", title=ml1.claims(tables)["solved_so_far"], note=note)
 
 # %%
 if tables:
