@@ -8,6 +8,7 @@ number that only its `info` holds. Written for metaworld 3.1.1; `tests/test_meta
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from ctypes.util import find_library
 from math import sqrt
 from types import FunctionType, ModuleType, SimpleNamespace
@@ -27,6 +28,8 @@ def libraries() -> tuple[ModuleType, ModuleType]:
     """(metaworld, mujoco), imported only when they are needed; or `MetaWorldMissing`. MuJoCo draws in software where the
     library for that is there: it settles how to draw when it is imported."""
     if "mujoco" not in sys.modules and find_library("OSMesa"):
+        with suppress(ImportError):
+            import triton  # noqa: F401     # PyTorch's for GPUs crashes where it is loaded after Mesa: each has an LLVM of its own
         os.environ.setdefault("MUJOCO_GL", "osmesa")
     try:
         import metaworld
