@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
+import torch
 
 import dicp
 from dicp.config import Config, EnvConfig
@@ -88,9 +89,10 @@ def is_shipped(config: Config) -> bool:
     return (SHIPPED / "weights" / weights_name(config)).exists()
 
 
-def load_or_train(config: Config, retrain: bool = False, device: str = "cpu", progress: bool = True) -> Trained:
-    """The model that `config` describes. `retrain` trains it here even where it lies ready; the learning histories are
-    collected first where this machine has none."""
+def load_or_train(config: Config, retrain: bool = False, device: str | None = None, progress: bool = True) -> Trained:
+    """The model that `config` describes, on the CPU. `retrain` trains it here even where it lies ready, on `device` (None: the
+    GPU where there is one); the learning histories are collected first where this machine has none."""
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     name, cached = weights_name(config), cache_folder() / "weights"
     for origin, folder in (("shipped", SHIPPED / "weights"), ("cached", cached)):
         if (folder / name).exists() and not retrain:

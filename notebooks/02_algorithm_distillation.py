@@ -23,13 +23,13 @@
 # - let the frozen model improve in context, and say why it can,
 # - break it in several ways, and name its limit.
 #
-# **You need** notebook 01. **Time**: 40 minutes to read; a minute to run on one CPU core (profile `paper`: hours on a GPU).
+# **You need** notebook 01. **Time**: 40 minutes to read; a minute to run on one CPU core (profile `paper`: more, on a GPU).
 # First, a figure that you will soon draw.
 
 # %% tags=["parameters"]
 env = "darkroom"      # the world: darkroom | darkroom_permuted | dark_key_to_door
 method = "ad"         # what is imitated: ad (the source's actions) | dpt (optimal ones) | idt (through decisions)
-profile = "fast"      # fast: shipped weights, seconds | paper: the paper's training settings, hours on a GPU
+profile = "fast"      # fast: shipped weights, seconds | paper: the paper's training settings, minutes to hours on a GPU
 seed = 0              # of the dice and of the weights (those of seed 0 are shipped, others are trained: minutes)
 retrain = False       # True: collect the histories and train the model here, from nothing: minutes
 

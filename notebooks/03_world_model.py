@@ -28,7 +28,7 @@
 # %% tags=["parameters"]
 env = "darkroom"      # the world: darkroom | darkroom_permuted | dark_key_to_door
 method = "ad"         # the imitator beside whom the observational world model is trained: ad | dpt | idt
-profile = "fast"      # fast: shipped weights, seconds | paper: the paper's training settings, hours on a GPU
+profile = "fast"      # fast: shipped weights, seconds | paper: the paper's training settings, minutes to hours on a GPU
 seed = 0              # of the dice and of the weights (those of seed 0 are shipped, others are trained: minutes)
 retrain = False       # True: train everything from nothing
 

@@ -31,7 +31,7 @@ env = "darkroom"      # the world: darkroom | darkroom_permuted | dark_key_to_do
 task = "reach-v3"     # of metaworld: reach-v3, pick-place-v3, any of ML1's fifty
 method = "ad"         # the imitator whose DICP version plans: ad | dpt (not in metaworld) | idt
 planner = "bayes"     # of your own run: none (the imitator alone) | paper | gated | bayes (this one imitates nobody)
-profile = "fast"      # fast: shipped weights, seconds | paper: the paper's training settings, hours on a GPU
+profile = "fast"      # fast: shipped weights, seconds | paper: the paper's training settings, minutes to hours on a GPU
 seed = 0              # of the dice and of the weights (those of seed 0 are shipped, others are trained: minutes)
 retrain = False       # True: train everything from nothing
 

@@ -28,7 +28,7 @@
 # %% tags=["parameters"]
 task = "reach-v3"     # reach-v3 | push-v3 | pick-place-v3 | sweep-v3 | peg-insert-side-v3, any other of ML1: 15 minutes
 method = "ad"         # the imitator whose DICP version plans: ad | idt
-profile = "fast"      # fast: shipped weights, seconds | paper: the paper's training settings, hours on a GPU
+profile = "fast"      # fast: shipped weights, seconds | paper: the paper's training settings, 4 to 6 hours on a GPU
 seed = 0              # of the dice and of the weights (those of seed 0 are shipped, others are trained: hours)
 retrain = False       # True: train everything from nothing
 

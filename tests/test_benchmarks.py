@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import metaworld_acting  # noqa: E402
 import naive  # noqa: E402
 import speed  # noqa: E402
+import training  # noqa: E402
 
 ENV = EnvConfig()
 
@@ -134,3 +135,19 @@ def test_agents_of_meta_world_act_with_full_contexts(monkeypatch):
     config = metaworld_acting.Config.preset("metaworld")
     living = metaworld_acting.Living(metaworld_acting.new_model(config.env, config.model), None, torch.Generator())
     assert living.context.is_full and living.n_seen == 200
+
+
+def test_an_update_is_timed_in_every_kind_of_training(monkeypatch, tmp_path, capsys):
+    preset, small = Config.preset, dict(d_model=16, n_layers=1, n_heads=1, d_ff=16)
+    monkeypatch.setattr(training.Config, "preset", lambda *args, **kwargs: replace(
+        c := preset(*args, **kwargs), model=replace(c.model, **small), train=replace(c.train, batch_size=2, updates=600)))
+    monkeypatch.setattr(training, "KINDS", [("darkroom", "dpt"), ("darkroom", "idt"), ("metaworld", "ad")])
+    monkeypatch.setattr(torch, "set_num_threads", lambda n: None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(sys, "argv", ["training.py", "--seconds", "0.1", "--paper", "--json", str(tmp_path / "rows.json")])
+    training.main()
+    rows = json.loads((tmp_path / "rows.json").read_text())
+    assert [(row["method"], row["profile"], row["device"]) for row in rows] == [
+        ("dicp_dpt", "fast", "cpu"), ("dicp_idt", "fast", "cpu"), ("dicp_ad", "fast", "cpu")]
+    assert all(row["minutes"] == pytest.approx(row["ms"] / 100, abs=0.06) for row in rows)          # 600 updates
+    assert capsys.readouterr().out.count("an update") == 3

@@ -73,8 +73,9 @@ class Config:
         cls, env: str = "darkroom", profile: str = "fast", world_model: str = "none", seed: int = 0, split: int = 0,
         imitates: str = "ad", task: str | None = None,
     ) -> "Config":
-        """The settings that this project's results use (`fast`), or the paper's own (`paper`: hours on a GPU). Each split
-        has learning histories of its own. task: which of Meta-World's (default: reach-v3)."""
+        """The settings that this project's results use (`fast`), or the paper's own (`paper`: on an H100 11 to 27 minutes in
+        Darkroom, four to six hours in Meta-World). Each split has learning histories of its own. task: which of Meta-World's
+        (default: reach-v3)."""
         one_of("env", env, (*ENVS, "metaworld"))
         one_of("profile", profile, PROFILES)
         one_of("world_model", world_model, WORLD_MODELS)
