@@ -65,8 +65,9 @@ def claims(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
     once = pd.concat([share.reindex(RUNS).dropna() for share in solved])
     ahead, behind = int((pairs["low"] > 0).sum()), int((pairs["high"] < 0).sum())
     others = f", less often in {behind}" if behind else ""
+    planned = f"The planner succeeds more often than imitation alone in {ahead} of {len(pairs)} comparisons{others}"
     return {
-        "success": f"The planner succeeds more often than imitation alone in {ahead} of {len(pairs)} comparisons{others}",
+        "success": planned if len(pairs) else "Success, episode by episode",
         "solved_so_far": f"Counted as the paper does, {int((once >= 0.9).sum())} of {len(once)} agents end at 90% or more",
     }
 
@@ -87,12 +88,22 @@ def ablations(imitates: str) -> dict:
     alone = {name: {"drawn": run, "likeliest": f"{run}_greedy"}
              for name, run in ((imitates.upper(), imitates), (f"DICP-{imitates.upper()}, no planner", policy))}
     changed = {
-        "candidates L": {5: f"{base}_l5", 10: base, 15: f"{base}_l15"},
-        "imagined steps": {1: base, 2: f"{base}_depth2", 4: f"{base}_depth4"},
-        "ranked by": {"reward": base, "return-to-go": f"{base}_return_to_go"},
-        "planning starts": {"at birth": f"{base}_from0", "context full": f"{base}_step0", "... and step 50": base},
+        "the number of candidates": {5: f"{base}_l5", 10: base, 15: f"{base}_l15"},
+        "the imagined steps": {1: base, 2: f"{base}_depth2", 4: f"{base}_depth4"},
+        "the ranking": {"reward": base, "return-to-go": f"{base}_return_to_go"},
+        "the start of planning": {"at birth": f"{base}_from0", "context full": f"{base}_step0", "... and step 50": base},
     }
-    return {name: {"the paper's planner": points} for name, points in changed.items()} | {"no planner: actions": alone}
+    return {name: {"the paper's planner": points} for name, points in changed.items()} | {"the dice (no planner)": alone}
+
+
+def what_matters(table: pd.DataFrame, panels: Mapping[str, Mapping[str, Mapping]], least: float = 0.1) -> str:
+    """A title for `plot.ablations`: the panels in which what is changed moves the success late in life by `least`."""
+    late = success_per_episode(table).set_index("run")["value"]
+    lines = {panel: [late.reindex(list(points.values())).dropna() for points in series.values()]
+             for panel, series in panels.items()}
+    moves = {panel: max((line.max() - line.min() for line in known if len(line)), default=0) for panel, known in lines.items()}
+    strong = sorted((panel for panel in moves if moves[panel] >= least), key=moves.get, reverse=True)
+    return f"Success hangs on {' and '.join(strong)}" if strong else "Nothing that is changed here matters much"
 
 
 def poster(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -453,14 +453,15 @@ if arm:
 # %%
 if arm:                                                      # is the best candidate the best one? try all ten for real
     tried = tried_out(dicp, lived, arms.env, instances, range(1005, 1100, 10), 10, dice)
-    figure, panels = plt.subplots(1, 2, figsize=(9.5, 4.6))
+    (figure, panels), agree = plt.subplots(1, 2, figsize=(9.5, 4.6)), {}
     for ax, name in zip(panels, ("reward", "return_to_go"), strict=True):
         said, words = getattr(tried.imagined, name), name.replace("_", "-")
         spread = [(x - x.mean(-1, keepdim=True)).flatten() for x in (said, tried.reward)]
-        right = f"rank correlation {rank_agreement(said, tried.reward).nanmean():.2f}"
-        plot.who_is_right(*spread, title=f"by {words}: {right}", ax=ax, same=name == "reward",
+        agree[words] = float(rank_agreement(said, tried.reward).nanmean())
+        plot.who_is_right(*spread, title=f"by {words}: rank correlation {agree[words]:.2f}", ax=ax, same=name == "reward",
                           xlabel=f"imagined {words}, above the ten's mean", ylabel="real reward, above theirs")
-    plot.claim(figure, "Ten candidates a moment: what is imagined, and what happens when they are tried",
+    better, worse = sorted(agree, key=agree.get, reverse=True)
+    plot.claim(figure, f"Which of ten candidates is best, the imagined {better} tells better than the {worse}",
                f"{p.task}, 10 held-out instances, 10 moments of episode 11 each; dashed: right")
 
 # %% [markdown]
@@ -506,9 +507,9 @@ if not imitators:
     plot.returns(mine, title="Your own run", value="success" if arm else "normalised", guess=my_guess,
                  paper=() if arm else (p.method, f"dicp_{p.method}"))
 elif arm:
-    for value, title in {"success": "Success, episode by episode", "solved_so_far": "Solved once: the paper's count"}.items():
-        plot.ml1_curves({p.task.removesuffix("-v3"): compared}, value=value, own=mine,
-                        title=f"{title}: {p.task}", note="50 held-out instances, one life each; rings: your own run")
+    for value, title in ml1.claims(tables := {p.task.removesuffix("-v3"): compared}).items():
+        plot.ml1_curves(tables, value=value, own=mine, title=title,
+                        note="50 held-out instances, one life each; rings: your own run")
 else:
     title = "Planning pays; with the right model it pays at once"
     if mean("bayes") < max(map(mean, imitators)) + 0.05:     # an imitator of optimal actions is as good
@@ -562,8 +563,9 @@ changed = ml1.ablations(p.method) if arm else {
 title = {"darkroom": "Width and depth hardly matter to DICP-AD; the data, the loss and the dice matter to AD"} | dict.fromkeys(
     ("darkroom_permuted", "dark_key_to_door"), "Width matters to the Bayes planner, hardly to DICP-AD; the dice matter to AD")
 measured = dict(measure=ml1.success_per_episode, ylabel="success per episode") if arm else {}
+title["metaworld"] = ml1.what_matters(recorded, changed) if arm else ""
 try:
-    plot.ablations(recorded, changed, title=title.get(p.env, "What is changed, and what becomes of it"), **measured,
+    plot.ablations(recorded, changed, title=title[p.env], **measured,
                    note=f"{'50 instances' if arm else '8 tasks a split or more'}, 95% bootstrap; a panel's points: same splits")
 except ValueError as missing:
     display(Markdown(f"Nothing to draw yet: {missing}"))

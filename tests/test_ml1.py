@@ -61,6 +61,15 @@ def test_what_the_numbers_say_by_hand():
     assert ml1.claims({"push": worse})["success"].endswith(" in 0 of 1 comparisons, less often in 1")
 
 
+def test_what_matters_is_what_moves_success():
+    never, always = [[[0] * 10]] * 2, [[[1] * 10]] * 2
+    table = pd.concat([run("ad", LIFE), run("dicp_ad_paper", always), run("dicp_ad_paper_l5", always), run("idt", never)])
+    panels = {"L": {"planner": {5: "dicp_ad_paper_l5", 10: "dicp_ad_paper", 15: "not_there"}},
+              "rank": {"planner": {"r": "dicp_ad_paper", "R": "ad"}}, "depth": {"planner": {1: "dicp_ad_paper", 2: "idt"}}}
+    assert ml1.what_matters(table, panels) == "Success hangs on depth and rank"
+    assert ml1.what_matters(table, {"L": panels["L"]}).startswith("Nothing")
+
+
 def test_a_gain_is_taken_instance_by_instance():
     rng = np.random.default_rng(0)
     easy = np.repeat(rng.random((30, 1, 1)), 10, axis=2)                # some instances are easy for both
