@@ -20,7 +20,7 @@ from dicp.envs import GridRules, split_of
 from dicp.files import write_csv
 from dicp.oracles import RandomPolicy, exact_belief
 from dicp.rollout import rollout
-from dicp.runs import ABLATIONS, ML1_ABLATIONS, RUNS, SPLITS, Run
+from dicp.runs import ABLATIONS, ML1_ABLATIONS, RANKINGS, RUNS, SPLITS, Run
 
 
 def measure(run: Run, env: str, split: int) -> tuple[pd.DataFrame, dict]:
@@ -155,7 +155,7 @@ def ship(env: str) -> None:
 
 
 def main() -> None:
-    names = list(dict.fromkeys(run.name for run in (*RUNS, *ABLATIONS, *ML1_ABLATIONS)))
+    names = list(dict.fromkeys(run.name for run in (*RUNS, *ABLATIONS, *RANKINGS, *ML1_ABLATIONS)))
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--env", default="darkroom", choices=(*ENVS, "metaworld"))
     parser.add_argument("--task", default="reach-v3", choices=ML1_TASKS, metavar="TASK", help="of Meta-World's: reach-v3, ...")

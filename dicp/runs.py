@@ -77,9 +77,14 @@ ML1_ABLATIONS = (                               # Meta-World's, on reach alone
     *(run._replace(name=f"{run.name}_greedy", greedy=True) for imitates in ("ad", "idt") for run in runs_of(imitates)[:2]),
     *(planned(name, "paper", imitates, **changes) for imitates in ("ad", "idt") for name, changes in {
         **{f"l{n}": {"candidates": n} for n in (5, 15)}, **{f"depth{d}": {"depth": d} for d in (2, 4)},
-        "return_to_go": {"return_to_go": True}, "step0": {"start_after_step": 0},
+        "step0": {"start_after_step": 0},
         "from0": {"start_after": 0, "start_after_step": 0},
     }.items()),
+)
+
+RANKINGS = tuple(                               # Meta-World's, in every task the one that its planner does not use
+    planned(name, "paper", imitates, return_to_go=name == "return_to_go")
+    for imitates in ("ad", "idt") for name in ("reward", "return_to_go")
 )
 
 
@@ -93,7 +98,8 @@ def runs_in(world: str) -> list[Run]:
         return [*RUNS, *ABLATIONS]
     runs = [run for run in RUNS if run.name in ("random", "source") or run.world_model in ("none", "observational")
             and run.imitates != "dpt" and run.planner in ("none", "paper")]
-    return [*runs, *(ML1_ABLATIONS if world_parts(world)[1] == "reach-v3" else ())]
+    other = [run for run in RANKINGS if plan_of(run, world) != plan_of(run._replace(plan=()), world)]
+    return [*runs, *other, *(ML1_ABLATIONS if world_parts(world)[1] == "reach-v3" else ())]
 
 
 def config_of(run: Run, world: str, split: int) -> Config:
@@ -105,7 +111,7 @@ def config_of(run: Run, world: str, split: int) -> Config:
 
 
 def plan_of(run: Run, world: str) -> PlanConfig | None:
-    return PlanConfig.preset(run.planner, world_parts(world)[0], **dict(run.plan))
+    return PlanConfig.preset(run.planner, *world_parts(world), **dict(run.plan))
 
 
 def n_episodes_of(world: str) -> int:

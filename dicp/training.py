@@ -58,7 +58,9 @@ class Trainer:
         histories = type(histories)(*(x[: train.max_tasks] for x in histories))
         optimal_of = tasks[: train.max_tasks] if config.model.imitates == "dpt" else None
         labels = optimal_of, train.push_walls
-        self.sampler = WindowSampler(config.env, histories, train.n_streams, train.min_final_return, *labels)
+        self.sampler = WindowSampler(
+            config.env, histories, train.n_streams, train.min_final_return, *labels, train.min_final_success
+        )
         torch.manual_seed(train.seed)
         self.model = new_model(config.env, config.model).to(device)
         if isinstance(self.model, HierarchicalModel):

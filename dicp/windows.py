@@ -79,18 +79,25 @@ class WindowSampler:
     """Cuts random windows from histories held in memory ([task stream step]); ~1 ms for 5,000 transitions of a grid.
 
     Now and then PPO learns nothing: before its first update no stream came upon the goal. Such a history teaches to give
-    up. `min_final_return` leaves tasks out of `history` whose last ten episodes brought less than that share of the median.
+    up. `min_final_return` leaves tasks out of `history` whose last ten episodes brought less than that share of the median;
+    `min_final_success` (Meta-World) those that succeeded in less than that share of what the best task succeeds in, in the end.
     """
 
     def __init__(
         self, env: Env, log: Log, n_streams: int | None = None, min_final_return: float = 0.0,
-        optimal_of: Sequence[Task] | None = None, push_walls: bool = False,
+        optimal_of: Sequence[Task] | None = None, push_walls: bool = False, min_final_success: float = 0.0,
     ):
         """optimal_of: the tasks of the log, to label windows with their optimal actions (`optimal_actions`)."""
         if optimal_of is not None and len(optimal_of) != len(log.reward):
             raise ValueError(f"optimal_of has {len(optimal_of)} tasks; allowed: {len(log.reward)}, those of the histories.")
         final = episode_returns(log)[..., -10:].float().mean((1, 2))
-        self.learned = (final >= min_final_return * final.median()).nonzero()[:, 0]
+        learned = final >= min_final_return * final.median()
+        if min_final_success:
+            if isinstance(env, EnvConfig):
+                raise ValueError(f"min_final_success is {min_final_success}; allowed: 0 in {env.name}.")
+            success = log.success.unflatten(-1, (-1, env.horizon)).amax(-1)[..., -10:].float().mean((1, 2))
+            learned &= success >= min_final_success * success.max()
+        self.learned = learned.nonzero()[:, 0]
         log = type(log)(*(x[:, :n_streams] for x in log))
         self.env, (self.n_tasks, self.n_streams, n_steps) = env, log.reward.shape
         self.n_episodes = n_steps // env.horizon

@@ -446,7 +446,7 @@ if arm:
     dicp, instances = load_or_train(arms, p.retrain).model.requires_grad_(False), split_of(arms.env, 0)[1][:10]
     lived = rollout(dicp, arms.env, instances, 1, 11, seed=p.seed)                       # its policy alone, full contexts
     past = Tokens(*(field[:1, :150] for field in windows_of(lived, arms.env).tokens))
-    root, by_reward = dicp.root(remember(dicp, past)), PlanConfig.preset("paper", p.env)
+    root, by_reward = dicp.root(remember(dicp, past)), PlanConfig.preset("paper", p.env, return_to_go=False)
     choice = sampled_search(dicp, root, by_reward, 50, torch.Generator().manual_seed(p.seed)).action[0, 0]
     assert torch.equal(plain_choice(dicp, root, by_reward.candidates, torch.Generator().manual_seed(p.seed)), choice)
 
@@ -477,7 +477,7 @@ my_guess = None       # env steps until the Bayes planner reaches 0.9 of the hig
 acts = "paper" if arm and p.planner != "none" else p.planner                             # Meta-World has no other planner
 kind, who = {"none": ("none", p.method), "bayes": ("interventional", "ad")}.get(acts, ("observational", p.method))
 config, plan = Config.preset(p.env, p.profile, kind, p.seed, imitates=who, task=p.task if arm else None), \
-    PlanConfig.preset(acts, p.env)
+    PlanConfig.preset(acts, p.env, p.task if arm else None)
 config, lived_in = (config.cut() if arm and cut else config), instances if arm else held_out
 ready = {"interventional": explorer, "observational": dicp if arm else trained}
 model = ready.get(kind) or load_or_train(config, p.retrain).model

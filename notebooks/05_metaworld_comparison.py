@@ -118,8 +118,8 @@ if cut:
                      "trained now (15 minutes on one core), to show how it works, not how well."))
     config = config.cut()
 model, instances = load_or_train(config, p.retrain).model.requires_grad_(False), split_of(config.env, 0)[1][:10]
-plans = {"policy alone": None, "the paper's planner": PlanConfig.preset("paper", "metaworld"),
-         "planning from birth": PlanConfig.preset("paper", "metaworld", start_after=0, start_after_step=0)}
+plans = {"policy alone": None, "the paper's planner": PlanConfig.preset("paper", "metaworld", p.task),
+         "planning from birth": PlanConfig.preset("paper", "metaworld", p.task, start_after=0, start_after_step=0)}
 lives = {name: rollout(model, config.env, instances, 1, 20, plan, p.seed) for name, plan in plans.items()}
 lives["random"] = rollout(RandomPolicy(config.env), config.env, instances, 1, 20, seed=p.seed)
 

@@ -36,6 +36,19 @@ def make_log(n_tasks=3, n_streams=2, n_steps=40, seed=0) -> ContinuousLog:
     return ContinuousLog(observation, action, reward, (reward > 9).byte(), last)
 
 
+def test_histories_in_which_nothing_succeeds_are_left_out():
+    """Two streams of eight episodes; success in the end: three instances in all, a quarter and none of the episodes."""
+    log = make_log(3, 2, 80)
+    log.success.zero_()
+    log.success[0, :, 2::5], log.success[1, 0, 30::10], log.success[2, :, :29] = 1, 1, 1     # the last too early
+    learned = {least: WindowSampler(ENV, log, min_final_success=least).learned.tolist() for least in (0.0, 0.2, 0.3)}
+    assert learned == {0.0: [0, 1, 2], 0.2: [0, 1], 0.3: [0]}
+    assert WindowSampler(ENV, log._replace(success=log.success * 0), min_final_success=1.0).learned.tolist() == [0, 1, 2]
+    presets = {task: Config.preset("metaworld", task=task).train.min_final_success for task in ("push-v3", "sweep-v3")}
+    assert presets == {"push-v3": 0.0, "sweep-v3": 0.1}
+    assert Config.preset("metaworld", "paper", task="sweep-v3").train.min_final_success == 0
+
+
 def make_model(imitates="ad", seed=0, **changes):
     torch.manual_seed(seed)
     settings = dict(context_length=20, d_model=16, n_layers=2, d_ff=16, d_head_hidden=16, chunk=5, forgets=2) | changes

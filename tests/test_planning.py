@@ -231,6 +231,8 @@ def test_an_unknown_planner_is_refused():
     assert PlanConfig.preset("none") is None
     with pytest.raises(ValueError, match="env is 'metaword'; allowed"):
         PlanConfig.preset("paper", "metaword")
+    with pytest.raises(ValueError, match="task is 'sweep'; allowed: .*sweep-v3"):
+        PlanConfig.preset("paper", "metaworld", "sweep")
 
 
 def test_the_papers_planner_in_each_world():
@@ -240,6 +242,10 @@ def test_the_papers_planner_in_each_world():
         assert (paper.depth, paper.start_after, paper.beam_width) == (depth, context, 10)
         assert paper.start_after == Config.preset(env).model.context_length
         assert PlanConfig.preset("bayes", env) == PlanConfig.preset("bayes")
+    arm = PlanConfig.preset("paper", "metaworld", "push-v3")
+    assert (arm.depth, arm.start_after, arm.candidates, arm.return_to_go) == (1, 1000, 10, False)
+    assert PlanConfig.preset("paper", "metaworld", "sweep-v3") == replace(arm, return_to_go=True)
+    assert PlanConfig.preset("paper", "metaworld", "sweep-v3", return_to_go=False) == arm
 
 
 # ---- against plain versions ----------------------------------------------------------------------------------------------

@@ -182,6 +182,8 @@ def test_a_history_in_which_nothing_was_learned_is_left_out():
     assert sampler.history(200, 2, 16, generator()).action.unique().tolist() == [0, 2]
     assert sampler.before_first_update(200, 2, 1, generator()).action.unique().tolist() == [0, 1, 2]     # here all serve
     assert WindowSampler(SMALL, stay).learned.tolist() == [0, 1, 2]
+    with pytest.raises(ValueError, match="min_final_success is 0.1; allowed: 0 in darkroom"):
+        WindowSampler(SMALL, stay, min_final_success=0.1)
 
 
 def test_only_the_chosen_streams_are_used():

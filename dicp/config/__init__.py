@@ -16,6 +16,7 @@ __all__ = [
 ]
 
 PROFILES = ("fast", "paper")
+MANY_FAIL = ("sweep-v3",)           # tasks of Meta-World in which the source fails in most instances
 METHODS = (*IMITATORS, "dicp_ad", "dicp_dpt", "dicp_idt", "dicp")      # dicp: the interventional world model, no imitation
 
 
@@ -110,13 +111,16 @@ class Config:
         # instances, policy alone / the paper's planner, after 40 episodes: push 0.19 / 0.35 with a weight of 1, 0.41 / 0.60
         # with 0.3; reach 0.23 / 0.57 and 0.19 / 0.43. AD in push: 0.34 / 0.43 with 1, 0.41 / 0.35 with 0.3.
         weight = 0.3 if imitates == "idt" and world_model != "none" else 1.0
+        # In 31 of sweep's 50 training instances the source never succeeds in the end (push: 3, reach: none). AD in 20
+        # validation instances after 100 episodes: 0.10 with the histories of all, 0.44 with those of the better half.
+        least = 0.1 if task in MANY_FAIL else 0.0
         train = TrainConfig(seed=seed, n_streams=source.n_kept, batch_size=8, updates=1500, max_stride=11,
-                            world_model_weight=weight)
+                            world_model_weight=weight, min_final_success=least)
         if profile == "paper":
             wide = dict(d_model=64, n_heads=8, d_ff=256) if imitates == "ad" else dict(n_heads=4)
             model = replace(model, dropout=0.1, forgets=1, **wide)
             train = replace(train, updates=50_000, batch_size=512, warmup=1, max_stride=1, min_final_return=0.0,
-                            world_model_weight=1.0)
+                            min_final_success=0.0, world_model_weight=1.0)
         return cls(MetaWorldConfig(task=task), source, model, train, split, source_seed=split)
 
     def cut(self, train_instances: int = 10, env_steps: int = 2000, updates: int = 300) -> "Config":
