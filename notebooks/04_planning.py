@@ -563,9 +563,8 @@ changed = ml1.ablations(p.method) if arm else {
 title = {"darkroom": "Width and depth hardly matter to DICP-AD; the data, the loss and the dice matter to AD"} | dict.fromkeys(
     ("darkroom_permuted", "dark_key_to_door"), "Width matters to the Bayes planner, hardly to DICP-AD; the dice matter to AD")
 measured = dict(measure=ml1.success_per_episode, ylabel="success per episode") if arm else {}
-title["metaworld"] = ml1.what_matters(recorded, changed) if arm else ""
 try:
-    plot.ablations(recorded, changed, title=title[p.env], **measured,
+    plot.ablations(recorded, changed, title=ml1.what_matters(recorded, changed) if arm else title[p.env], **measured,
                    note=f"{'50 instances' if arm else '8 tasks a split or more'}, 95% bootstrap; a panel's points: same splits")
 except ValueError as missing:
     display(Markdown(f"Nothing to draw yet: {missing}"))

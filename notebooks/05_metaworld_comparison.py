@@ -334,10 +334,11 @@ display(ml1.poster(tables).style.hide(axis="index").set_properties(**{"text-alig
 # | main number | solved so far | success per episode |
 # | world model | $r$ and $o'$; its code: $r$ alone | *changes* of $r$ and $o'$, return-to-go |
 # | its head | an MLP | also a term linear in the action; large errors count more |
-# | its loss | $\lambda = 1$ | $o'$ counts as one number; IDT: $\lambda = 0.3$ |
-# | ranking | predicted reward (its text: $+ R$) | predicted reward ($R$: notebook 04) |
+# | its loss | $\lambda = 1$ | $o'$ counts as one number; IDT, and AD in sweep: $\lambda = 0.3$ |
+# | ranking | predicted reward (its text: $+ R$) | predicted reward; sweep: $+ R$ |
+# | histories | all | sweep: of instances that the source solves |
 # | planning starts | context full; its code: and from step 50 on | the same; from birth beside it |
-# | training | last position, 50K updates of 512+ windows | all positions, 1,500 of 8 |
+# | training | last position, 50K updates of 512+ windows | all positions, 1,500 of 8 (AD in sweep: 3,000) |
 # | Meta-World | v2 | v3: other physics |
 #
 # ## Exercises
