@@ -70,6 +70,11 @@ class Windows(NamedTuple):
     def to(self, device: torch.device | str) -> "Windows":
         return Windows(Tokens(*(x.to(device) for x in self.tokens)), *(x.to(device) for x in self[1:]))
 
+    def and_also(self, others: "Windows") -> "Windows":
+        """One batch of both."""
+        tokens = (torch.cat(pair) for pair in zip(self.tokens, others.tokens, strict=True))
+        return Windows(Tokens(*tokens), *(torch.cat(pair) for pair in zip(self[1:], others[1:], strict=True)))
+
     def last(self) -> "Windows":
         """The last position of each window."""
         return Windows(Tokens(*(x[:, -1:] for x in self.tokens)), *(x[:, -1:] for x in self[1:]))
@@ -79,8 +84,9 @@ class WindowSampler:
     """Cuts random windows from histories held in memory ([task stream step]); ~1 ms for 5,000 transitions of a grid.
 
     Now and then PPO learns nothing: before its first update no stream came upon the goal. Such a history teaches to give
-    up. `min_final_return` leaves tasks out of `history` whose last ten episodes brought less than that share of the median;
-    `min_final_success` (Meta-World) those that succeeded in less than that share of what the best task succeeds in, in the end.
+    up. `min_final_return` leaves tasks out of `history` whose last ten episodes brought less than that share of the median. In
+    Meta-World `min_final_success` leaves out those that then succeed less often than that share of what the best task does;
+    `history(..., failures=True)` draws from them, too: a world model learns from failures what leads there.
     """
 
     def __init__(
@@ -92,11 +98,12 @@ class WindowSampler:
             raise ValueError(f"optimal_of has {len(optimal_of)} tasks; allowed: {len(log.reward)}, those of the histories.")
         final = episode_returns(log)[..., -10:].float().mean((1, 2))
         learned = final >= min_final_return * final.median()
+        self.with_failures = learned.nonzero()[:, 0]
         if min_final_success:
             if isinstance(env, EnvConfig):
                 raise ValueError(f"min_final_success is {min_final_success}; allowed: 0 in {env.name}.")
             success = log.success.unflatten(-1, (-1, env.horizon)).amax(-1)[..., -10:].float().mean((1, 2))
-            learned &= success >= min_final_success * success.max()
+            learned = learned & (success >= min_final_success * success.max())
         self.learned = learned.nonzero()[:, 0]
         log = type(log)(*(x[:, :n_streams] for x in log))
         self.env, (self.n_tasks, self.n_streams, n_steps) = env, log.reward.shape
@@ -110,16 +117,19 @@ class WindowSampler:
         self.optimal = None if optimal_of is None else optimal_actions(env, optimal_of, push_walls)  # task rewards-so-far cell
 
     def history(
-        self, batch: int, n_episodes: int, max_stride: int, generator: torch.Generator, by_return: bool = False
+        self, batch: int, n_episodes: int, max_stride: int, generator: torch.Generator, by_return: bool = False,
+        failures: bool = False,
     ) -> Windows:
         """Episodes of one stream in order, `stride` apart (drawn for each window from 1 to `max_stride`): the larger the
-        stride, the steeper the improvement inside a window. `by_return`: in the order of their returns instead."""
+        stride, the steeper the improvement inside a window. `by_return`: in the order of their returns instead. `failures`: of
+        tasks that the source does not solve, too."""
         at_least("the number of episodes of a history", self.n_episodes, n_episodes)
         most = min(max_stride, (self.n_episodes - 1) // max(n_episodes - 1, 1))
         stride = self._draw(batch, generator, torch.full((batch,), most)) + 1
         start = self._draw(batch, generator, self.n_episodes - stride * (n_episodes - 1))
-        draw = torch.randint(len(self.learned) * self.n_streams, (batch,), generator=generator)
-        stream = self.learned[draw // self.n_streams] * self.n_streams + draw % self.n_streams
+        tasks = self.with_failures if failures else self.learned
+        draw = torch.randint(len(tasks) * self.n_streams, (batch,), generator=generator)
+        stream = tasks[draw // self.n_streams] * self.n_streams + draw % self.n_streams
         episode = start[:, None] + stride[:, None] * torch.arange(n_episodes)
         if by_return:
             episode = self.by_return[stream[:, None], episode]

@@ -336,9 +336,9 @@ display(ml1.poster(tables).style.hide(axis="index").set_properties(**{"text-alig
 # | its head | an MLP | also a term linear in the action; large errors count more |
 # | its loss | $\lambda = 1$ | $o'$ counts as one number; IDT, and AD in sweep: $\lambda = 0.3$ |
 # | ranking | predicted reward (its text: $+ R$) | predicted reward; sweep: $+ R$ |
-# | histories | all | sweep: of instances that the source solves |
+# | failed histories | imitated | sweep: for the world model alone |
 # | planning starts | context full; its code: and from step 50 on | the same; from birth beside it |
-# | training | last position, 50K updates of 512+ windows | all positions, 1,500 of 8 (AD in sweep: 3,000) |
+# | training | last position, 50K updates of 512+ windows | all positions, 1,500 of 8 (sweep: 3,000) |
 # | Meta-World | v2 | v3: other physics |
 #
 # ## Exercises

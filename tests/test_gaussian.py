@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -19,7 +20,7 @@ from dicp.models.gaussian import (
 from dicp.planning import Imagined, SamplingWorldModel, sampled_search
 from dicp.rollout import rollout
 from dicp.source import ContinuousLog
-from dicp.training import Trainer
+from dicp.training import Trainer, losses
 from dicp.windows import Tokens, Windows, WindowSampler, led_to, newborn
 
 ENV = MetaWorldConfig(horizon=5)
@@ -44,9 +45,42 @@ def test_histories_in_which_nothing_succeeds_are_left_out():
     learned = {least: WindowSampler(ENV, log, min_final_success=least).learned.tolist() for least in (0.0, 0.2, 0.3)}
     assert learned == {0.0: [0, 1, 2], 0.2: [0, 1], 0.3: [0]}
     assert WindowSampler(ENV, log._replace(success=log.success * 0), min_final_success=1.0).learned.tolist() == [0, 1, 2]
+    log = log._replace(reward=torch.arange(1.0, 4.0)[:, None, None].expand(3, 2, 80))
+    sampler = WindowSampler(ENV, log, min_final_success=0.3)
+    for failures, seen in ((False, [1]), (True, [1, 2, 3])):
+        windows = sampler.history(99, 2, 1, torch.Generator().manual_seed(0), failures=failures)
+        assert windows.reward.unique().tolist() == seen
     presets = {task: Config.preset("metaworld", task=task).train.min_final_success for task in ("push-v3", "sweep-v3")}
     assert presets == {"push-v3": 0.0, "sweep-v3": 0.1}
     assert Config.preset("metaworld", "paper", task="sweep-v3").train.min_final_success == 0
+
+
+@pytest.mark.parametrize("kind", ["none", "observational"])
+@pytest.mark.parametrize("imitates", MODELS)
+def test_failures_are_not_imitated_but_the_world_model_learns_from_them(kind, imitates):
+    """The first instance succeeds; in the other two the hand is moved in another way, which shows in a policy's gradient."""
+    log = make_log(3, 2, 80)
+    log.success.zero_()
+    log.success[0] = 1
+    model = ModelConfig(kind, imitates, context_length=20, d_model=16, n_layers=1, n_heads=2, d_ff=16, chunk=5)
+    train = TrainConfig(updates=2, batch_size=6, n_streams=2, max_stride=2, min_final_success=0.5)
+    config = Config(ENV, SourceConfig(n_streams=2, env_steps=80, n_steps=10, batch_size=20), model, train)
+    other = log._replace(action=torch.cat((log.action[:1], -log.action[1:])))            # what was done where nothing succeeds
+
+    def terms_of(log, weight):
+        trainer = Trainer(replace(config, train=replace(train, world_model_weight=weight)), log)
+        return losses(trainer.model, trainer.sampler, trainer.config.train, trainer.generator)
+
+    first, second = terms_of(log, 1.0), terms_of(other, 1.0)
+    if imitates == "ad":                                                                 # IDT draws its decisions
+        assert first["policy"] == second["policy"]
+    if kind == "observational":
+        assert all(first[name] != second[name] for name in ("reward", "next_obs", "return_to_go"))
+        halved = terms_of(log, 0.5)
+        assert halved["reward"].item() == pytest.approx(first["reward"].item() / 2)
+    trainer = Trainer(config, log)
+    trainer.step()
+    assert trainer.update == 1
 
 
 def make_model(imitates="ad", seed=0, **changes):

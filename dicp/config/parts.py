@@ -107,7 +107,8 @@ class TrainConfig:
     max_tasks: int = 10_000            # at most so many of the split's training tasks are used, the first ones
     dense: bool = True                 # loss at every position of a window (authors' code: at the last one alone)
     min_final_return: float = 0.25     # histories that end below this share of the median task's return are left out (paper: 0)
-    min_final_success: float = 0.0     # Meta-World: the same of successes, as a share of the best instance's (paper: 0)
+    min_final_success: float = 0.0     # Meta-World: the same of successes, as a share of the best instance's; the world model
+                                       # learns from what is left out, too (paper: 0)
     push_walls: bool = False           # dpt: on a goal by the wall the label is to push against it, not to stay (Permuted: yes)
     sort_episodes: bool = False        # windows in the order of the episodes' returns (authors' code for IDT: yes)
     prompt_quantile: float = 0.75      # idt: asks for the best return that this share of the training streams does not beat
