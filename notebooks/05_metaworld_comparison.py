@@ -332,13 +332,13 @@ display(ml1.poster(tables).style.hide(axis="index").set_properties(**{"text-alig
 # | | the paper, and its code | here |
 # |---|---|---|
 # | main number | solved so far | success per episode |
-# | world model | $r$ and $o'$; its code: $r$ alone | *changes* of $r$ and $o'$, return-to-go |
-# | its head | an MLP | also a term linear in the action; large errors count more |
-# | its loss | $\lambda = 1$ | $o'$ counts as one number; IDT, and AD in sweep: $\lambda = 0.3$ |
-# | ranking | predicted reward (its text: $+ R$) | predicted reward; sweep: $+ R$ |
-# | failed histories | imitated | sweep: for the world model alone |
-# | planning starts | context full; its code: and from step 50 on | the same; from birth beside it |
-# | training | last position, 50K updates of 512+ windows | all positions, 1,500 of 8 (sweep: 3,000) |
+# | world model | $r$, $o'$; its code: $r$ | *changes* of $r$, $o'$; return-to-go |
+# | its head | an MLP | also linear in the action; large errors count |
+# | its loss | $\lambda = 1$ | $o'$ counts as one number; IDT, sweep: $\lambda = 0.3$ |
+# | ranking | predicted reward (its text: $+ R$) | the same; sweep: $+ R$ |
+# | failures | imitated | sweep: for the world model |
+# | planning starts | context full; its code: step 50 | the same; also at birth |
+# | training | last position, 50K updates of 512 | all positions, 1,500 of 8 (sweep: 3,000) |
 # | Meta-World | v2 | v3: other physics |
 #
 # ## Exercises
