@@ -114,8 +114,8 @@ class Config:
         weight = 0.3 if joint and (hard or imitates == "idt") else 1.0
         # In 31 of sweep's 50 training instances the source never succeeds in the end (push: 3, reach: none). AD, after 100
         # episodes: 0.10 if it imitates all histories, 0.44 those of the better half. DICP-IDT with a plan: 0.70 if both its
-        # parts learn from all, 0.42 from successful ones alone, 0.81 if the policy imitates these and the world model learns
-        # from all. DICP-AD's policy: 0.02 after 1,500 updates, 0.49 after 3,000.
+        # parts learn from all, 0.42 from successful ones alone (1,500 updates each), 0.81 if the policy imitates these and the
+        # world model learns from all (3,000). DICP-AD's policy: 0.02 after 1,500 updates, 0.49 after 3,000.
         updates, least = (3000, 0.1) if hard else (1500, 0.0)
         train = TrainConfig(seed=seed, n_streams=source.n_kept, batch_size=8, updates=updates, max_stride=11,
                             world_model_weight=weight, min_final_success=least)
