@@ -23,13 +23,14 @@ def recorded() -> dict[str, pd.DataFrame]:
 def outcomes(table: pd.DataFrame, last: float = 0.2) -> pd.DataFrame:
     """What became of each life: a row per (run, split, train_seed, task) with a column for each meaning of success.
 
-    success: episodes with success at any step of them (Meta-World's official criterion), of the `last` share of each life.
+    success: episodes with success at any step of them (Meta-World's official criterion), of the `last` share of each life;
+    episode_return: their return.
     solved_so_far: whether it was solved in any episode of the life (what the paper's figures and tables show).
     """
     table = results.compact(table)
     n = table.groupby("run")["episode"].transform("max")
     by = ["run", *CELL]
-    late = table[table["episode"] > (1 - last) * n].groupby(by, sort=False)["success"].mean()
+    late = table[table["episode"] > (1 - last) * n].groupby(by, sort=False)[["success", "episode_return"]].mean()
     return pd.concat([late, table[table["episode"] == n].set_index(by)["solved_so_far"]], axis=1)
 
 
@@ -58,17 +59,36 @@ def gains(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high"])
 
 
+def rankings(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """What DICP's candidates are ranked by, and what comes of it late in life: a row a run with the task, the imitator (ad |
+    idt), the ranking (policy alone | reward | return-to-go), success and episode_return (means over instances)."""
+    rows = []
+    for task, table in tables.items():
+        late = outcomes(table)[["success", "episode_return"]].groupby("run").mean()
+        for run, imitator in ((run, imitator) for imitator in ("ad", "idt") for run in late.index):
+            if run in {f"dicp_{imitator}{suffix}" for suffix in ("", "_paper", "_paper_reward", "_paper_return_to_go")}:
+                plan = table[table["run"] == run].iloc[0]
+                by = "policy alone" if plan["planner"] == "none" else "return-to-go" if plan["return_to_go"] else "reward"
+                rows.append({"task": task, "imitator": imitator, "ranking": by, **late.loc[run]})
+    return pd.DataFrame(rows, columns=["task", "imitator", "ranking", "success", "episode_return"])
+
+
 def claims(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
-    """What each task's recorded runs say, a sentence for each meaning of success: titles of figures."""
+    """What the recorded runs say, as titles of figures: a sentence for each meaning of success, and one on the rankings."""
     pairs = pd.concat([gains(table) for table in tables.values()])
     solved = [outcomes(table)["solved_so_far"].groupby("run").mean() for table in tables.values()]
     once = pd.concat([share.reindex(RUNS).dropna() for share in solved])
     ahead, behind = int((pairs["low"] > 0).sum()), int((pairs["high"] < 0).sum())
+    tried = rankings(tables).pivot_table(index="task", columns="ranking", values="success", sort=False)
+    tried = tried.reindex(columns=["reward", "return-to-go"]).dropna()
+    better = {name: ", ".join(group) for name, group in tried.groupby(tried.idxmax(axis=1)).groups.items()}
+    sides = "; ".join(f"by {name}: {better[name]}" for name in tried if name in better)
     others = f", less often in {behind}" if behind else ""
     planned = f"The planner succeeds more often than imitation alone in {ahead} of {len(pairs)} comparisons{others}"
     return {
         "success": planned if len(pairs) else "Success, episode by episode",
         "solved_so_far": f"Counted as the paper does, {int((once >= 0.9).sum())} of {len(once)} agents end at 90% or more",
+        "ranking": f"Better {sides}" if sides else "What the planner ranks by was not varied",
     }
 
 

@@ -13,9 +13,9 @@ def run(name, success):
     success = np.asarray(success, bool)
     method = name.partition("_paper")[0]
     world_model = "observational" if method.startswith("dicp") else "none"
-    plan = results.plan_settings(PlanConfig.preset("paper", "metaworld") if "_paper" in name else None)
+    plan = PlanConfig.preset("paper", "metaworld", return_to_go="return_to_go" in name) if "_paper" in name else None
     settings = {"env": "metaworld", "ml1_task": "reach-v3", "run": name, "method": method, "world_model": world_model,
-                "split": 0, "train_seed": 0, **plan}
+                "split": 0, "train_seed": 0, **results.plan_settings(plan)}
     n = len(success)
     table = results.build(success * 800.0, settings, tasks=range(n), max_return=[1000] * n, horizon=100, success=success)
     return results.compact(table)
@@ -112,3 +112,32 @@ def test_one_life_counted_in_two_ways():
     assert [x for mark, x in marks if mark == "o"] == [0.5, 1.0] * 3
     assert [x for mark, x in marks if mark == "x"] == [0.86, 1.0, 0.84, 1.0]                 # of AD, IDT, DICP-AD, DICP-IDT
     assert ax.get_yticklabels()[0].get_text() == "random" and ax.yaxis_inverted()
+
+
+def ranked():
+    """Late successes: the policy alone in half of them, DICP-AD by reward in all, by return-to-go and DICP-IDT in none."""
+    never, always = [[[0] * 10]] * 2, [[[1] * 10]] * 2
+    lives = {"ad": always, "dicp_ad": LIFE, "dicp_ad_paper": always, "dicp_ad_paper_return_to_go": never,
+             "dicp_idt_paper": never, "dicp_ad_paper_depth2": never, "random": never}
+    return {"push": pd.concat([run(*named) for named in lives.items()])}
+
+
+def test_rankings_by_hand():
+    rows = ml1.rankings(ranked()).set_index(["imitator", "ranking"])
+    assert rows["success"].to_dict() == {("ad", "policy alone"): 0.5, ("ad", "reward"): 1.0, ("ad", "return-to-go"): 0.0,
+                                         ("idt", "reward"): 0.0}
+    assert rows["episode_return"].tolist() == [400, 800, 0, 0] and set(rows["task"]) == {"push"}
+    assert ml1.rankings({}).columns.tolist() == ["task", "imitator", "ranking", "success", "episode_return"]
+    other = pd.concat([run("dicp_idt_paper", LIFE), run("dicp_idt_paper_return_to_go", [[[1] * 10]] * 2)])
+    only = run("dicp_idt_paper", LIFE)
+    said = ml1.claims(ranked() | {"sweep": other, "reach": only})["ranking"]
+    assert said == "Better by reward: push; by return-to-go: sweep"
+    assert ml1.claims({"reach": only})["ranking"].endswith("was not varied")
+
+
+@pytest.mark.usefixtures("headless")
+def test_an_arrow_leads_from_the_policy_to_each_planner():
+    (ax,) = plot.ml1_rankings(ml1.rankings(ranked()), title="t").axes
+    assert [line.get_xydata()[0].tolist() for line in ax.lines] == [[400, 0.5], [800, 1], [0, 0], [0, 0]]
+    assert [tuple(text.xy) for text in ax.texts if not text.get_text()] == [(800, 1), (0, 0)]          # DICP-IDT has no start
+    assert [text.get_text() for text in ax.texts if text.get_text()] == ["DICP-AD", "DICP-IDT"]

@@ -16,7 +16,7 @@ from dicp.plot.histories import PLUM, claim, lines, mark_guess, paths, stream_re
 from dicp.plot.imitation import episodes, preferences, strides, stuck
 from dicp.plot.lessons import lessons
 from dicp.plot.look import COLOURS, axes, look_of, style
-from dicp.plot.ml1 import ml1_curves, ml1_meanings
+from dicp.plot.ml1 import ml1_curves, ml1_meanings, ml1_rankings
 from dicp.plot.moves import belief_moves
 from dicp.plot.overview import overview, papers_best
 from dicp.plot.tokens import influence, tokens
@@ -25,7 +25,8 @@ from dicp.plot.trials import trials
 __all__ = [
     "MODELS", "belief_curves", "belief_moves", "belief_panels", "by_context", "learned_to_remember", "look_up", "who_chose",
     "ablations", "parts", "trials",
-    "at_first_sight", "film", "hand_paths", "ml1_curves", "ml1_meanings", "pictures", "table_top", "who_is_right",
+    "at_first_sight", "film", "hand_paths", "ml1_curves", "ml1_meanings", "ml1_rankings", "pictures", "table_top",
+    "who_is_right",
     "bar_panels", "by_width", "futures", "plans",
     "COLOURS", "animate", "axes", "bars", "calibration", "comparison", "grid_heatmap", "look_of",
     "returns", "style", "trajectories",
