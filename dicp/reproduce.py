@@ -120,12 +120,16 @@ TITLES = {
 
 
 def draw(env: str) -> None:
-    """All recorded methods of a world beside the paper's, as figures/<env>.png, and all grid worlds as figures/overview.png."""
+    """All recorded methods of a world beside the paper's, as figures/<env>.png, and all grid worlds as figures/overview.png; of
+    Meta-World all tasks in figures/metaworld_*.png."""
     plot.style()
     if not runs.is_grid(env) and (tables := ml1.recorded()):
         note = "50 held-out instances, one life each (source: 10, of 10 streams), one training seed; bands: 95% bootstrap"
-        for value, title in ml1.claims(tables).items():
-            save_figure(plot.ml1_curves(tables, value=value, title=title, note=note), f"metaworld_{value}")
+        said = ml1.claims(tables)
+        for value in ml1.MEANINGS:
+            save_figure(plot.ml1_curves(tables, value=value, title=said[value], note=note), f"metaworld_{value}")
+        note = "50 held-out instances, the last fifth of each life, one training seed"
+        save_figure(plot.ml1_rankings(ml1.rankings(tables), title=said["ranking"], note=note), "metaworld_ranking")
     if not runs.is_grid(env):
         return
     table = results.recorded(env)

@@ -113,3 +113,11 @@ def test_a_new_machine_takes_what_is_recorded_and_makes_the_rest(tmp_path, monke
     assert not asked and before == [file.read_bytes() for file in files]
     reproduce.reproduce("darkroom", ["random"], [0, 1])
     assert asked == [("random", 1)] and len(results.recorded("darkroom")) == 3 * 8 * 3
+
+
+@pytest.mark.usefixtures("headless")
+def test_figures_of_meta_world_are_drawn_from_what_is_recorded(monkeypatch):
+    drawn = {}
+    monkeypatch.setattr(reproduce, "save_figure", lambda figure, name: drawn.update({name: figure.get_suptitle()}))
+    reproduce.draw("metaworld-reach-v3")
+    assert set(drawn) == {"metaworld_success", "metaworld_solved_so_far", "metaworld_ranking"} and all(drawn.values())
