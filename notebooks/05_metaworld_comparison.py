@@ -321,8 +321,9 @@ if tables:
 # %% [markdown]
 # ## What should a planner want?
 # The paper's text ranks candidates by the predicted reward plus the predicted return-to-go, its code by the reward alone. Both
-# were tried in every task. One step of reward is shortsighted; the return-to-go looks to the end of the episode, and is harder
-# to predict. Which arrows go up?
+# were tried in every task. You have seen how well the predicted reward orders the candidates, in sweep as in push. But one step
+# of reward is shortsighted, even if it is right; the return-to-go looks to the end of the episode, and is harder to predict.
+# Which arrows go up?
 
 # %%
 if tables:
