@@ -461,7 +461,7 @@ if arm:                                                      # is the best candi
         plot.who_is_right(*spread, title=f"by {words}: rank correlation {agree[words]:.2f}", ax=ax, same=name == "reward",
                           xlabel=f"imagined {words}, above the ten's mean", ylabel="real reward, above theirs")
     better, worse = sorted(agree, key=agree.get, reverse=True)
-    plot.claim(figure, f"Which of ten candidates is best, the imagined {better} tells better than the {worse}",
+    plot.claim(figure, f"Which candidate pays most at once, the imagined {better} tells better than the {worse}",
                f"{p.task}, 10 held-out instances, 10 moments of episode 11 each; dashed: right")
 
 # %% [markdown]

@@ -293,7 +293,7 @@ for ax, (by, values) in zip(panels, agree.items(), strict=True):
 panels[0].invert_yaxis()
 mean = {by: sum(values.values()) / len(values) for by, values in agree.items()}
 better, worse = (by.replace("_", "-") for by in sorted(mean, key=mean.get, reverse=True))
-plot.claim(figure, f"The imagined {better} tells better than the {worse} which candidate is best",
+plot.claim(figure, f"The imagined {better} tells better than the {worse} which candidate pays most at once",
            "5 held-out instances, 10 moments of the sixth episode, 10 candidates each")
 
 # %% [markdown]
