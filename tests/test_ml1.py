@@ -130,9 +130,9 @@ def test_rankings_by_hand():
     assert ml1.rankings({}).columns.tolist() == ["task", "imitator", "ranking", "success", "episode_return"]
     other = pd.concat([run("dicp_idt_paper", LIFE), run("dicp_idt_paper_return_to_go", [[[1] * 10]] * 2)])
     only = run("dicp_idt_paper", LIFE)
-    said = ml1.claims(ranked() | {"sweep": other, "reach": only})["ranking"]
+    said = ml1.better_ranking(ranked() | {"sweep": other, "reach": only})
     assert said == "Better by reward: push; by return-to-go: sweep"
-    assert ml1.claims({"reach": only})["ranking"].endswith("was not varied")
+    assert ml1.better_ranking({"reach": only}).endswith("was not varied")
 
 
 @pytest.mark.usefixtures("headless")
