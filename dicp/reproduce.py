@@ -125,9 +125,8 @@ def draw(env: str) -> None:
     plot.style()
     if not runs.is_grid(env) and (tables := ml1.recorded()):
         note = "50 held-out instances, one life each (source: 10, of 10 streams), one training seed; bands: 95% bootstrap"
-        said = ml1.claims(tables)
-        for value in ml1.MEANINGS:
-            save_figure(plot.ml1_curves(tables, value=value, title=said[value], note=note), f"metaworld_{value}")
+        for value, title in ml1.claims(tables).items():
+            save_figure(plot.ml1_curves(tables, value=value, title=title, note=note), f"metaworld_{value}")
         note = "50 held-out instances, the last fifth of each life, one training seed"
         save_figure(plot.ml1_rankings(ml1.rankings(tables), title=ml1.better_ranking(tables), note=note), "metaworld_ranking")
     if not runs.is_grid(env):
