@@ -67,16 +67,17 @@ def test_failures_are_not_imitated_but_the_world_model_learns_from_them(kind, im
     config = Config(ENV, SourceConfig(n_streams=2, env_steps=80, n_steps=10, batch_size=20), model, train)
     other = log._replace(action=torch.cat((log.action[:1], -log.action[1:])))            # what was done where nothing succeeds
 
-    def terms_of(log, weight):
-        trainer = Trainer(replace(config, train=replace(train, world_model_weight=weight)), log)
+    def terms_of(log, **changes):
+        trainer = Trainer(replace(config, train=replace(train, **changes)), log)
         return losses(trainer.model, trainer.sampler, trainer.config.train, trainer.generator)
 
-    first, second = terms_of(log, 1.0), terms_of(other, 1.0)
+    first, second = terms_of(log), terms_of(other)
     if imitates == "ad":                                                                 # IDT draws its decisions
         assert first["policy"] == second["policy"]
+    assert terms_of(log, failures_share=0.0) == terms_of(other, failures_share=0.0)
     if kind == "observational":
         assert all(first[name] != second[name] for name in ("reward", "next_obs", "return_to_go"))
-        halved = terms_of(log, 0.5)
+        halved = terms_of(log, world_model_weight=0.5)
         assert halved["reward"].item() == pytest.approx(first["reward"].item() / 2)
     trainer = Trainer(config, log)
     trainer.step()

@@ -484,7 +484,8 @@ def test_parts_that_do_not_fit_are_refused(changes, sentence):
 
 
 @pytest.mark.parametrize("name, value", [
-    ("min_final_return", 1.1), ("min_final_success", -1.0), ("prompt_quantile", -0.1), ("batch_size", 0), ("max_tasks", 0)])
+    ("min_final_return", 1.1), ("min_final_success", -1.0), ("prompt_quantile", -0.1), ("batch_size", 0), ("max_tasks", 0),
+    ("failures_share", 1)])
 def test_impossible_settings_are_refused(name, value):
     with pytest.raises(ValueError, match=f"train.{name} is {value}; allowed"):
         TrainConfig(**{name: value})

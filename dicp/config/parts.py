@@ -109,6 +109,8 @@ class TrainConfig:
     min_final_return: float = 0.25     # histories that end below this share of the median task's return are left out (paper: 0)
     min_final_success: float = 0.0     # Meta-World: the same of successes, as a share of the best instance's; the world model
                                        # learns from what is left out, too (paper: 0)
+    failures_share: float = 0.5        # of a batch that is drawn from all histories, for the world model alone, where
+                                       # min_final_success leaves some out
     push_walls: bool = False           # dpt: on a goal by the wall the label is to push against it, not to stay (Permuted: yes)
     sort_episodes: bool = False        # windows in the order of the episodes' returns (authors' code for IDT: yes)
     prompt_quantile: float = 0.75      # idt: asks for the best return that this share of the training streams does not beat
@@ -124,4 +126,6 @@ class TrainConfig:
         for name in ("min_final_return", "min_final_success", "prompt_quantile"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"train.{name} is {getattr(self, name)!r}; allowed: a number in [0, 1].")
+        if not 0 <= self.failures_share < 1:
+            raise ValueError(f"train.failures_share is {self.failures_share!r}; allowed: a number in [0, 1).")
         whole("train.seed", self.seed, 0)
