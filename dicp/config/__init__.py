@@ -17,6 +17,7 @@ __all__ = [
 
 PROFILES = ("fast", "paper")
 HALF_TRAINED = ("reach-v3", "push-v3")      # tasks of Meta-World with half the updates, which imitate every history
+MANY_FAIL = ("sweep-v3",)                   # in which the source does not solve most training instances
 METHODS = (*IMITATORS, "dicp_ad", "dicp_dpt", "dicp_idt", "dicp")      # dicp: the interventional world model, no imitation
 
 
@@ -116,10 +117,12 @@ class Config:
         # episodes: 0.10 if it imitates all histories, 0.44 those of the better half. DICP-IDT with a plan: 0.70 if both its
         # parts learn from all, 0.42 from successful ones alone (1,500 updates each), 0.81 if the policy imitates these and the
         # world model learns from all (3,000). DICP-AD's policy: 0.02 after 1,500 updates, 0.49 after 3,000. Push with the same
-        # settings: AD 0.48; DICP-IDT 0.51 and 0.55, where it had 0.41 and 0.60.
+        # settings: AD 0.48; DICP-IDT 0.51 and 0.55, where it had 0.41 and 0.60. Where few fail (pick-place: 5), an eighth of a
+        # batch is enough for the world model: DICP-IDT's policy 0.27 if it imitates nearly every window, 0.20 half of them.
         updates, least = (1500, 0.0) if half else (3000, 0.1)
         train = TrainConfig(seed=seed, n_streams=source.n_kept, batch_size=8, updates=updates, max_stride=11,
-                            world_model_weight=weight, min_final_success=least)
+                            world_model_weight=weight, min_final_success=least,
+                            failures_share=0.5 if half or task in MANY_FAIL else 0.125)
         if profile == "paper":
             wide = dict(d_model=64, n_heads=8, d_ff=256) if imitates == "ad" else dict(n_heads=4)
             model = replace(model, dropout=0.1, forgets=1, **wide)
