@@ -462,7 +462,7 @@ if arm:                                                      # is the best candi
                           xlabel=f"imagined {words}, above the ten's mean", ylabel="real reward, above theirs")
     better, worse = sorted(agree, key=agree.get, reverse=True)
     plot.claim(figure, f"Which candidate pays most at once, the imagined {better} tells better than the {worse}",
-               f"{p.task}, 10 held-out instances, 10 moments of episode 11 each; dashed: right")
+               f"{p.task}, 10 held-out instances, 10 moments of episode 11 each; dashed: right; rings: beyond the edge")
 
 # %% [markdown]
 # ## Who learns fastest?

@@ -55,3 +55,11 @@ def test_a_film_shows_every_picture():
 def test_imagined_against_real():
     ax = arm.who_is_right([0.0, 1.0], [0.5, 2.0], title="Too hopeful")
     assert ax.lines[1].get_xdata().tolist() == [0, 2] == ax.lines[1].get_ydata().tolist()
+
+
+def test_a_case_far_from_all_others_does_not_set_the_scale():
+    values = np.arange(100.0)                                            # 2% of them lie below 1.98 and above 97.02
+    ax = arm.who_is_right([*values, 50.0], [*values, 1e6], title="One is far away", same=False)
+    near, far = (np.asarray(line.get_data()) for line in ax.lines)
+    assert near.shape == (2, 100) and near.max() == 99
+    assert far[0, 0] == 50 and 190 < far[1, 0] < 200 and ax.lines[1].get_markerfacecolor() == "none"

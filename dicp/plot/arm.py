@@ -123,12 +123,19 @@ def who_is_right(
     ylabel: str = "reward, when really tried", same: bool = True, ax: Axes | None = None, note: str = "",
 ) -> Axes:
     """What a model says of actions, against what they bring when they are really tried (both: [case]). `same`: both are the
-    same quantity, and a dashed line shows where a perfect model would be."""
-    ax, imagined, real = axes(ax, title, (4.6, 4.2)), np.asarray(imagined), np.asarray(real)
-    ax.plot(imagined, real, "o", ms=3, color=COLOURS["paper"], alpha=0.35, mec="none")
+    same quantity, and a dashed line shows where a perfect model would be. A few cases far from all others do not set the scale:
+    they are drawn hollow, at the edge."""
+    ax, cases = axes(ax, title, (4.6, 4.2)), np.array([imagined, real], dtype=float)
+    inner = np.quantile(cases, (0.02, 0.98), axis=1)                         # low, high of each
+    room = inner[1] - inner[0]
+    low, high = np.maximum(cases.min(1), inner[0] - room), np.minimum(cases.max(1), inner[1] + room)
+    drawn = cases.clip(low[:, None], high[:, None])
+    far = (drawn != cases).any(0)
+    ax.plot(*drawn[:, ~far], "o", ms=3, color=COLOURS["paper"], alpha=0.35, mec="none")
     if same:
-        low, high = min(imagined.min(), real.min()), max(imagined.max(), real.max())
-        ax.plot((low, high), (low, high), color=BLACK, ls=(0, (4, 3)), lw=1.2)
+        ax.plot((low.min(), high.max()), (low.min(), high.max()), color=BLACK, ls=(0, (4, 3)), lw=1.2)
+    if far.any():
+        ax.plot(*drawn[:, far], "o", ms=5, mfc="none", mec=COLOURS["paper"])
     ax.set(xlabel=xlabel, ylabel=ylabel)
     caption(ax, note)
     return ax
