@@ -36,16 +36,17 @@ def cache_folder() -> Path:
     return Path(os.environ.get("DICP_CACHE", Path.home() / ".cache" / "dicp"))
 
 
-def histories_of(config: Config) -> LearningHistories:
+def histories_of(config: Config, only: Sequence[Task] | None = None) -> LearningHistories:
     """The source's learning histories of every task of the world, collected now as far as they are missing (Darkroom:
     about two CPU-minutes); they serve every split and every model. Of Meta-World: the split's training instances, and for the
-    source's own curve the first of the held-out ones (`SourceConfig` says how many of each)."""
+    source's own curve the first of the held-out ones (`SourceConfig` says how many of each).
+    `only`: tasks among these; no more than them is collected now."""
     path = cache_folder() / "histories" / f"{world_name(config)}-{config.history_key}.zarr"
     if isinstance(config.env, EnvConfig):
         tasks = all_tasks(config.env.name, config.env.size)
     else:
         tasks = [*training_tasks(config), *split_of(config.env, config.split)[1][: config.source.test_instances]]
-    return collect(path, config.env, config.source, tasks, config.source_seed)
+    return collect(path, config.env, config.source, tasks, config.source_seed, only=only)
 
 
 def training_tasks(config: Config) -> list[Task]:
@@ -67,7 +68,8 @@ def world_parts(name: str) -> tuple[str, str | None]:
 
 def load_or_collect(config: Config, tasks: Sequence[Task] | None = None) -> Log:
     """The histories of `tasks` (default: the training tasks of the config's split), in memory."""
-    return _load(histories_of(config).path, tuple(training_tasks(config) if tasks is None else tasks))
+    tasks = tuple(training_tasks(config) if tasks is None else tasks)
+    return _load(histories_of(config, tasks).path, tasks)
 
 
 @lru_cache(maxsize=1)           # key-to-door: half a minute to read, and every model of a split needs the same

@@ -31,7 +31,7 @@ def measure(run: Run, env: str, split: int) -> tuple[pd.DataFrame, dict]:
     trained = load_or_train(config) if run.world_model else None
     started = time.process_time()
     if run.name == "source":
-        table = results.from_source(histories_of(config).load(tasks), config, tasks, **settings)
+        table = results.from_source(histories_of(config, tasks).load(tasks), config, tasks, **settings)
     else:
         settings["context_length"] = run.context_length or config.model.context_length
         model = trained.model if trained else (RandomPolicy if run.name == "random" else exact_belief)(config.env)

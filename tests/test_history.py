@@ -219,6 +219,16 @@ def test_blocks_depend_on_the_number_of_tasks_only():
     assert collection.block_size(MetaWorldConfig(), 60, "ppo") == 5
 
 
+def test_no_more_is_collected_than_what_is_asked_for(whole, path):
+    """Blocks of two tasks: task 3 is learned together with task 2."""
+    some = collect(path, ENV, SOURCE, TASKS, algorithm=walk, n_jobs=1, progress=False, only=[TASKS[3], TASKS[8]])
+    assert some.done.nonzero()[0].tolist() == [2, 3, 8]
+    assert torch.equal(some.load([TASKS[3]]).action, whole.load([TASKS[3]]).action)
+    fails(r"Task \(9, 9\) is not at .*; allowed: its 9", collect, path, ENV, SOURCE, TASKS, algorithm=walk, only=[(9, 9)])
+    collect_here(path)
+    assert files(path) == files(whole.path)
+
+
 def test_another_configuration_at_the_same_path_is_refused(copy):
     other = SourceConfig(n_streams=2, env_steps=4, n_steps=2, batch_size=4, n_epochs=1, learning_rate=1e-3)
     fails(r"other histories \(source.learning_rate is 0.0003 there, 0.001 here; seed is 0 there, 1 here\)",

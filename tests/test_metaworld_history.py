@@ -96,7 +96,7 @@ def test_a_cut_run_collects_fewer_instances_and_steps(tmp_path, monkeypatch):
     instances = [(float(i),) * 6 for i in range(50)]
     monkeypatch.setattr(artifacts, "split_of", lambda env, split: (instances, [(-x,) * 6 for x, *_ in instances]))
     asked = []
-    monkeypatch.setattr(artifacts, "collect", lambda path, env, source, tasks, seed: asked.append((path.name, source, tasks)))
+    monkeypatch.setattr(artifacts, "collect", lambda path, env, *rest, **_: asked.append((path.name, *rest[:2])))
     whole = Config.preset("metaworld", world_model="observational")
     cut = whole.cut(train_instances=3, env_steps=1000, updates=7)
     assert (cut.train.updates, cut.model, cut.source.env_steps) == (7, whole.model, 1000)

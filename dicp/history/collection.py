@@ -32,8 +32,10 @@ def collect(
     algorithm: str | Algorithm = "ppo",
     n_jobs: int = 2,
     progress: bool = True,
+    only: Tasks | None = None,
 ) -> LearningHistories:
-    """The histories of `tasks` at `path`, made there as far as they are missing.
+    """The histories of `tasks` at `path`, made there as far as they are missing. `only`: of these among them (and of those that
+    the source learns together with them); None: of all.
 
     `algorithm`: "ppo" (many tasks at once), "sb3" (stable-baselines3, one task at a time) or your own function, which
     gets one task at a time, or as many as its attribute `tasks_per_block` says. Killed at any time, a second call goes
@@ -46,7 +48,8 @@ def collect(
         raise ValueError(f"seed is {seed!r}; allowed: a whole number of at least 0.")
     histories = open_or_create(Path(path), env, source, [as_task(task) for task in tasks], seed, algorithm)
     done, size = histories.done, histories.tasks_per_block
-    todo = [first for first in range(0, len(done), size) if not done[first : first + size].all()]
+    wanted = {index // size * size for index in histories.indices(only)}
+    todo = [first for first in sorted(wanted) if not done[first : first + size].all()]
     jobs = (delayed(collect_block)(histories.path, first, algorithm) for first in todo)
     label = f"{env.name} histories"
     with tqdm(desc=label, total=len(done), initial=int(done.sum()), unit="task", file=sys.stdout, mininterval=5,

@@ -149,7 +149,7 @@ class LearningHistories:
 
     def discard(self, tasks: Tasks) -> None:
         """Mark `tasks` as not done, so that `collect` makes them anew (damaged ones, say)."""
-        for index in self._indices(tasks):
+        for index in self.indices(tasks):
             self._arrays["done"][index] = False
 
     def load(self, tasks: Tasks | None = None, n_streams: int | None = None) -> Log:
@@ -167,7 +167,7 @@ class LearningHistories:
     def save_sample(self, path: str | Path, tasks: Tasks | None = None, n_streams: int | None = None) -> Path:
         """Write `tasks` and the first `n_streams` streams to one zip file, which `open` reads; returns its path."""
         path, log = Path(path), self.load(tasks, n_streams)
-        tasks = [self.tasks[index] for index in self._indices(tasks)]
+        tasks = [self.tasks[index] for index in self.indices(tasks)]
         draft = draft_of(path)
         try:
             with ZipStore(draft, mode="w") as store:
@@ -185,7 +185,8 @@ class LearningHistories:
     def _log(self, values: Iterable[Tensor]) -> Log:
         return (SourceLog if isinstance(self.env, EnvConfig) else ContinuousLog)(*values)
 
-    def _indices(self, tasks: Tasks | None) -> list[int]:
+    def indices(self, tasks: Tasks | None) -> list[int]:
+        """The places of `tasks` (None: of all) in `self.tasks`; `HistoryError` names one that is not there."""
         position = {task: i for i, task in enumerate(self.tasks)}
         wanted = self.tasks if tasks is None else [as_task(task) for task in tasks]
         unknown = [task for task in wanted if task not in position]
@@ -194,7 +195,7 @@ class LearningHistories:
         return [position[task] for task in wanted]
 
     def _complete(self, tasks: Tasks | None) -> list[int]:
-        indices, done = self._indices(tasks), self.done
+        indices, done = self.indices(tasks), self.done
         missing = [str(self.tasks[i]) for i in indices if not done[i]]
         if missing:
             names = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
