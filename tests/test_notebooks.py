@@ -122,6 +122,12 @@ def no_errors(notebook):
     assert all(cell.execution_count for cell in code(notebook) if cell.source.strip()), "a code cell was not executed"
 
 
+def drawn(notebook):
+    texts = [output.get("data", {}).get("text/markdown", "") for output in outputs(notebook)]
+    assert not any("cannot be drawn here" in text for text in texts), \
+        "an output says that a picture could not be drawn: execute the notebook where OSMesa is"
+
+
 def no_machine_names(notebook):
     notebook = copy.deepcopy(notebook)
     for output in outputs(notebook):
@@ -136,7 +142,7 @@ def kernel(notebook):
 
 
 RULES = [parameters_cell, cell_count, short_code, short_prose, opens_with_a_question, figures, few_prints, solutions,
-         no_errors, no_machine_names, kernel]
+         no_errors, drawn, no_machine_names, kernel]
 
 
 @pytest.mark.skipif(not PAIRS, reason="no notebooks yet")
@@ -194,6 +200,7 @@ BROKEN = [
     (no_errors, change(25, outputs=[new_output("error", ename="ValueError", evalue="", traceback=[])])),
     (no_errors, change(25, execution_count=None)), (no_errors, change(25, outputs=[
         new_output("stream", name="stderr", text="UserWarning")])),
+    (drawn, change(25, outputs=[new_output("display_data", {"text/markdown": "Pictures cannot be drawn here (no display)"})])),
     (no_machine_names, change(25, source="open('/home/me/x')")), (kernel, lambda n: n.metadata.clear()),
 ]
 
