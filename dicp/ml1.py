@@ -61,7 +61,8 @@ def gains(table: pd.DataFrame) -> pd.DataFrame:
 
 def rankings(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """What DICP's candidates are ranked by, and what comes of it late in life: a row a run with the task, the imitator (ad |
-    idt), the ranking (policy alone | reward | return-to-go), success and episode_return (means over instances)."""
+    idt), the ranking (policy alone | reward | return-to-go), success and episode_return (means over instances). Tasks of which
+    nothing else than one planner is recorded are left out: there is nothing to compare."""
     rows = []
     for task, table in tables.items():
         late = outcomes(table)[["success", "episode_return"]].groupby("run").mean()
@@ -70,7 +71,8 @@ def rankings(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
                 plan = table[table["run"] == run].iloc[0]
                 by = "policy alone" if plan["planner"] == "none" else "return-to-go" if plan["return_to_go"] else "reward"
                 rows.append({"task": task, "imitator": imitator, "ranking": by, **late.loc[run]})
-    return pd.DataFrame(rows, columns=["task", "imitator", "ranking", "success", "episode_return"])
+    table = pd.DataFrame(rows, columns=["task", "imitator", "ranking", "success", "episode_return"])
+    return table[table.groupby("task")["ranking"].transform("nunique") > 1].reset_index(drop=True)
 
 
 def better_ranking(tables: Mapping[str, pd.DataFrame]) -> str:

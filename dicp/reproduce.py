@@ -128,7 +128,8 @@ def draw(env: str) -> None:
         for value, title in ml1.claims(tables).items():
             save_figure(plot.ml1_curves(tables, value=value, title=title, note=note), f"metaworld_{value}")
         note = "50 held-out instances, the last fifth of each life, one training seed"
-        save_figure(plot.ml1_rankings(ml1.rankings(tables), title=ml1.better_ranking(tables), note=note), "metaworld_ranking")
+        if len(compared := ml1.rankings(tables)):
+            save_figure(plot.ml1_rankings(compared, title=ml1.better_ranking(tables), note=note), "metaworld_ranking")
     if not runs.is_grid(env):
         return
     table = results.recorded(env)
