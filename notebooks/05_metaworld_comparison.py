@@ -320,14 +320,14 @@ if tables:
 
 # %% [markdown]
 # ## What should a planner want?
-# The paper's text ranks candidates by the predicted reward plus the predicted return-to-go, its code by the reward alone. Both
-# were tried in every task. You have seen how well the predicted reward orders the candidates, in sweep as in push. But one step
-# of reward is shortsighted, even if it is right; the return-to-go looks to the end of the episode, and is harder to predict.
-# Which arrows go up?
+# The paper's text ranks candidates by the predicted reward plus the predicted return-to-go, its code by the reward alone. Here
+# are the tasks in which both were tried. You have seen how well the predicted reward orders the candidates, in sweep as in
+# push. But one step of reward is shortsighted, even if it is right; the return-to-go looks to the end of the episode, and is
+# harder to predict. Which arrows go up?
 
 # %%
-if tables:
-    plot.ml1_rankings(ml1.rankings(tables), title=ml1.better_ranking(tables),
+if len(compared := ml1.rankings(tables)):
+    plot.ml1_rankings(compared, title=ml1.better_ranking(tables),
                       note="50 held-out instances, the last fifth of each life, one training seed")
 
 # %% [markdown]
