@@ -6,12 +6,13 @@ Where metaworld is not installed, only what needs it is skipped.
 import pickle
 import sys
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from dicp.envs.metaworld import ML1_TASKS, MetaWorld, MetaWorldMissing, ml1_instances, observed
-from dicp.envs.metaworld_library import quaternion
+from dicp.envs.metaworld_library import hstack, norm, quaternion, quick_caging
 from dicp.envs.metaworld_rewards import REWARDS, Scene, both, clear_of, near, pick_place, reach
 
 VARIED = ["reach-v3", "peg-insert-side-v3",         # batched; the second also moves a body of the model
@@ -194,6 +195,33 @@ def test_quick_parts_equal_the_libraries(metaworld):
         sites = {"bottom_right_corner_collision_box_1": corner, "top_left_corner_collision_box_1": other}
         share = clear_of(scene(sites=sites), 1, point[None])[0]
         assert share == pytest.approx(reward_utils.rect_prism_tolerance(point, zero=corner, one=other), abs=1e-15)
+
+
+@pytest.mark.parametrize("x", [np.array([3.0, 4.0]), np.arange(3), np.ones((2, 3)), [3.0, 4.0]])
+def test_quick_numbers_equal_numpys(x):
+    assert norm(x) == np.linalg.norm(x) and norm(np.ones((2, 3)), axis=1).tolist() == [3**0.5] * 2
+    for parts in ((x, x), (x, x[:1]) if np.ndim(x) == 1 else (x, x[:, :1]), (np.float64(1), np.float64(2)), (1.0, [2.0])):
+        assert np.array_equal(hstack(parts), np.hstack(parts))
+
+
+@pytest.mark.parametrize("density", [{}, {"high_density": True}, {"medium_density": True}])
+def test_quick_caging_equals_the_librarys(metaworld, density):
+    """At the object, where a millimetre decides; the gripper opens, closes, and closes as hard as it can."""
+    from metaworld.sawyer_xyz_env import SawyerXYZEnv
+    from metaworld.utils import reward_utils
+    rng, caged = np.random.default_rng(0), []
+    for _ in range(500):
+        first, tcp, obj = rng.normal((0, 0.6, 0.1), 0.01, (3, 3))
+        left, right = (SimpleNamespace(xpos=tcp + rng.normal((0, y, 0), 0.01)) for y in (0.02, -0.02))
+        pads = {"leftpad": left, "rightpad": right}
+        env = SimpleNamespace(obj_init_pos=first, tcp_center=tcp, init_tcp=first + (0, 0.1, 0.2),
+                              data=SimpleNamespace(body=pads.get), get_body_com=lambda name: pads[name].xpos)   # noqa: B023
+        action, sizes = rng.uniform(-1, 2, 4), dict(obj_radius=0.015, pad_success_thresh=0.03, object_reach_radius=0.01,
+                                                    xz_thresh=0.01, desired_gripper_effort=rng.choice([0.8, 1.0]))
+        expected = SawyerXYZEnv._gripper_caging_reward(env, action, obj, **sizes, **density)
+        assert quick_caging(reward_utils)(env, action, obj, **sizes, **density) == pytest.approx(expected, abs=1e-14)
+        caged.append(expected)
+    assert len({round(value, 3) for value in caged}) > 20
 
 
 def test_instances_are_those_of_ml1(metaworld):

@@ -90,11 +90,9 @@ class MetaWorld:
         self._simulator = simulator = Simulator(name)
         self._starts = simulator.starts(self.instances)
         self._start_of = np.repeat(np.arange(len(self.instances)), n_streams)        # for each row
-        n_rows, data, hand = len(self._start_of), simulator.data, simulator.env._HAND_SPACE
+        n_rows, data = len(self._start_of), simulator.data
         self._xpos = np.empty((n_rows, *data.xpos.shape))                            # row body 3
         self._site_xpos = np.empty((n_rows, *data.site_xpos.shape))                  # row site 3
-        self._hand, *self._claws = (data.body(body).id for body in ("hand", "rightclaw", "leftclaw"))
-        self._hand_bounds = hand.low, hand.high
         self._at_start = cache(self._at_start)                                       # starts never change
         self.reset()
 
@@ -122,16 +120,17 @@ class MetaWorld:
         for row, observation in enumerate(now):
             if row % self.n_streams == 0:
                 simulator.enter(self._starts[self._start_of[row]].model)
+            simulator.env.__dict__ = self._attributes[row]
             simulator.advance(self._physics[row])
             simulator.objects(observation[4:18])
-            self._xpos[row], self._site_xpos[row] = simulator.data.xpos, simulator.data.site_xpos
-            if not batched:
-                self._see_hand(slice(row, row + 1), now)
-                simulator.env.__dict__ = self._attributes[row]
+            if batched:
+                self._xpos[row], self._site_xpos[row] = simulator.data.xpos, simulator.data.site_xpos
+            else:
+                simulator.see_hand(observation[:4])
                 reward[row], info = simulator.env.evaluate_state(observation, action[row])
                 success[row] = info["success"]
         if batched:
-            self._see_hand(slice(None), now)
+            self._see_hands(now)
             reward, success = batched(Scene(self._body, self._site, self._at_start, now, action))
         self._observation, self.t = now, self.t + 1
         done, next_observation = self.t == self.horizon, self._by_task(now)
@@ -159,11 +158,11 @@ class MetaWorld:
         commands[:, 0], commands[:, 1] = action[:, 3], -action[:, 3]
         commands[:, 2:5], commands[:, 5:] = target.clip(env.mocap_low, env.mocap_high), (1, 0, 1, 0)
 
-    def _see_hand(self, rows: slice, observation: Float64[ndarray, "all_rows 39"]) -> None:
+    def _see_hands(self, observation: Float64[ndarray, "row 39"]) -> None:
         """Fill in where the hand is, and the gripper's opening: the distance of the claws, in units of 100 mm, at most 1."""
-        (low, high), (right, left), xpos = self._hand_bounds, self._claws, self._xpos[rows]
-        observation[rows, :3] = np.minimum(np.maximum(xpos[:, self._hand], low), high)
-        observation[rows, 3] = np.minimum(length(xpos[:, right] - xpos[:, left]) / 0.1, 1)
+        (low, high), (right, left), xpos = self._simulator.hand_bounds, self._simulator.claws, self._xpos
+        observation[:, :3] = np.minimum(np.maximum(xpos[:, self._simulator.hand], low), high)
+        observation[:, 3] = np.minimum(length(xpos[:, right] - xpos[:, left]) / 0.1, 1)
 
     def _body(self, name: str) -> Float64[ndarray, "row 3"]:
         return self._xpos[:, self._simulator.model.body(name).id]

@@ -1,8 +1,9 @@
 """One simulator of a Meta-World task: the library's own environment, with equal, quicker parts where it is slow.
 
 Its reset simulates as much as an episode of 100 steps and always ends the same: `Simulator.starts` does it once an instance. It
-turns matrices into quaternions, and scores distances, with functions made for arrays. And it searches all contacts for a
-number that only its `info` holds. Written for metaworld 3.1.1; `tests/test_metaworld.py` compares all 50 tasks with it.
+measures and scores single distances with functions made for arrays, and looks up by name, at every step, what never moves in
+memory. And it searches all contacts for a number that only its `info` holds. Written for metaworld 3.1.1;
+`tests/test_metaworld.py` compares all 50 tasks with it.
 """
 
 import os
@@ -10,7 +11,8 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from ctypes.util import find_library
-from math import sqrt
+from functools import cache
+from math import hypot, sqrt
 from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -69,28 +71,92 @@ def quick_tolerance(library: ModuleType):
     return tolerance
 
 
+def norm(x, *how, **else_):
+    """`np.linalg.norm`, quicker for one vector."""
+    if how or else_ or not isinstance(x, ndarray) or x.ndim != 1:
+        return np.linalg.norm(x, *how, **else_)
+    return np.sqrt(x.dot(x))
+
+
+def hstack(parts):
+    """`np.hstack`, quicker for vectors and for single numbers."""
+    kinds = set(map(type, parts))
+    if kinds == {np.float64}:
+        return np.array(parts)
+    return np.concatenate(parts) if kinds == {ndarray} and parts[0].ndim == 1 else np.hstack(parts)
+
+
+def quick_caging(scores: Any):
+    """The library's reward for having the gripper around an object, in plain numbers, quicker than arrays of two."""
+    both = scores.hamacher_product
+
+    def caging(env, action, obj_pos, obj_radius, pad_success_thresh, object_reach_radius, xz_thresh,
+               desired_gripper_effort=1.0, high_density=False, medium_density=False):
+        def beside(pad: str) -> float:
+            y = float(env.data.body(pad).xpos[1])
+            margin = abs(abs(y - start[1]) - pad_success_thresh)
+            return scores.tolerance(abs(y - here[1]), (obj_radius, pad_success_thresh), margin, "long_tail")
+
+        def near(there: list, radius: float, margin: float) -> float:
+            return scores.tolerance(hypot(*there), (0, radius), margin, "long_tail")
+
+        here, start, gripper, first = (point.tolist() for point in (obj_pos, env.obj_init_pos, env.tcp_center, env.init_tcp))
+        away, once = ([a - b for a, b in zip(*pair, strict=True)] for pair in ((gripper, here), (start, first)))
+        around = near(away[::2], xz_thresh, hypot(*once[::2]) - xz_thresh)
+        caged = both(both(beside("leftpad"), beside("rightpad")), around)
+        closed = min(max(0, float(action[-1])), desired_gripper_effort) / desired_gripper_effort
+        gripping = both(caged, closed if caged > 0.97 else 0.0)
+        if high_density:
+            return (gripping + caged) / 2
+        if medium_density:
+            return (gripping + near(away, object_reach_radius, abs(hypot(*once) - object_reach_radius))) / 2
+        return gripping
+
+    return caging
+
+
 def touching_object(env: Any, geom: int) -> bool:
     """Do both pads press on the geom of that number?"""
-    contact, force = env.data.contact, env.data.efc_force
-    pairs = contact.geom                                           # contact 2
-    on_object = (pairs == geom).any(1)
-    pads = [(pairs == env.data.geom(name).id).any(1) for name in ("leftpad_geom", "rightpad_geom")]
-    return all(force[contact.efc_address[on_object & on_pad]].sum() > 0 for on_pad in pads)
+    contact = env.data.contact
+    pairs = contact.geom.tolist()
+
+    def presses(pad: int) -> bool:
+        touches = [number for number, pair in enumerate(pairs) if geom in pair and pad in pair]
+        return bool(sum(env.data.efc_force[contact.efc_address[number]] for number in touches) > 0)
+
+    return all(presses(env.data.geom(name).id) for name in ("leftpad_geom", "rightpad_geom"))
 
 
 def quick(library: type) -> type:
     """A subclass of one of the library's environments; its functions are the library's, but find quicker helpers."""
+    from metaworld.sawyer_xyz_env import SawyerXYZEnv
     from metaworld.utils import reward_utils
 
     rotation = SimpleNamespace(from_matrix=lambda matrix: SimpleNamespace(as_quat=lambda: quaternion(matrix)))
     scores = SimpleNamespace(**{**vars(reward_utils), "tolerance": quick_tolerance(reward_utils)})
-    helpers, own = {"Rotation": rotation, "reward_utils": scores}, {}
+    numbers = SimpleNamespace(**{**vars(np), "hstack": hstack, "linalg": SimpleNamespace(norm=norm)})
+    helpers = {"Rotation": rotation, "reward_utils": scores, "tolerance": scores.tolerance, "np": numbers}
+    own = {}
     for name in dir(library):
         old = getattr(library, name)
         if isinstance(old, FunctionType) and helpers.keys() & set(old.__code__.co_names):
             own[name] = FunctionType(old.__code__, old.__globals__ | helpers, name, old.__defaults__, old.__closure__)
+    if library._gripper_caging_reward is SawyerXYZEnv._gripper_caging_reward:      # not one of the six that have their own
+        own["_gripper_caging_reward"] = quick_caging(scores)
     matters = library.__name__ == "SawyerStickPushEnvV3"           # the only success that asks for it
     return type(library.__name__, (library,), own | {"touching_object": touching_object if matters else lambda *_: False})
+
+
+class Names:
+    """MuJoCo's data, but its bodies, geoms, joints and sites are looked up once a name. What they hold stays in its place."""
+
+    def __init__(self, data: Any):
+        self._data = data
+        self.body, self.geom, self.joint, self.site = map(cache, (data.body, data.geom, data.joint, data.site))
+        self.qpos, self.qvel = data.qpos, data.qvel
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._data, name)
 
 
 class Start(NamedTuple):
@@ -114,6 +180,9 @@ class Simulator:
         self.name = name
         self.env = quick(metaworld.env_dict.ALL_V3_ENVIRONMENTS[name])()
         self.model, self.data = self.env.model, self.env.data
+        self._names, self._xpos = Names(self.data), self.data.xpos
+        self.hand, *self.claws = (self.data.body(body).id for body in ("hand", "rightclaw", "leftclaw"))
+        self.hand_bounds = self.env._HAND_SPACE.low, self.env._HAND_SPACE.high
         kinds = self._mujoco.mjtState
         parts = [kinds.mjSTATE_FULLPHYSICS, kinds.mjSTATE_WARMSTART, kinds.mjSTATE_CTRL, kinds.mjSTATE_MOCAP_POS,
                  kinds.mjSTATE_MOCAP_QUAT]                         # in the order in which MuJoCo stores them
@@ -130,7 +199,7 @@ class Simulator:
             self.env.__dict__ = attributes.copy()
             physics, observation = self._reset(instance)
             changed = {name: array.copy() for name, array in arrays.items() if array.tobytes() != fresh[name].tobytes()}
-            starts.append(Start(physics, observation, vars(self.env), changed))
+            starts.append(Start(physics, observation, vars(self.env) | {"data": self._names}, changed))
             self.enter({name: fresh[name] for name in changed})
         touched = {name: fresh[name] for start in starts for name in start.model}
         return [start._replace(model=touched | start.model) for start in starts]
@@ -168,6 +237,12 @@ class Simulator:
         mujoco.mj_step(model, data, nstep=self.env.frame_skip)
         mujoco.mj_forward(model, data)                             # not only for positions: the solver begins here next time
         mujoco.mj_getState(model, data, physics, self._parts)
+
+    def see_hand(self, out: ndarray) -> None:
+        """Write where the hand is, and the gripper's opening, into `out` (4 numbers): `MetaWorld._see_hands` for one agent."""
+        (low, high), (right, left), place = self.hand_bounds, self.claws, out[:3]
+        np.minimum(np.maximum(self._xpos[self.hand], low, out=place), high, out=place)
+        out[3] = min(norm(self._xpos[right] - self._xpos[left]) / 0.1, 1)
 
     def objects(self, out: ndarray) -> None:
         """Write position and quaternion of one object or two into `out` (14 numbers)."""
