@@ -46,6 +46,7 @@ def ml1_curves(
                 ax.set_title(task)
             if ax in grid[-1]:
                 ax.set_xlabel("thousand env steps")
+                ax.locator_params(axis="x", nbins=3, integer=True)       # else "10.0" of one panel touches "0" of the next
             ax.set(ylim=(0, 1.04), xlim=(0, table.loc[table["run"].isin(runs), "env_steps"].max() / 1000))
         row[0].set_ylabel(f"{imitator}\n{'success per episode' if value == 'success' else 'solved so far'}")
     drawn = [LOOKS["ad"]._replace(label="imitation alone"), LOOKS["paper"]._replace(label="DICP: the paper's planner")]
