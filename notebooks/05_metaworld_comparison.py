@@ -347,8 +347,8 @@ display(ml1.poster(tables).style.hide(axis="index").set_properties(**{"text-alig
 # | world model | $r$, $o'$; its code: $r$ | *changes* of $r$, $o'$; return-to-go |
 # | its head | an MLP | also linear in the action; large errors count |
 # | its loss | $\lambda = 1$ | $o'$ counts as one number; $\lambda = 1$, 0.3 or 0.1 |
-# | ranking | predicted reward (its text: $+ R$) | the same; sweep, pick-place: $+ R$ |
-# | failures | imitated | sweep, pick-place: world model's |
+# | ranking | predicted reward (its text: $+ R$) | the same; sweep, pick-place, peg: $+ R$ |
+# | failures | imitated | sweep, pick-place, peg: world model's |
 # | planning starts | context full; code: step 50 | same; also at birth |
 # | training | last position, 50K updates of 512 | all positions, 1,500 or 3,000 of 8 |
 # | Meta-World | v2 | v3: other physics |

@@ -38,11 +38,11 @@ def test_meta_world_runs_four_methods_and_two_controls(monkeypatch):
     monkeypatch.setattr(runs, "split_of", lambda env, split: ([(0.0,)] * 50, [(1.0,)] * 50))
     world = "metaworld-peg-insert-side-v3"
     names = ["ad", "dicp_ad", "dicp_ad_paper", "idt", "dicp_idt", "dicp_idt_paper", "random", "source",
-             "dicp_ad_paper_return_to_go", "dicp_idt_paper_return_to_go"]
+             "dicp_ad_paper_reward", "dicp_idt_paper_reward"]
     assert [run.name for run in runs.runs_in(world)] == names
-    others = {run.name: plan_of(run, "metaworld-sweep-v3") for run in runs.runs_in("metaworld-sweep-v3")[8:]}
+    others = {run.name: plan_of(run, "metaworld-push-v3") for run in runs.runs_in("metaworld-push-v3")[8:]}
     assert {name: plan.return_to_go for name, plan in others.items()} == {
-        "dicp_ad_paper_reward": False, "dicp_idt_paper_reward": False}
+        "dicp_ad_paper_return_to_go": True, "dicp_idt_paper_return_to_go": True}
     for run in runs.runs_in(world):
         config, plan = config_of(run, world, 1), plan_of(run, world)
         assert config.env.task == "peg-insert-side-v3" and config.split == 1 and (plan is None) == (run.planner == "none")
