@@ -318,11 +318,13 @@ if tables:
                       note="lines: 95% bootstrap over instances; one training seed")
 
 # %% [markdown]
+# In peg-insert-side the choice decides who wins: by solved so far AD is ahead of DICP-AD, by success per episode behind (one
+# seed; both intervals reach zero).
+#
 # ## What should a planner want?
-# The paper's text ranks candidates by the predicted reward plus the predicted return-to-go, its code by the reward alone. Here
-# are the tasks in which both were tried. You have seen how well the predicted reward orders the candidates, in sweep as in
-# push. But one step of reward is shortsighted, even if it is right; the return-to-go looks to the end of the episode, and is
-# harder to predict. Which arrows go up?
+# The paper's text ranks candidates by predicted reward plus return-to-go, its code by the reward alone. Here are the tasks in
+# which both were tried. You have seen how well the predicted reward orders the candidates, in sweep as in push. But one step of
+# reward is shortsighted; the return-to-go looks to the end of the episode, and is harder to predict. Which arrows go up?
 
 # %%
 if len(compared := ml1.rankings(tables)):
