@@ -330,6 +330,15 @@ def test_another_algorithm_plugs_in():
         assert log.cell.shape == (1, 25, 200) and log.terminal_cell.shape == (1, 25, 10)
 
 
+def test_stable_baselines3_leaves_no_folders(tmp_path, monkeypatch):
+    from stable_baselines3 import A2C
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    for algorithm in (None, A2C):
+        train_sb3(EnvConfig(), (4, 5), TINY, seed=0, algorithm=algorithm)
+    assert not list(tmp_path.iterdir())
+
+
 def test_bad_input_raises_one_sentence():
     class Lazy:
         def learn(self, env_steps):

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv
 
 from dicp.config import Env, EnvConfig, SourceConfig
@@ -123,14 +124,20 @@ class ContinuousVecEnv(RecordedVecEnv):
         return ContinuousLog(*parts, success.byte(), torch.stack(self.terminal[: env_steps // self.world.horizon], dim=2))
 
 
+def quiet(model: BaseAlgorithm) -> BaseAlgorithm:
+    """The model with a logger that writes nothing: the default one leaves an empty temporary folder at every `learn`."""
+    model.set_logger(Logger(folder=None, output_formats=[]))
+    return model
+
+
 def make_ppo(vec_env: VecEnv, source: SourceConfig, seed: int) -> PPO:
     """stable-baselines3's PPO with the settings of `SourceConfig`; what is not named here is its default."""
-    return PPO(
+    return quiet(PPO(
         "MlpPolicy", vec_env, seed=seed, device="cpu", learning_rate=source.learning_rate, n_steps=source.n_steps,
         batch_size=source.batch_size, n_epochs=source.n_epochs, gamma=source.gamma, gae_lambda=source.gae_lambda,
         clip_range=source.clip_range, vf_coef=source.value_coef, max_grad_norm=source.max_grad_norm,
         policy_kwargs=dict(net_arch=[source.width] * 2, optimizer_kwargs=dict(eps=source.adam_eps)),
-    )
+    ))
 
 
 def train_sb3(
@@ -157,7 +164,7 @@ def train_sb3(
         vec_env = ContinuousVecEnv(world, range(env.n_observed))
     with torch.random.fork_rng(devices=[]):
         if isinstance(algorithm, type):
-            model = algorithm("MlpPolicy", vec_env, seed=seed, device="cpu")
+            model = quiet(algorithm("MlpPolicy", vec_env, seed=seed, device="cpu"))
         else:
             model = (algorithm or make_ppo)(vec_env, source, seed)
         model.learn(source.env_steps * source.n_streams)
