@@ -321,6 +321,11 @@ if tables:
 # In peg-insert-side the choice decides who wins: by solved so far AD is ahead of DICP-AD, by success per episode behind (one
 # seed; both intervals reach zero).
 #
+# Is it the *planning* that makes DICP better? Compare its policies alone. In sweep all of the gain is the plan. In
+# peg-insert-side all of it is the policy, and so is most of it for DICP-AD in reach and DICP-IDT in pick-place: who must
+# predict what comes of an action may imitate better.
+
+# %% [markdown]
 # ## What should a planner want?
 # The paper's text ranks candidates by predicted reward plus return-to-go, its code by the reward alone. Here are the tasks in
 # which both were tried. You have seen how well the predicted reward orders the candidates, in sweep as in push. But one step of

@@ -56,7 +56,7 @@ def test_what_the_numbers_say_by_hand():
     tables = {name: pd.concat([run(*named) for named in lives.items()]) for name, lives in (("reach", reach), ("push", push))}
     said = ml1.claims(tables)
     assert said["success"].endswith(" in 1 of 3 comparisons")           # LIFE: ahead in one of two instances, which is no proof
-    assert " 3 of 7 agents " in said["solved_so_far"]
+    assert " 4 of 8 agents " in said["solved_so_far"]
     worse = pd.concat([run("ad", always), run("dicp_ad_paper", never)])
     assert ml1.claims({"push": worse})["success"].endswith(" in 0 of 1 comparisons, less often in 1")
 
@@ -129,7 +129,7 @@ def test_rankings_by_hand():
     assert rows["episode_return"].tolist() == [400, 800, 0, 0] and set(rows["task"]) == {"push"}
     assert ml1.rankings({}).columns.tolist() == ["task", "imitator", "ranking", "success", "episode_return"]
     other = pd.concat([run("dicp_idt_paper", LIFE), run("dicp_idt_paper_return_to_go", [[[1] * 10]] * 2)])
-    only = run("dicp_idt_paper", LIFE)
+    only = pd.concat([run("dicp_idt_paper", LIFE), run("dicp_idt", LIFE)])
     said = ml1.better_ranking(ranked() | {"sweep": other, "reach": only})
     assert said == "Better by reward: push; by return-to-go: sweep"
     assert ml1.better_ranking({"reach": only}).endswith("was not varied") and ml1.rankings({"reach": only}).empty

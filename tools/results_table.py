@@ -109,10 +109,11 @@ def ml1_table() -> str:
                 cells.append("")
                 continue
             late, once = found.loc[(run, "success")], found.loc[(run, "solved_so_far")]
-            theirs = f", paper {paper.loc[name, task]:.0f}" if run in ml1.RUNS else ""
+            theirs = f", paper {paper.loc[name, task]:.0f}" if name in paper.index else ""
             cells.append(f"{ml1.percent(late)}; {100 * once.value:.0f}{theirs}")
-        spent = costs[costs["run"] == run].sum(numeric_only=True) / 3600
-        spent = f"{spent.train_cpu_s:.2f}, {spent.evaluate_cpu_s:.2f}" if run in ml1.RUNS else ""
+        cost = costs[costs["run"] == run]
+        spent = cost.sum(numeric_only=True) / 3600
+        spent = f"{spent.train_cpu_s:.2f}, {spent.evaluate_cpu_s:.2f}" if run in ml1.RUNS and len(cost) == len(tables) else ""
         lines.append(f"| {name} | " + " | ".join(cells) + f" | {spent} |")
     return "\n".join([*lines, "", ML1_FOOTNOTE])
 
