@@ -87,10 +87,11 @@ def better_ranking(tables: Mapping[str, pd.DataFrame]) -> str:
 
 
 def claims(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
-    """What each task's recorded runs say, a sentence for each meaning of success: titles of figures."""
+    """What the recorded runs of imitation and of DICP with its planner say, a sentence for each meaning of success: titles of
+    figures."""
     pairs = pd.concat([gains(table) for table in tables.values()])
     solved = [outcomes(table)["solved_so_far"].groupby("run").mean() for table in tables.values()]
-    once = pd.concat([share.reindex(RUNS).dropna() for share in solved])
+    once = pd.concat([share.reindex([*TWINS, *TWINS.values()]).dropna() for share in solved])
     ahead, behind = int((pairs["low"] > 0).sum()), int((pairs["high"] < 0).sum())
     others = f", less often in {behind}" if behind else ""
     planned = f"The planner succeeds more often than imitation alone in {ahead} of {len(pairs)} comparisons{others}"
