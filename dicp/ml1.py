@@ -94,7 +94,7 @@ def claims(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
     once = pd.concat([share.reindex([*TWINS, *TWINS.values()]).dropna() for share in solved])
     ahead, behind = int((pairs["low"] > 0).sum()), int((pairs["high"] < 0).sum())
     others = f", less often in {behind}" if behind else ""
-    planned = f"The planner succeeds more often than imitation alone in {ahead} of {len(pairs)} comparisons{others}"
+    planned = f"DICP succeeds more often than imitation alone in {ahead} of {len(pairs)} comparisons{others}"
     return {
         "success": planned if len(pairs) else "Success, episode by episode",
         "solved_so_far": f"Counted as the paper does, {int((once >= 0.9).sum())} of {len(once)} agents end at 90% or more",
