@@ -132,10 +132,11 @@ def lives_of(run: Run, env: str, split: int) -> tuple[list[Task], int]:
 
 def part_name(run: Run, env: str, split: int) -> str:
     """The file of one run; its name changes with any setting, so a stale part is never taken for a done one. Settings that
-    have their default do not count (as in `Config.key`): a new one leaves the names of what is done as they are."""
-    plan = plan_of(run, env)
+    have their default do not count (as in `Config.key`): a new one leaves the names of what is done as they are; nor does the
+    training count where nothing is trained."""
+    config, plan = config_of(run, env, split), plan_of(run, env)
     planner = plan and {name: value for name, value in asdict(plan).items() if value != getattr(PlanConfig(), name)}
     acting = {name: value for name, value in run._asdict().items() if value != Run._field_defaults.get(name)}
-    settings = [config_of(run, env, split).key, planner, acting, *lives_of(run, env, split)]
+    settings = [config.key if run.world_model else config.history_key, planner, acting, *lives_of(run, env, split)]
     settings += [] if is_grid(env) else [n_episodes_of(env)]
     return f"{run.name}-{split}-{hashlib.sha1(json.dumps(settings).encode()).hexdigest()[:10]}.csv"

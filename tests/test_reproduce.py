@@ -7,7 +7,7 @@ import pytest
 
 import dicp.reproduce as reproduce
 from dicp import results, runs
-from dicp.config import ENVS, IMITATORS, PlanConfig
+from dicp.config import ENVS, IMITATORS, PlanConfig, TrainConfig
 from dicp.envs import split_tasks
 from dicp.runs import ABLATIONS, RUNS, config_of, lives_of, part_name, plan_of
 
@@ -71,6 +71,14 @@ def test_the_name_of_a_part_changes_with_every_setting():
     ]
     names = [part_name(*other) for other in [(run, "darkroom", 0), *others]]
     assert len(set(names)) == len(names) and part_name(run, "darkroom", 0) == names[0]
+
+
+def test_what_is_not_trained_keeps_its_name_when_the_training_changes(monkeypatch):
+    names = {name: part_name(BY_NAME[name], "darkroom", 0) for name in ("ad", "source", "random", "exact_belief")}
+    monkeypatch.setattr(runs, "config_of", lambda run, *world: replace(config_of(run, *world), train=TrainConfig(updates=7)))
+    changed = [name for name in names if part_name(BY_NAME[name], "darkroom", 0) != names[name]]
+    assert changed == ["ad"] and part_name(BY_NAME["source"], "darkroom", 1) != names["source"]
+
 
 
 def test_what_is_done_is_skipped_and_all_of_it_is_recorded(tmp_path, monkeypatch):
