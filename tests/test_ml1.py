@@ -137,7 +137,8 @@ def test_rankings_by_hand():
 
 @pytest.mark.usefixtures("headless")
 def test_an_arrow_leads_from_the_policy_to_each_planner():
-    (ax,) = plot.ml1_rankings(ml1.rankings(ranked()), title="t").axes
-    assert [line.get_xydata()[0].tolist() for line in ax.lines] == [[400, 0.5], [800, 1], [0, 0], [0, 0]]
-    assert [tuple(text.xy) for text in ax.texts if not text.get_text()] == [(800, 1), (0, 0)]          # DICP-IDT has no start
-    assert [text.get_text() for text in ax.texts if text.get_text()] == ["DICP-AD", "DICP-IDT"]
+    ad, idt = plot.ml1_rankings(ml1.rankings(ranked()), title="t").axes
+    assert [line.get_xydata()[0].tolist() for line in ad.lines] == [[400, 0.5], [800, 1], [0, 0]]
+    assert [tuple(text.xy) for text in ad.texts] == [(800, 1), (0, 0)]
+    assert [line.get_xydata()[0].tolist() for line in idt.lines] == [[0, 0]] and not idt.texts         # its policy has no start
+    assert [ax.get_ylabel() for ax in (ad, idt)] == [f"DICP-{name}\nsuccess per episode" for name in ("AD", "IDT")]

@@ -97,27 +97,30 @@ def ml1_meanings(numbers: Mapping[str, pd.DataFrame], *, title: str, note: str =
 
 
 def ml1_rankings(rows: pd.DataFrame, *, title: str, note: str = "") -> Figure:
-    """What a planner makes of a policy's return and success, by what it ranks: a panel a task, an arrow from the policy alone
-    to each planner. rows: `dicp.ml1.rankings`."""
-    tasks = list(dict.fromkeys(rows["task"]))
-    figure, panels = plt.subplots(1, len(tasks), figsize=(max(2.6 * len(tasks) + 1.2, 7), 3.7), sharey=True, squeeze=False)
+    """What a planner makes of a policy's return and success, by what it ranks: a column a task, a row an imitator, an arrow
+    from the policy alone to each planner. rows: `dicp.ml1.rankings`."""
+    tasks, imitators = (list(dict.fromkeys(rows[name])) for name in ("task", "imitator"))
+    size = max(2.3 * len(tasks) + 1.2, 7), 2.4 * len(imitators) + 1
+    figure, grid = plt.subplots(len(imitators), len(tasks), figsize=size, sharex="col", sharey=True, squeeze=False)
     blue, orange = LOOKS["ad"].colour, LOOKS["paper"].colour
     marks = {"policy alone": dict(marker="o", mfc=blue, mec=blue), "reward": dict(marker="s", mfc=orange, mec=orange),
              "return-to-go": dict(marker="D", mfc="white", mec=orange)}
-    for ax, task in zip(panels[0], tasks, strict=True):
-        for imitator, points in rows[rows["task"] == task].groupby("imitator"):
-            points = points.set_index("ranking")[["episode_return", "success"]]
-            for ranking, at in points.iterrows():
-                ax.plot(*at, ls="none", ms=8, mew=1.8, zorder=4, **marks[ranking])
-                if ranking != "policy alone" and "policy alone" in points.index:
-                    ax.annotate("", at, points.loc["policy alone"], zorder=3,
-                                arrowprops=dict(arrowstyle="->", color=tint(orange, 0.2), lw=1.6, shrinkA=5, shrinkB=5))
-            left = imitator == "ad"             # names stand where the arrows of the other imitator rarely are
-            ax.annotate(f"DICP-{imitator.upper()}", points.iloc[0], xytext=(-7, 5) if left else (7, -5), fontsize=10,
-                        textcoords="offset points", ha="right" if left else "left", va="bottom" if left else "top")
-        ax.set(title=task, ylim=(-0.13, 1.06), xlabel="return per episode")
-        ax.margins(x=0.3)
-    panels[0, 0].set_ylabel("success per episode")
+    for (imitator, task), points in rows.groupby(["imitator", "task"]):
+        ax = grid[imitators.index(imitator), tasks.index(task)]
+        points = points.set_index("ranking")[["episode_return", "success"]]
+        for ranking, at in points.iterrows():
+            ax.plot(*at, ls="none", ms=8, mew=1.8, zorder=4, **marks[ranking])
+            if ranking != "policy alone" and "policy alone" in points.index:
+                ax.annotate("", at, points.loc["policy alone"], zorder=3,
+                            arrowprops=dict(arrowstyle="->", color=tint(orange, 0.2), lw=1.6, shrinkA=5, shrinkB=5))
+    for ax, task in zip(grid[0], tasks, strict=True):
+        ax.set_title(task)
+    for ax in grid[-1]:
+        ax.set_xlabel("return per episode")
+    for ax, imitator in zip(grid[:, 0], imitators, strict=True):
+        ax.set(ylim=(-0.1, 1.1), ylabel=f"DICP-{imitator.upper()}\nsuccess per episode")
+    for ax in grid.flat:
+        ax.margins(x=0.2)
     words = {"policy alone": "policy alone", "reward": "planned by reward", "return-to-go": "planned by return-to-go"}
     handles = [Line2D([], [], ls="none", ms=8, mew=1.8, label=words[ranking], **mark) for ranking, mark in marks.items()]
     claim(figure, title, note, handles, ncols=3)
