@@ -321,9 +321,9 @@ if tables:
 # In peg-insert-side the choice decides who wins: by solved so far AD is ahead of DICP-AD, by success per episode behind (one
 # seed; both intervals reach zero).
 #
-# Is it the *planning* that makes DICP better? Compare its policies alone (one seed again). In sweep all of the gain is the
-# plan. In peg-insert-side the policy has as much without it, and in reach (DICP-AD) and pick-place (DICP-IDT) most of it: who
-# must predict what comes of an action may imitate better.
+# Is it the *planning* that makes DICP better? Compare its policies alone (one seed again). In sweep, and in pick-place for
+# DICP-AD, all of the gain is the plan. In peg-insert-side the policy has as much without it, and in reach (DICP-AD) and
+# pick-place (DICP-IDT) most of it: who must predict what comes of an action may imitate better.
 
 # %% [markdown]
 # ## What should a planner want?
