@@ -327,9 +327,10 @@ if tables:
 
 # %% [markdown]
 # ## What should a planner want?
-# The paper's text ranks candidates by predicted reward plus return-to-go, its code by the reward alone. Here are the tasks in
-# which both were tried. You have seen how well the predicted reward orders the candidates, in sweep as in push. But one step of
-# reward is shortsighted; the return-to-go looks to the end of the episode, and is harder to predict. Which arrows go up?
+# The paper's text ranks candidates by predicted reward plus return-to-go, its code by the reward alone. Here are both, but
+# for one run (DICP-AD in pick-place, by reward). You have seen how well the predicted reward orders the candidates, in
+# sweep as in push. But one step of reward is shortsighted; the return-to-go looks to the end of the episode, and is harder
+# to predict. Which arrows go up?
 
 # %%
 if len(compared := ml1.rankings(tables)):
