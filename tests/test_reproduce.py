@@ -80,7 +80,6 @@ def test_what_is_not_trained_keeps_its_name_when_the_training_changes(monkeypatc
     assert changed == ["ad"] and part_name(BY_NAME["source"], "darkroom", 1) != names["source"]
 
 
-
 def test_what_is_done_is_skipped_and_all_of_it_is_recorded(tmp_path, monkeypatch):
     monkeypatch.setenv("DICP_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(results, "RECORDED", tmp_path / "data")
