@@ -322,15 +322,15 @@ if tables:
 # seed; both intervals reach zero).
 #
 # Is it the *planning* that makes DICP better? Compare its policies alone (one seed again). In sweep, and in pick-place for
-# DICP-AD, all of the gain is the plan. In peg-insert-side the policy has as much without it, and in reach (DICP-AD) and
-# pick-place (DICP-IDT) most of it: who must predict what comes of an action may imitate better.
+# DICP-AD, all of the gain is the plan; in push for DICP-IDT about half. In peg-insert-side the policy has as much without it,
+# in push for DICP-AD too, and in reach (DICP-AD) and pick-place (DICP-IDT) most of it: who must predict what comes of an action
+# may imitate better.
 
 # %% [markdown]
 # ## What should a planner want?
-# The paper's text ranks candidates by predicted reward plus return-to-go, its code by the reward alone. Here are both, but
-# for one run (DICP-AD in pick-place, by reward). You have seen how well the predicted reward orders the candidates, in
-# sweep as in push. But one step of reward is shortsighted; the return-to-go looks to the end of the episode, and is harder
-# to predict. Which arrows go up?
+# The paper's text ranks candidates by predicted reward plus return-to-go, its code by the reward alone. Here are both.
+# You have seen how well each orders the candidates by what they pay at once. But one step of reward is shortsighted; the
+# return-to-go looks to the end of the episode, and is harder to predict. Which arrows go up?
 
 # %%
 if len(compared := ml1.rankings(tables)):
@@ -355,7 +355,7 @@ display(ml1.poster(tables).style.hide(axis="index").set_properties(**{"text-alig
 # | its head | an MLP | also linear in the action; large errors count |
 # | its loss | $\lambda = 1$ | $o'$ counts as one number; $\lambda = 1$, 0.3 or 0.1 |
 # | ranking | predicted reward (its text: $+ R$) | the same; sweep, pick-place, peg: $+ R$ |
-# | failures | imitated | sweep, pick-place, peg: world model's |
+# | failures | imitated | world model's; in reach imitated |
 # | planning starts | context full; code: step 50 | same; also at birth |
 # | training | last position, 50K updates of 512 | all positions, 1,500 or 3,000 of 8 |
 # | Meta-World | v2 | v3: other physics |
