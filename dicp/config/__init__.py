@@ -16,8 +16,8 @@ __all__ = [
 ]
 
 PROFILES = ("fast", "paper")
-HALF_TRAINED = ("reach-v3",)                # of Meta-World, with half the updates, which imitate every history
-HALF_FAILURES = ("sweep-v3", "push-v3")    # in which half of a batch is of all histories, for the world model alone
+HALF_TRAINED = ("reach-v3",)                 # of Meta-World, with half the updates, which imitate every history
+HALF_FAILURES = ("sweep-v3", "push-v3")      # in which half of a batch is of all histories, for the world model alone
 METHODS = (*IMITATORS, "dicp_ad", "dicp_dpt", "dicp_idt", "dicp")      # dicp: the interventional world model, no imitation
 
 
