@@ -322,9 +322,8 @@ if tables:
 # seed; both intervals reach zero).
 #
 # Is it the *planning* that makes DICP better? Compare its policies alone (one seed again). In sweep, and in pick-place for
-# DICP-AD, all of the gain is the plan; in push for DICP-IDT about half. In peg-insert-side the policy has as much without it,
-# in push for DICP-AD too, and in reach (DICP-AD) and pick-place (DICP-IDT) most of it: who must predict what comes of an action
-# may imitate better.
+# DICP-AD, all of the gain is the plan; in push for DICP-IDT about half. In reach and peg-insert-side the policy has all or most
+# of it, in push for DICP-AD and in pick-place for DICP-IDT, too: who must predict what comes of an action may imitate better.
 
 # %% [markdown]
 # ## What should a planner want?
@@ -353,11 +352,11 @@ display(ml1.poster(tables).style.hide(axis="index").set_properties(**{"text-alig
 # | number | solved so far | success per episode |
 # | world model | $r$, $o'$; its code: $r$ | *changes* of $r$, $o'$; return-to-go |
 # | its head | an MLP | also linear in the action; large errors count |
-# | its loss | $\lambda = 1$ | $o'$ counts as one number; $\lambda = 1$, 0.3 or 0.1 |
+# | its loss | $\lambda = 1$ | $o'$ counts as one number; $\lambda = 0.3$ or 0.1 |
 # | ranking | predicted reward (its text: $+ R$) | the same; sweep, pick-place, peg: $+ R$ |
-# | failures | imitated | world model's; in reach imitated |
+# | failures | imitated | for the world model alone |
 # | planning starts | context full; code: step 50 | same; also at birth |
-# | training | last position, 50K updates of 512 | all positions, 1,500 or 3,000 of 8 |
+# | training | last position, 50K updates of 512 | all positions, 3,000 of 8 |
 # | Meta-World | v2 | v3: other physics |
 #
 # ## Exercises

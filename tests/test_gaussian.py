@@ -50,10 +50,11 @@ def test_histories_in_which_nothing_succeeds_are_left_out():
     for failures, seen in ((False, [1]), (True, [1, 2, 3])):
         windows = sampler.history(99, 2, 1, torch.Generator().manual_seed(0), failures=failures)
         assert windows.reward.unique().tolist() == seen
-    presets = {task: Config.preset("metaworld", task=task).train.min_final_success for task in ("reach-v3", "sweep-v3")}
-    assert presets == {"reach-v3": 0.0, "sweep-v3": 0.1}
-    shares = {task: Config.preset("metaworld", task=task).train.failures_share for task in ("sweep-v3", "pick-place-v3")}
-    assert shares == {"sweep-v3": 0.5, "pick-place-v3": 0.125}
+    presets = {task: Config.preset("metaworld", task=task, world_model="observational", imitates="idt").train
+               for task in ("reach-v3", "sweep-v3", "pick-place-v3")}
+    assert {train.min_final_success for train in presets.values()} == {0.1}
+    assert {task: (train.failures_share, train.world_model_weight) for task, train in presets.items()} == {
+        "reach-v3": (0.125, 0.3), "sweep-v3": (0.5, 0.3), "pick-place-v3": (0.125, 0.1)}
     assert Config.preset("metaworld", "paper", task="sweep-v3").train.min_final_success == 0
 
 
