@@ -112,7 +112,8 @@ class Config:
         # instances, policy alone / the paper's planner, one seed each. Reach, last 40 of 100 episodes: 0.29 / 0.74 with a
         # weight of 0.1, 0.78 / 0.98 with 0.3, 0.36 / 0.84 with 1. Push, after 40 (1,500 updates): 0.41 / 0.60 with 0.3,
         # 0.19 / 0.35 with 1; AD there 0.41 / 0.35 and 0.34 / 0.43. Pick-place, after 40 (by return-to-go): 0.49 / 0.46 with
-        # 0.1, 0.27 / 0.35 with 0.3.
+        # 0.1, 0.27 / 0.35 with 0.3. Peg-insert-side, after 60 (the same): 0.22 / 0.51 with 0.1, 0.21 / 0.32 with 0.3,
+        # 0.02 / 0.31 with 1.
         weight = 0.1 if imitates == "idt" and task in FAINT_WORLD_MODEL else 0.3
         # In 31 of sweep's 50 training instances the source hardly ever succeeds in the end (push: 4, reach: 0). AD, after 100
         # episodes: 0.10 if it imitates all histories, 0.44 those of the better half. DICP-IDT with a plan: 0.70 if both its
