@@ -23,7 +23,7 @@
 # - say what "success" means in a table, and what the choice is worth,
 # - try for real what a world model imagined, and tell what planning by it can gain.
 #
-# **You need** notebook 04. **Time**: 45 minutes; the code takes a minute on one core.
+# **You need** notebook 04. **Time**: 45 minutes; the code takes two minutes on one core.
 
 # %% tags=["parameters"]
 task = "reach-v3"     # reach-v3 | push-v3 | pick-place-v3 | sweep-v3 | peg-insert-side-v3, any other of ML1: 15 minutes
