@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from dicp.checks import one_of
 from dicp.config import Env, EnvConfig
 from dicp.envs import GridRules, GridState, all_tasks
-from dicp.errors import one_of
 from dicp.models import Model
 from dicp.rollout import Learner, Life
 from dicp.source import SourceLog

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from dicp.errors import one_of
+from dicp.checks import one_of
 
 CELL = ["split", "train_seed", "task"]
 

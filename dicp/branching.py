@@ -8,9 +8,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dicp.beliefs import windows_of
+from dicp.checks import one_of
 from dicp.config import MetaWorldConfig
 from dicp.envs import Task, world_of
-from dicp.errors import one_of
 from dicp.planning import Imagined, SamplingWorldModel
 from dicp.rollout import Life
 from dicp.windows import Tokens

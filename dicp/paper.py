@@ -4,7 +4,7 @@ from importlib.resources import files
 
 import pandas as pd
 
-from dicp.errors import one_of
+from dicp.checks import one_of
 
 TABLES = (
     "fig3_learning_curves", "fig4_planning_scale", "fig4_context_length_mse", "table1_ml1_success",

@@ -9,7 +9,7 @@ from dataclasses import make_dataclass
 from difflib import get_close_matches
 from types import EllipsisType, UnionType
 
-from dicp.errors import one_of
+from dicp.checks import one_of
 
 Allowed = tuple | list | range | type | UnionType | EllipsisType
 NOTEBOOK = {"In", "Out", "get_ipython", "exit", "quit", "open"}     # names that IPython itself puts there

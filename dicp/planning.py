@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
+import dicp.processes  # noqa: F401 (one thread)
 from dicp.config import PlanConfig
 
 State = Any     # whatever a world model needs to continue an imagined future

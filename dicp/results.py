@@ -14,9 +14,9 @@ import pandas as pd
 
 import dicp
 from dicp.bootstrap import CELL, interval
+from dicp.checks import one_of
 from dicp.config import ENVS, METHODS, PLANNERS, WORLD_MODELS, Config, EnvConfig, MetaWorldConfig, PlanConfig
 from dicp.envs import GridRules
-from dicp.errors import one_of
 from dicp.history import episode_returns
 from dicp.history.logs import Log
 

@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
+from dicp.checks import at_least
 from dicp.config import Env, EnvConfig, PlanConfig
 from dicp.envs import Task, world_of
-from dicp.errors import at_least
 from dicp.models.gaussian import Gaussian
 from dicp.planning import Plan, beam_search, sampled_search
 from dicp.windows import Tokens, at_birth, led_to

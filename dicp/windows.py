@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Int, Shaped, UInt8
 from torch import Tensor
 
+from dicp.checks import at_least
 from dicp.config import Env, EnvConfig
 from dicp.envs import GridRules, GridState, Task
-from dicp.errors import at_least
 from dicp.history import episode_returns, next_observation
 from dicp.history.logs import Log
 

@@ -5,10 +5,10 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields, replace
 
+from dicp.checks import one_of
 from dicp.config.env import ENVS, ML1_TASKS, Env, EnvConfig, MetaWorldConfig, env_from_dict
 from dicp.config.parts import IMITATORS, WORLD_MODELS, ModelConfig, SourceConfig, TrainConfig
 from dicp.config.plan import PLANNERS, PlanConfig
-from dicp.errors import one_of
 
 __all__ = [
     "ENVS", "IMITATORS", "METHODS", "ML1_TASKS", "PLANNERS", "PROFILES", "WORLD_MODELS", "Config", "Env", "EnvConfig",

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from dicp.errors import one_of, whole
+from dicp.checks import one_of, whole
 
 ENVS = ("darkroom", "darkroom_permuted", "dark_key_to_door")
 ML1_TASKS = (

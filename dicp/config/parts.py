@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, fields
 
+from dicp.checks import at_least, one_of, whole
 from dicp.config.env import ENVS
-from dicp.errors import at_least, one_of, whole
 
 IMITATORS = ("ad", "dpt", "idt")
 WORLD_MODELS = ("none", "observational", "interventional")

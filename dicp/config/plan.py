@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from dicp.checks import at_least, one_of, whole
 from dicp.config.env import ENVS, ML1_TASKS
-from dicp.errors import at_least, one_of, whole
 
 PLANNERS = ("none", "paper", "gated", "bayes")
 # Tasks of Meta-World in which the paper's planner ranks by the return-to-go, as in its text; in the others by the reward alone,

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from dicp.checks import at_least
 from dicp.config import EnvConfig
 from dicp.envs.tasks import PERMUTATIONS, Task, all_tasks
-from dicp.errors import at_least
 
 MOVES = torch.tensor([[1, 0], [-1, 0], [0, 1], [0, -1], [0, 0]])   # +x, -x, +y, -y, stay
 STAY = 4

@@ -10,11 +10,11 @@ import gymnasium
 import numpy as np
 import torch
 
+from dicp.checks import one_of
 from dicp.config import EnvConfig
 from dicp.envs.draw import Mark, draw_grid
 from dicp.envs.grid import GridRules, GridState, cell_to_xy
 from dicp.envs.tasks import PERMUTATIONS, Cell, Task
-from dicp.errors import one_of
 
 Place = Sequence[int] | np.ndarray          # how a user may write a cell
 ACTIONS = ("+x", "-x", "+y", "-y", "stay")

@@ -14,11 +14,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64
 from numpy import ndarray
 
+from dicp.checks import one_of, whole
 from dicp.config import ML1_TASKS
 from dicp.config.env import TWO_OBJECTS
 from dicp.envs.metaworld_library import Instance, MetaWorldMissing, Simulator, libraries
 from dicp.envs.metaworld_rewards import REWARDS, Scene, length
-from dicp.errors import one_of, whole
 
 __all__ = ["ML1_TASKS", "Instance", "MetaWorld", "MetaWorldMissing", "Step", "WorldState", "ml1_instances", "observed"]
 

@@ -6,9 +6,9 @@ import sys
 from jaxtyping import UInt8
 from numpy import ndarray
 
+from dicp.checks import one_of
 from dicp.envs.metaworld import MetaWorld
 from dicp.envs.metaworld_library import libraries
-from dicp.errors import one_of
 
 VIEWS = ("close", "corner2", "corner", "corner3", "topview")   # close: ours, on hand and goal; the others are the library's
 

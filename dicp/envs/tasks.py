@@ -5,8 +5,8 @@ import random
 from collections.abc import Sequence
 from functools import cache
 
+from dicp.checks import one_of
 from dicp.config import ENVS, Env, EnvConfig
-from dicp.errors import one_of
 
 Cell = tuple[int, int]
 Instance = tuple[float, ...]                            # of a Meta-World task: coordinates of the object and the goal

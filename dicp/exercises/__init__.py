@@ -3,6 +3,7 @@
 `check_x(fn, strict=True)` also raises `AssertionError` unless `fn` is correct; the solution cells use it.
 """
 
+import dicp.processes  # noqa: F401 (one thread)
 from dicp.exercises.arm import check_gaussian_nll, check_missed_reward, check_solved_so_far
 from dicp.exercises.basics import (
     check_causal_mask,

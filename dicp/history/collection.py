@@ -11,9 +11,9 @@ import torch
 from joblib import Parallel, delayed, parallel_config
 from tqdm import tqdm
 
+from dicp.checks import at_least, one_of
 from dicp.config import Env, EnvConfig, SourceConfig
 from dicp.envs.tasks import Task
-from dicp.errors import at_least, one_of
 from dicp.history.histories import LearningHistories
 from dicp.history.layout import HistoryError, Tasks, as_task
 from dicp.history.logs import Log

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from dicp import results
-from dicp.errors import one_of
+from dicp.checks import one_of
 from dicp.paper import paper_curve
 from dicp.plot.histories import mark_guess
 from dicp.plot.look import BLACK, GREY, LOOKS, PAPERS, Look, axes, caption, darker, label_ends, look_of, tint

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from dicp import results
-from dicp.errors import one_of
+from dicp.checks import one_of
 from dicp.ml1 import RUNS
 from dicp.paper import paper_table
 from dicp.plot.curves import rings

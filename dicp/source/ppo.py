@@ -15,9 +15,9 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
+from dicp.checks import at_least
 from dicp.config import EnvConfig, SourceConfig
 from dicp.envs import GridWorld, Task, cell_to_xy
-from dicp.errors import at_least
 from dicp.source.nets import Nets
 
 # CPU-seconds of one thread for the 81 goals of Darkroom in blocks of 9, 14, 27, 41 and 81: 118, 107, 89, 96, 94
