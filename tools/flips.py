@@ -69,12 +69,14 @@ def kinds(folder: Path) -> list[Kind]:
     histories = next(folder.glob("histories/*.zarr"))
     sample = LearningHistories.open(histories).save_sample(folder / "sample.zarr.zip", n_streams=2)
     artifacts.train(config, artifacts.load_or_collect(config), folder / "state", progress=False)
-    found = [Kind(path.suffix[1:], path, lambda: read_weights(config)) for path in sorted(weights.parent.glob(f"{weights.stem}.*"))]
+    trained = sorted(weights.parent.glob(f"{weights.stem}.*"))
+    found = [Kind(f"weights {path.suffix}", path, lambda: read_weights(config)) for path in trained]
     state = folder / "state" / "state.pt"
     found.append(Kind("training state", state, lambda: read_state(state)))
     run = next(run for run in runs.RUNS if run.name == "random")
     part = folder / "results" / "darkroom" / runs.part_name(run, "darkroom", 0)
-    found += [Kind(f"part {path.suffix[1:]}", path, lambda: reproduce.read_part(part)) for path in (part, part.with_suffix(".json"))]
+    both = part, part.with_suffix(".json")
+    found += [Kind(f"part {path.suffix}", path, lambda: reproduce.read_part(part)) for path in both]
     found += [Kind(f"recorded {path.name}", path, lambda: results.recorded("darkroom")) for path in recorded(folder)]
     inside = sorted(path for path in histories.rglob("*") if path.is_file())
     found += [Kind(f"histories {path.relative_to(histories)}", path, lambda: read_histories(histories)) for path in inside]
