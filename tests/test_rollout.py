@@ -98,8 +98,9 @@ def test_a_planned_action_is_the_plans():
 
 def test_actions_are_sampled_from_the_policy():
     """The first action, of 4,000 agents: as often as the policy head says."""
-    model = model_of("none")
-    first = rollout(model, replace(ENV, horizon=1), [(0, 0)], 4000, 1)
+    short = replace(ENV, horizon=1)
+    model = model_of("none", short)
+    first = rollout(model, short, [(0, 0)], 4000, 1)
     birth = Tokens(*(torch.tensor([x]) for x in (40, 5, 0, 81, 1)))
     share = first.action.flatten().bincount(minlength=5) / 4000
     torch.testing.assert_close(share, model.observe(model.begin(1), birth).softmax(-1)[0], atol=0.03, rtol=0)
@@ -116,9 +117,9 @@ def test_impossible_rollouts_are_refused():
     model = model_of("none")
     with pytest.raises(ValueError, match="context_length is 21; allowed: multiples of the horizon 20 up to 20"):
         rollout(model, ENV, TASKS, 1, 1, context_length=21)
-    with pytest.raises(ValueError, match="n_rollouts is 0; allowed: a number of at least 1"):
+    with pytest.raises(ValueError, match="n_rollouts is 0; allowed: a whole number of at least 1"):
         rollout(model, ENV, TASKS, 0, 1)
-    with pytest.raises(ValueError, match="n_episodes is 0; allowed: a number of at least 1"):
+    with pytest.raises(ValueError, match="n_episodes is 0; allowed: a whole number of at least 1"):
         rollout(model, ENV, TASKS, 1, 0)
     with pytest.raises(ValueError, match=r"task is \(9, 0\); allowed: a goal"):
         rollout(model, ENV, [(9, 0)], 1, 1)
