@@ -37,7 +37,7 @@ def check_model(model: Any, env: Env, tasks: Sequence[Task], plan: PlanConfig | 
         if not hasattr(model, "root"):
             raise refuse("model", model, "one with a root(context), where imagined futures begin")
     elif not getattr(model, "has_policy", True):
-        raise refuse("plan", None, f"a PlanConfig, because a {type(model).__name__} has no policy of its own")
+        raise refuse("plan", None, f"a PlanConfig, because this {type(model).__name__} has no policy of its own")
     if isinstance(model, nn.Module):
         check_weights(model)
 

@@ -14,23 +14,22 @@ from typing import Annotated, Any, get_args, get_origin
 import fuzzing
 import numpy as np
 import pytest
-import torch
 from fuzzing import CONFIGS, NUMPY, PLAIN, Public, check, public
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dicp import checks
-from dicp.checks import Rule, anything, rule_of, rules_of
+from dicp.checks import Rule, anything, rules_of
 from dicp.config import (
     Config,
     EnvConfig,
-    MetaWorldConfig,
     ModelConfig,
     PlanConfig,
     SourceConfig,
     TrainConfig,
     env_from_dict,
 )
+from dicp.envs import all_tasks, split_of
 from dicp.models import new_model
 from dicp.oracles import GoalExplorer, RandomPolicy, Simulator, exact_belief
 from dicp.planning import beam_search
@@ -100,8 +99,7 @@ def test_every_field_declares_what_it_may_be(kind, field):
     has_rule = get_origin(hint) is Annotated and any(isinstance(x, Rule) for x in get_args(hint)[1:])
     parts = all(isinstance(leaf, type) and leaf in CONFIGS for leaf in fuzzing.leaves(hint))
     assert hint is bool or has_rule or parts, f"{kind.__name__}.{field.name}: {hint} says nothing of what is allowed"
-    bare = get_origin(hint) is Annotated and get_args(hint)[0] in (int, float)
-    if bare:
+    if get_origin(hint) is Annotated and get_args(hint)[0] in (int, float):
         assert refusal(field.name, lambda: made(kind, **{field.name: 2**63})), "a bound is missing"
 
 
@@ -116,7 +114,8 @@ def test_nonsense_in_a_field_gets_a_sentence(kind, field, little_memory):
         if sentence is None:
             assert is_kept(getattr(made(kind, **{field.name: value}), field.name), value)
         if value is not plain:
-            assert (sentence is None) == (refusal(field.name, lambda: made(kind, **{field.name: plain})) is None)
+            without = refusal(field.name, lambda plain=plain: made(kind, **{field.name: plain}))
+            assert (sentence is None) == (without is None)
 
 
 @QUICK
@@ -177,14 +176,13 @@ def test_anything_in_an_argument_is_right_or_gets_a_sentence(data, value):
 # ---- called for real -------------------------------------------------------------------------------------------------------
 
 REAL = {
-    "EnvConfig.preset", "SourceConfig.preset", "PlanConfig.preset", "Config.preset", "Config.from_dict", "RandomPolicy",
-    "GoalExplorer", "ActionExplorer", "exact_belief", "env_from_dict", "tokens_of", "remember", "windows_of", "log_of",
-    "last_episodes", "first_arrivals", "believed_rewards", "p_reward", "rank_agreement", "beam_search", "best_futures", "rollout",
+    "Config.from_dict", "Config.preset", "EnvConfig.preset", "PlanConfig.preset", "SourceConfig.preset", "beam_search",
+    "believed_rewards", "best_futures", "env_from_dict", "exact_belief", "first_arrivals", "last_episodes", "log_of",
+    "p_reward", "rank_agreement", "remember", "rollout", "tokens_of", "windows_of",
 }
 
 
-@pytest.mark.parametrize("one", [one for one in PUBLIC if one.name in REAL and "__init__" not in one.function.__qualname__],
-                         ids=lambda one: one.name)
+@pytest.mark.parametrize("one", [one for one in PUBLIC if one.name in REAL], ids=lambda one: one.name)
 def test_nonsense_that_is_no_nonsense_to_the_rules_does_no_harm(one: Public, little_memory):
     """What the rules let pass is either right, or refused by the function itself, before memory is asked for."""
     valid = fuzzing.valid_arguments(one.function)
@@ -222,6 +220,10 @@ SMALL = ModelConfig("observational", context_length=20, d_model=16, n_layers=1, 
     ("env has the field 'sise'", lambda: env_from_dict({"name": "darkroom", "sise": 9})),
     ("task is 'reach-v3'", lambda: PlanConfig.preset("paper", "darkroom", "reach-v3")),
     ("plan.beam_width is", lambda: beam_search(Simulator(EnvConfig(), [(0, 3)]), *state_of(10**6))),
+    ("env is None", lambda: made(Simulator, env=None, tasks=[(0, 3)])),
+    ("tasks is 3", lambda: made(Simulator, env=EnvConfig(), tasks=3)),
+    ("tasks is []", lambda: made(Simulator, env=EnvConfig(), tasks=[])),
+    ("batch is 3", lambda: Simulator(EnvConfig(), [(0, 3), (0, 4)]).begin(3)),
     ("batch is", lambda: GoalExplorer(EnvConfig()).begin(2**50)),
     ("env.name is 'darkroom_permuted'", lambda: GoalExplorer(EnvConfig("darkroom_permuted"))),
     ("number of agents x env steps is", lambda: rollout(RandomPolicy(EnvConfig()), EnvConfig(), [(0, 3)], 2**50, 1)),
@@ -247,12 +249,14 @@ def test_a_switch_is_no_number(kind, name):
         assert sentence and sentence.endswith("allowed: True or False.")
 
 
-def test_a_large_room_is_no_large_belief(little_memory):
-    """The rules of a 100 x 100 Key-to-Door need no list of its hundred million tasks."""
-    assert exact_belief(EnvConfig("dark_key_to_door", size=15)).begin(2).possible.shape == (2, 2, 225)
+@pytest.mark.skipif("dicp.envs" in fuzzing.TODO, reason="the worlds still list every task")
+def test_the_rules_of_a_large_room_need_no_list_of_its_tasks(little_memory):
+    """A 100 x 100 Key-to-Door has a hundred million tasks: 4 GB and more."""
+    room = EnvConfig("dark_key_to_door", size=100)
+    assert exact_belief(room).begin(2).possible.shape == (2, 2, 10_000)
+    assert "size is 100" in refusal("size", lambda: all_tasks(room.name, room.size))
+    assert "size is 100" in refusal("size", lambda: split_of(room, 0))
 
 
-def test_every_kind_of_field_there_is_was_found():
-    assert len(FIELDS) >= 70 and len(SWITCHES) >= 10 and len(PUBLIC) >= 25
-    assert {kind for kind, _ in FIELDS} == set(CONFIGS) and isinstance(rule_of(bool)("x", True), bool)
-    assert isinstance(MetaWorldConfig(), MetaWorldConfig) and torch.get_num_threads() >= 1
+def test_the_fuzz_finds_what_there_is():
+    assert len(FIELDS) >= 70 and len(SWITCHES) >= 10 and len(PUBLIC) >= 25 and {one.name for one in PUBLIC} >= REAL

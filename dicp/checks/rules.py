@@ -218,7 +218,7 @@ def _protocol(kind: type) -> Rule:
     members = sorted(name for name in members if not name.startswith("_") or name == "__call__")
 
     def check(what: str, value: object) -> object:
-        if not all(hasattr(value, name) for name in members):
+        if isinstance(value, type) or not all(hasattr(value, name) for name in members):
             raise refuse(what, value, f"{_named(kind)}, which has {', '.join(members)}")
         return value
 

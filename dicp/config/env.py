@@ -79,7 +79,7 @@ def env_from_dict(values: Mapping) -> Env:
     """The inverse of `dataclasses.asdict`, as read from JSON. Raises `ValueError`, naming the key or the value."""
     if "name" not in values:
         raise ValueError(f"env has the fields {shown(list(values))}; allowed: 'name' among them.")
-    one_of("env.name", values["name"], GRIDS_AND_ARM)
+    one_of("env", values["name"], GRIDS_AND_ARM)
     return from_dict(MetaWorldConfig if values["name"] == "metaworld" else EnvConfig, values, "env")
 
 
