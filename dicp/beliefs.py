@@ -20,14 +20,15 @@ from dicp.source import SourceLog
 from dicp.windows import Tokens, Windows, episodes_as_windows, newborn
 
 __all__ = [
-    "believed_rewards", "first_arrivals", "last_episodes", "log_of", "p_reward", "remember", "tokens_of", "windows_of",
+    "believed_rewards", "first_arrivals", "last_episodes", "log_of", "p_reward", "remember",
+    "tokens_of", "windows_of",
 ]
 
 
 def check_life(life: Life, env: Env) -> None:
     """Raise `ValueError` unless the life was recorded whole, in a world like this one."""
     if life.observation is None:
-        raise refuse("life.observation", None, "a life that was recorded whole, by rollout(..., record=True)")
+        raise refuse("life.observation", None, "a life of rollout(..., record=True)")
     if life.horizon != env.horizon:
         raise refuse("env.horizon", env.horizon, f"{life.horizon}, that of the life")
     in_grid, expected = life.success is None, isinstance(env, EnvConfig)
@@ -70,14 +71,15 @@ def believed_rewards(
     is the key, or the door once this episode has brought the key. NaN: farther than the model can imagine (IDT).
 
     The walk is part of the question. A model that takes actions for evidence believes more in a cell because it imagines
-    walking there; one that does not gives the same answer for every walk to it. Raises `ValueError` in Darkroom-Permuted,
-    where nobody knows the walk, and for cells that are not in the room.
+    walking there; one that does not gives the same answer for every walk to it. Raises `ValueError`
+    in Darkroom-Permuted, where nobody knows the walk, and for cells that are not in the room.
     """
     one_of("env", env.name, ("darkroom", "dark_key_to_door"))
     outside = cell[(cell < 0) | (cell >= env.n_cells)]
     if len(outside):
         raise refuse("cell", int(outside[0]), f"numbers of cells, from 0 to {env.n_cells - 1}")
-    fits_memory("env.size", env.size, 40 * env.n_cells * (env.n_cells + len(cell)), "a smaller room or fewer agents")
+    n_bytes = 40 * env.n_cells * (env.n_cells + len(cell))
+    fits_memory("env.size", env.size, n_bytes, "a smaller room or fewer agents")
     room = replace(env, name="darkroom")
     rules = GridRules.of(room, all_tasks(room.name, env.size))                  # one task a cell: the goal to walk to
     batch, target = len(cell), torch.arange(env.n_cells)
@@ -107,11 +109,13 @@ def windows_of(life: Life, env: Env) -> Windows:
 
 @checked
 def log_of(life: Life) -> SourceLog:
-    """A life in a grid in the form of learning histories, its rollouts as streams: something to train on."""
+    """A life in a grid in the form of learning histories, its rollouts as streams: something to
+    train on."""
     if life.success is not None or life.observation is None:
         raise refuse("life", type(life).__name__, "a life in a grid that was recorded whole")
-    if int(life.observation.max()) > 255 or int(life.next_observation.max()) > 255:
-        raise refuse("life.observation.max()", int(life.observation.max()), "0 to 255, a room of at most 16 x 16 cells")
+    highest = int(torch.maximum(life.observation, life.next_observation).max())
+    if highest > 255:
+        raise refuse("life.observation.max()", highest, "0 to 255, a room of at most 16 x 16 cells")
     terminal = life.next_observation[..., life.horizon - 1 :: life.horizon]
     return SourceLog(*(x.to(torch.uint8) for x in (life.observation, life.action, life.reward, terminal)))
 
@@ -138,7 +142,8 @@ def first_arrivals(windows: Windows, env: EnvConfig) -> tuple[Bool[Tensor, "batc
 def p_reward(model: Model, windows: Windows) -> Float[Tensor, "batch n"]:
     """P(reward) of the action taken at each step, as the model predicted it just before."""
     if not model.can_plan:
-        raise refuse("model.config.world_model", model.config.world_model, "'observational', 'interventional'")
+        kind = model.config.world_model
+        raise refuse("model.config.world_model", kind, "'observational', 'interventional'")
     if not isinstance(model.env, EnvConfig):
         raise refuse("model.env.name", model.env.name, "a grid, where a reward is there or not")
     return model.predict(windows).reward.softmax(-1)[..., 1]

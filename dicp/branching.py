@@ -36,8 +36,9 @@ def tried_out(
     generator: torch.Generator | None = None,
 ) -> Tried:
     """Let the model read a life in Meta-World again; at the env steps `moments` draw candidates from its policy, imagine each,
-    and take each for real in a simulator that stands where the agent stood. The life itself goes on as it did. Raises
-    `ValueError` for moments or tasks that are not the life's, and for what does not fit the memory."""
+    and take each for real in a simulator that stands where the agent stood. The life itself goes on
+    as it did. Raises `ValueError` for moments or tasks that are not the life's, and for what does
+    not fit the memory."""
     n_tasks, n_rollouts, n_steps = life.reward.shape
     _check(life, env, tasks, moments, n_candidates)
     world, tokens = world_of(env, tasks, n_rollouts), windows_of(life, env).tokens
@@ -56,7 +57,10 @@ def tried_out(
     return Tried(torch.stack(action), Imagined(*fields), torch.stack(reward), torch.stack(next_observation))
 
 
-def _check(life: Life, env: MetaWorldConfig, tasks: Sequence[Task], moments: Sequence[int], n_candidates: int) -> None:
+def _check(
+    life: Life, env: MetaWorldConfig, tasks: Sequence[Task], moments: Sequence[int],
+    n_candidates: int,
+) -> None:
     check_life(life, env)
     n_tasks, n_rollouts, n_steps = life.reward.shape
     for moment in moments:
@@ -64,11 +68,15 @@ def _check(life: Life, env: MetaWorldConfig, tasks: Sequence[Task], moments: Seq
     if len(tasks) != n_tasks:
         raise refuse("the number of tasks", len(tasks), f"{n_tasks}, those of the life")
     n_tried = len(moments) * n_tasks * n_rollouts * n_candidates
-    fits_memory("n_candidates", n_candidates, 20 * n_tried * env.n_observed, "fewer candidates or moments")
+    n_bytes = 20 * n_tried * env.n_observed
+    fits_memory("n_candidates", n_candidates, n_bytes, "fewer candidates or moments")
 
 
-def _for_real(world: SeenMetaWorld, action: Float[Tensor, "agent candidate 4"], shape: tuple[int, int]) -> list[Tensor]:
-    """(reward, next observation) [agent candidate ...] of each candidate; the world stands where it stood."""
+def _for_real(
+    world: SeenMetaWorld, action: Float[Tensor, "agent candidate 4"], shape: tuple[int, int]
+) -> list[Tensor]:
+    """(reward, next observation) [agent candidate ...] of each candidate; the world stands where it
+    stood."""
     before, outcomes = world.world.get_state(), []
     for candidate in action.unbind(1):
         world.world.set_state(before)
@@ -83,11 +91,13 @@ def rank_agreement(
     imagined: Float[Tensor, "*batch candidate"], real: Float[Tensor, "*batch candidate"]
 ) -> Float[Tensor, "*batch"]:
     """Spearman's rank correlation among the candidates of each moment: 1 where the model would order them as they are, 0 where
-    it might as well draw lots. Raises `ValueError` unless there are two candidates or more, as many real as imagined."""
+    it might as well draw lots. Raises `ValueError` unless there are two candidates or more, as many
+    real as imagined."""
     if imagined.shape != real.shape:
-        raise refuse("the shape of real", tuple(real.shape), f"{tuple(imagined.shape)}, that of imagined")
+        expected = f"{tuple(imagined.shape)}, that of imagined"
+        raise refuse("the shape of real", tuple(real.shape), expected)
     if imagined.shape[-1] < 2:
-        raise refuse("the number of candidates", imagined.shape[-1], "at least 2, which can be put in order")
+        raise refuse("the number of candidates", imagined.shape[-1], "at least 2, to be ordered")
     ranks = (x.argsort(-1).argsort(-1).float() for x in (imagined, real))
     a, b = (x - x.mean(-1, keepdim=True) for x in ranks)
     return (a * b).sum(-1) / (a.norm(dim=-1) * b.norm(dim=-1))

@@ -23,10 +23,12 @@ from dicp.planning import Imagined
 from dicp.windows import Tokens
 
 __all__ = [
-    "ActionExplorer", "Belief", "Explorer", "GoalExplorer", "Life", "RandomPolicy", "Simulated", "Simulator", "exact_belief",
+    "ActionExplorer", "Belief", "Explorer", "GoalExplorer", "Life", "RandomPolicy", "Simulated",
+    "Simulator", "exact_belief",
 ]
 
-ANY_TASK = {"darkroom": (0, 0), "darkroom_permuted": 0, "dark_key_to_door": ((0, 0), (0, 0))}     # for the rules alone
+# for the rules alone
+ANY_TASK = {"darkroom": (0, 0), "darkroom_permuted": 0, "dark_key_to_door": ((0, 0), (0, 0))}
 
 
 @checked
@@ -42,7 +44,10 @@ class RandomPolicy:
         self.parameters = torch.zeros(env.n_actions) if grid else standard_normal(env.d_action)
 
     @checked
-    def begin(self, batch: Count, context_length: Count | None = None, generator: torch.Generator | None = None) -> None:
+    def begin(
+        self, batch: Count, context_length: Count | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
         return None
 
     def observe(self, context: None, tokens: Tokens) -> Float[Tensor, "batch n_parameters"]:
@@ -76,7 +81,8 @@ class Simulator:
 
     @checked
     def begin(
-        self, batch: Count, context_length: Count | None = None, generator: torch.Generator | None = None
+        self, batch: Count, context_length: Count | None = None,
+        generator: torch.Generator | None = None,
     ) -> "Life":
         """batch: the agents, as many in each task."""
         if batch % len(self.tasks):
@@ -165,7 +171,8 @@ class Explorer(ABC):
 
     @checked
     def begin(
-        self, batch: Count, context_length: Count | None = None, generator: torch.Generator | None = None
+        self, batch: Count, context_length: Count | None = None,
+        generator: torch.Generator | None = None,
     ) -> Belief:
         """An agent that rules nothing out, `batch` times."""
         fits_memory("batch", batch, 10 * batch * self.n_goals * self.n_hypotheses, "fewer agents")

@@ -14,17 +14,19 @@ from dicp.checks import Count, checked, fits_memory, plain, refuse
 from dicp.config import PlanConfig
 
 __all__ = [
-    "Imagined", "Plan", "SamplingWorldModel", "State", "WorldModel", "beam_search", "best_futures", "sampled_search",
+    "Imagined", "Plan", "SamplingWorldModel", "State", "WorldModel", "beam_search", "best_futures",
+    "sampled_search",
 ]
 
 BYTES_OF_A_FUTURE = 600          # while it is ranked: scores, indices, what it leads to
 
 
 def a_state(what: str, value: object) -> object:
-    """The rule of what only a model knows, a context or a state: whatever it is, it is no plain value."""
+    """The rule of what only a model knows, a context or a state: whatever it is, it is no plain
+    value."""
     value = plain(value)
     if value is None or type(value) in (bool, int, float, complex, str, bytes, list, tuple, dict):
-        raise refuse(what, value, "what the model itself has made, as model.begin(...) or model.root(context)")
+        raise refuse(what, value, "what model.begin(...) or model.root(context) has made")
     return value
 
 
@@ -81,14 +83,14 @@ class Plan(NamedTuple):
 @checked
 @torch.no_grad()
 def beam_search(
-    model: WorldModel, root: State, config: PlanConfig, steps_left: Count, generator: torch.Generator | None = None,
-    curious: Bool[Tensor, "batch"] | None = None,
+    model: WorldModel, root: State, config: PlanConfig, steps_left: Count,
+    generator: torch.Generator | None = None, curious: Bool[Tensor, "batch"] | None = None,
 ) -> Plan:
     """Imagine `min(config.depth, steps_left)` steps ahead, keeping the `beam_width` best futures after each.
 
     `root` has one beam a row. Ranking: the sum of (discounted) imagined rewards, then the policy's preference, or chance
-    (`generator`), as `config.ties` says. `config.curiosity` counts in the `curious` rows (None: in all). Raises `ValueError`
-    for what cannot be searched.
+    (`generator`), as `config.ties` says. `config.curiosity` counts in the `curious` rows (None: in
+    all). Raises `ValueError` for what cannot be searched.
     """
     logp = model.propose(root)
     (batch, _, n_actions), depth = logp.shape, min(config.depth, steps_left)
@@ -133,13 +135,14 @@ def beam_search(
 @checked
 @torch.no_grad()
 def sampled_search(
-    model: SamplingWorldModel, root: State, config: PlanConfig, steps_left: Count, generator: torch.Generator | None = None
+    model: SamplingWorldModel, root: State, config: PlanConfig, steps_left: Count,
+    generator: torch.Generator | None = None,
 ) -> Plan:
     """The same where actions are numbers: each future tries `config.candidates` actions drawn from the policy (Paper: L = 10
     samples in Meta-World, one step deep). Worth is the sum of the expected rewards; with `config.return_to_go`, what the last
     step is expected to bring in the rest of the episode, itself included, takes that step's place."""
     if not hasattr(root, "h"):
-        raise refuse("root", root, "what the model itself has made, as model.root(context)")
+        raise refuse("root", root, "what model.root(context) has made")
     depth, batch, state, paths = min(config.depth, steps_left), len(root.h), root, None
     check_search(batch, config.candidates, config, depth)
     score = root.h.new_zeros(batch, 1)
@@ -162,7 +165,8 @@ def sampled_search(
 
 
 def check_search(n_rows: int, n_branches: int, config: PlanConfig, depth: int) -> None:
-    """Raise `ValueError` if the futures of a search would not fit into the memory. n_branches: actions tried in each."""
+    """Raise `ValueError` if the futures of a search would not fit into the memory. n_branches:
+    actions tried in each."""
     n_futures = min(config.beam_width, n_branches ** min(depth, 30))
     n_bytes = n_rows * n_futures * (n_branches * BYTES_OF_A_FUTURE + depth * 24)
     fits_memory("plan.beam_width", config.beam_width, n_bytes, "fewer futures, or a smaller depth")

@@ -22,8 +22,9 @@ __all__ = ["Learner", "Life", "rollout"]
 class Learner(Protocol):
     """What a rollout asks of an agent. One that `can_plan` is a `WorldModel`, too, starting from `root(context)`; its
     context says of how many transitions it remembers the outcome (`n_transitions`), and may say how many steps can be
-    imagined from here (`imaginable`). A model that draws numbers takes them from `generator`. One that has an `env` acts in
-    that world alone; one that says `has_policy = False` acts by a plan alone."""
+    imagined from here (`imaginable`). A model that draws numbers takes them from `generator`. One
+    that has an `env` acts in that world alone; one that says `has_policy = False` acts by a plan
+    alone."""
 
     @property
     def can_plan(self) -> bool: ...
@@ -155,9 +156,10 @@ def rollout(
     at most `context_length` transitions (None: as many as the model was trained with): the last whole episodes.
 
     Without a plan the action is sampled from the policy (`greedy` takes the most likely one: it never explores). `record`
-    False keeps rewards and successes alone, for lives of a hundred thousand steps. Raises `ValueError`, before anything is
-    computed, for a model of another world, one in training mode or with weights that are not finite, for tasks that are not
-    of the world, and for what does not fit the memory.
+    False keeps rewards and successes alone, for lives of a hundred thousand steps. Raises
+    `ValueError`, before anything is computed, for a model of another world, one in training mode or
+    with weights that are not finite, for tasks that are not of the world, and for what does not fit
+    the memory.
     """
     check_rollout(model, env, tasks, n_rollouts, n_episodes, plan, context_length, record)
     world, generator, grid = world_of(env, tasks, n_rollouts), torch.Generator().manual_seed(seed), isinstance(env, EnvConfig)
@@ -185,7 +187,8 @@ def rollout(
         arrived = led_to(env, tokens.observation, next_observation, reward, tokens.reward_before)
         first = torch.full((batch,), int(outcome.done))
         tokens = Tokens(outcome.observation.flatten(0, 1), action, reward, arrived, first)
-    return Life(**_put_together(env, steps, shape), max_return=world.max_return, horizon=env.horizon)
+    parts = _put_together(env, steps, shape)
+    return Life(**parts, max_return=world.max_return, horizon=env.horizon)
 
 
 def _first_tokens(env: Env, observation: Tensor) -> Tokens:
@@ -206,7 +209,9 @@ def _compact(env: Env, step: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: x.to(cell if "observation" in name else torch.uint8) for name, x in step.items()}
 
 
-def _put_together(env: Env, steps: list[dict[str, Tensor]], shape: tuple[int, int]) -> dict[str, Tensor | None]:
+def _put_together(
+    env: Env, steps: list[dict[str, Tensor]], shape: tuple[int, int]
+) -> dict[str, Tensor | None]:
     """The fields of a life; None for what was not recorded."""
     parts = dict.fromkeys(("observation", "action", "next_observation", "success"))
     parts |= {name: torch.stack([step[name] for step in steps], dim=1).unflatten(0, shape) for name in steps[0]}

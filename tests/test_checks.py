@@ -136,7 +136,7 @@ def test_arguments_are_checked_by_their_types():
         act(1, "a", greedy=1)
 
 
-# ---- what a type says ------------------------------------------------------------------------------------------------------
+# ---- what a type says ----------------------------------------------------------------------------
 
 
 @runtime_checkable
@@ -175,23 +175,27 @@ T, Metres = TypeVar("T"), NewType("Metres", float)
     (float, [3, 0.5, np.float32(1)], [True, math.nan, math.inf, "1", None], "a finite number"),
     (str, ["a"], ["", 1, None, b"a"], "a text that is not empty"),
     (bool, [True, np.True_], [0, 1, None, "True"], "True or False"),
-    (Optional[int], [None, 3], [True, "3"], "a whole number .*, or None"),        # noqa: UP045 (this spelling, too)
+    (Optional[int], [None, 3], [True, "3"], "a whole number .*, or None"),    # noqa: UP045
     (int | None, [None, 3], [1.5, []], "a whole number .*, or None"),
     (int | str, [3, "a"], [1.5, None], "a whole number .*, or a text that is not empty"),
     (Annotated[int, checks.Whole(1, 9)] | None, [1, None], [0, 10, True], "from 1 to 9, or None"),
     (str | Path, ["a", Path("a")], ["", 3, None], "a path, as a text or a pathlib.Path"),
     (Literal["a", 1], ["a", 1], [True, "b"], "'a', 1"),
-    (Sequence[int], [[1], (1, 2), range(3), np.arange(3), []], [3, "12", None, [True], ["a"], {1: 1}], "a "),
+    (Sequence[int], [[1], (1, 2), range(3), np.arange(3), []],
+     [3, "12", None, [True], ["a"], {1: 1}], "a "),
     (list[str], [["a"]], ["a", ["a", ""], [1]], "a "),
     (tuple[int, float], [(1, 0.5)], [(1,), (1, "a"), (1, 2, 3), 5], "a "),
-    (Iterable[int], [[1], {1}, iter([1]), range(10**12)], [3, "12", None, np.array(3)], "a sequence"),
+    (Iterable[int], [[1], {1}, iter([1]), range(10**12)], [3, "12", None, np.array(3)],
+     "a sequence"),
     (Mapping, [{}], [[], None, 3], "a Mapping"),
     (dict[str, int], [{}], [[], None, 3], "a dict"),
     (Callable[[int], int], [len, Dog], [3, "len", None], "a function"),
     (Dog, [Dog()], [Dog, None, 3], "a Dog"),
     (Walker, [Dog(), Behind()], [Dog, 3, None, "walk"], "a Walker, which has legs, speed, walk"),
-    (Float[Tensor, "batch 3"], [torch.zeros(2, 3)], [torch.zeros(2), torch.zeros(2, 3).long(), 3, [1.0]], "a Tensor of Float"),
-    (Bool[Tensor, "*batch"] | None, [torch.ones(2).bool(), None], [torch.ones(2), True], "a Tensor of Bool.*, or None"),
+    (Float[Tensor, "batch 3"], [torch.zeros(2, 3)],
+     [torch.zeros(2), torch.zeros(2, 3).long(), 3, [1.0]], "a Tensor of Float"),
+    (Bool[Tensor, "*batch"] | None, [torch.ones(2).bool(), None], [torch.ones(2), True],
+     "a Tensor of Bool.*, or None"),
     (Metres, [1.5], [math.nan, "1"], "a finite number"),
 ])
 def test_a_type_says_what_is_allowed(hint, right, wrong, sentence):
@@ -199,7 +203,8 @@ def test_a_type_says_what_is_allowed(hint, right, wrong, sentence):
     for value in right:
         rule("x", value)
     for value in wrong:
-        with pytest.raises(ValueError, match=rf"^x(\[\d\])? is .*; allowed: .*{sentence}") as refusal:
+        pattern = rf"^x(\[\d\])? is .*; allowed: .*{sentence}"
+        with pytest.raises(ValueError, match=pattern) as refusal:
             rule("x", value)
         assert "\n" not in str(refusal.value)
 
@@ -218,7 +223,8 @@ def test_a_shape_means_nothing_to_the_next_call():
 
 
 def test_sequences_keep_their_kind_and_each_item_its_rule():
-    assert rule_of(list[int])("x", [np.int64(1)]) == [1] and type(rule_of(list[int])("x", [np.int64(1)])[0]) is int
+    kept = rule_of(list[int])("x", [np.int64(1)])
+    assert kept == [1] and type(kept) is list and type(kept[0]) is int
     each = Each(Number(0, 1), least=1)
     assert each("x", np.array([0.5, 1])) == (0.5, 1.0)
     for value in ([], np.array(0.5), 0.5, "a", None, [math.nan], range(2**63)):
@@ -227,13 +233,17 @@ def test_sequences_keep_their_kind_and_each_item_its_rule():
 
 
 @checked
-def go(where: "Nowhere", n: Count, *more: Count, how: "Literal['fast', 'slow']" = "slow", **rest: Share):   # noqa: F821
+def go(
+    where: "Nowhere", n: Count, *more: Count,                                            # noqa: F821
+    how: "Literal['fast', 'slow']" = "slow", **rest: Share,                              # noqa: F821
+):
     return n, more, how, rest
 
 
 def test_a_name_that_cannot_be_found_costs_one_argument_its_rule():
     assert rules_of(go.__wrapped__)["where"] is anything
-    assert go(math.nan, np.int64(1), np.int64(2), how="fast", much=1) == (1, (2,), "fast", {"much": 1.0})
+    given = go(math.nan, np.int64(1), np.int64(2), how="fast", much=1)
+    assert given == (1, (2,), "fast", {"much": 1.0})
     for change in (dict(n=0), dict(how="quick"), dict(much=2)):
         with pytest.raises(ValueError, match=f"^{next(iter(change))} is .*; allowed: "):
             go(**dict(where=None, n=1) | change)
@@ -245,7 +255,8 @@ def test_arguments_can_be_checked_without_the_call():
     assert act.check(np.int64(2), "a").arguments == {"n": 2, "where": "a"}
     with pytest.raises(ValueError, match="^n is 0; allowed: "):
         act.check(0, "a")
-    with pytest.raises(TypeError, match="missing a required argument: 'where'"):       # as Python says it
+    # as Python says it
+    with pytest.raises(TypeError, match="missing a required argument: 'where'"):
         act.check(1)
 
 

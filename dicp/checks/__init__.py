@@ -1,8 +1,11 @@
-"""One way to refuse bad input: a sentence that names the argument and its value, and lists what is allowed.
+"""One way to refuse bad input: a sentence that names the argument and its value, and lists what is
+allowed.
 
-Rules are written where a value is declared, as `Annotated` types: a field `updates: Count`, an argument `n_rollouts: Count`.
-`check_fields` applies those of a config's fields, the decorator `checked` those of a function's arguments. Both hand on plain
-Python values, so that a NumPy integer makes the same configuration, and the same file name, as a Python one.
+Rules are written where a value is declared, as `Annotated` types: a field `updates: Count`, an
+argument `n_rollouts: Count`.
+`check_fields` applies those of a config's fields, the decorator `checked` those of a function's
+arguments. Both hand on plain Python values, so that a NumPy integer makes the same configuration,
+and the same file name, as a Python one.
 """
 
 import inspect
@@ -13,9 +16,10 @@ from dataclasses import fields, is_dataclass
 from functools import cache, wraps
 from typing import Any, get_type_hints
 
-from dicp.checks.rules import (
+from dicp.checks.rules import Each, anything, rule_of
+from dicp.checks.values import (
+    MOST,
     Count,
-    Each,
     Index,
     NotNegative,
     Number,
@@ -25,11 +29,6 @@ from dicp.checks.rules import (
     Seed,
     Share,
     Whole,
-    anything,
-    rule_of,
-)
-from dicp.checks.values import (
-    MOST,
     at_least,
     nearest,
     number,
@@ -44,9 +43,36 @@ from dicp.checks.values import (
 )
 
 __all__ = [
-    "MOST", "Count", "Each", "Index", "NotNegative", "Number", "OneOf", "Positive", "Rule", "Seed", "Share", "Whole",
-    "anything", "at_least", "check_fields", "checked", "fits_memory", "memory", "nearest", "number", "one_of", "path",
-    "plain", "refuse", "rule_of", "rules_of", "shown", "switch", "text", "whole",
+    "MOST",
+    "Count",
+    "Each",
+    "Index",
+    "NotNegative",
+    "Number",
+    "OneOf",
+    "Positive",
+    "Rule",
+    "Seed",
+    "Share",
+    "Whole",
+    "anything",
+    "at_least",
+    "check_fields",
+    "checked",
+    "fits_memory",
+    "memory",
+    "nearest",
+    "number",
+    "one_of",
+    "path",
+    "plain",
+    "refuse",
+    "rule_of",
+    "rules_of",
+    "shown",
+    "switch",
+    "text",
+    "whole",
 ]
 
 PER_CENT_OF_MEMORY = 90  # what one request may ask for
@@ -56,7 +82,8 @@ def fits_memory(what: str, value: object, n_bytes: float, allowed: str) -> None:
     """Raise `ValueError` if what `value` asks for would not fit into this machine's memory."""
     most = memory() * PER_CENT_OF_MEMORY / 100
     if n_bytes > most:
-        needs = f"this needs {n_bytes / 2**30:,.1f} GiB of memory, the machine has {most / 2**30:,.1f} for it"
+        asked, there = f"{n_bytes / 2**30:,.1f} GiB", f"{most / 2**30:,.1f}"
+        needs = f"this needs {asked} of memory, the machine has {there} for it"
         raise refuse(what, value, f"{allowed} ({needs})")
 
 
@@ -74,8 +101,8 @@ def memory() -> float:
 
 
 def check_fields(config: Any, part: str) -> None:
-    """Check every field of a frozen dataclass as its type says, in `__post_init__`, and keep the plain value. part: what
-    its sentences call it, as in "train.seed"; "" for none."""
+    """Check every field of a frozen dataclass as its type says, in `__post_init__`, and keep the
+    plain value. part: what its sentences call it, as in "train.seed"; "" for none."""
     rules = rules_of(type(config))
     prefix = f"{part}." if part else ""
     for field in fields(config):
@@ -85,8 +112,8 @@ def check_fields(config: Any, part: str) -> None:
 
 @cache
 def rules_of(of: Any) -> dict[str, Rule]:
-    """The rule of every annotated argument of a function, or field of a class. A name in an annotation that cannot be found
-    costs that argument its rule, and no other's."""
+    """The rule of every annotated argument of a function, or field of a class. A name in an
+    annotation that cannot be found costs that argument its rule, and no other's."""
     try:
         hints = get_type_hints(of, include_extras=True)
     except Exception:
@@ -108,8 +135,9 @@ def _hints_one_by_one(of: Any) -> dict[str, Any]:
 
 
 def checked(function: Callable) -> Callable:
-    """The function with its arguments checked as its signature says; of a class, its `__init__`. `checked(f).check(...)` does
-    that alone, and returns the arguments as they would be handed on (`inspect.BoundArguments`)."""
+    """The function with its arguments checked as its signature says; of a class, its `__init__`.
+    `checked(f).check(...)` does that alone, and returns the arguments as they would be handed on
+    (`inspect.BoundArguments`)."""
     if isinstance(function, type):
         if is_dataclass(function) or "__init__" not in vars(function):
             raise TypeError(f"{function.__name__} has no __init__ of its own to check")

@@ -1,62 +1,23 @@
-"""Rules as part of a type: `Annotated[int, Whole(1, 9)]`, or what a plain type says by itself (`rule_of`)."""
+"""Rules as part of a type: `Annotated[int, Whole(1, 9)]`, or what a plain type says by itself
+(`rule_of`)."""
 
 import os
 import types
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Protocol, Union, get_args, get_origin, runtime_checkable
+from typing import Annotated, Any, Literal, Protocol, Union, get_args, get_origin
 
 import numpy as np
 
-from dicp.checks.values import MOST, number, one_of, path, refuse, switch, text, whole
+from dicp.checks.values import MOST, Number, OneOf, Rule, Whole, path, refuse, switch, text
 
-MOST_ITEMS = 10**7       # of a sequence that is looked at one by one
-
-
-@runtime_checkable
-class Rule(Protocol):
-    """Turns a value into the plain one that is meant, or raises `ValueError` with a sentence."""
-
-    def __call__(self, what: str, value: object) -> Any: ...
-
-
-@dataclass(frozen=True)
-class Whole:
-    """A whole number from `low` to `high` (None: as large as can be counted)."""
-
-    low: int = 0
-    high: int | None = None
-
-    def __call__(self, what: str, value: object) -> int:
-        return whole(what, value, self.low, self.high)
-
-
-@dataclass(frozen=True)
-class Number:
-    """A finite number from `low` to `high`; above, below: not the bound itself."""
-
-    low: float = -float("inf")
-    high: float = float("inf")
-    above: bool = False
-    below: bool = False
-
-    def __call__(self, what: str, value: object) -> float:
-        return number(what, value, self.low, self.high, self.above, self.below)
-
-
-@dataclass(frozen=True)
-class OneOf:
-    """One of a few values."""
-
-    allowed: tuple
-
-    def __call__(self, what: str, value: object) -> Any:
-        return one_of(what, value, self.allowed)
+MOST_ITEMS = 10**7  # of a sequence that is looked at one by one
 
 
 @dataclass(frozen=True)
 class Each:
-    """A sequence of values that each keep a rule; as a tuple. n: how many (None: any number of at least `least`)."""
+    """A sequence of values that each keep a rule; as a tuple. n: how many (None: any number of at
+    least `least`)."""
 
     rule: Rule
     n: int | None = None
@@ -67,17 +28,10 @@ class Each:
         return tuple(self.rule(f"{what}[{i}]", x) for i, x in enumerate(value))
 
 
-Count = Annotated[int, Whole(1)]
-Index = Annotated[int, Whole(0)]
-Seed = Annotated[int, Whole(0)]
-Share = Annotated[float, Number(0, 1)]
-NotNegative = Annotated[float, Number(0)]
-Positive = Annotated[float, Number(0, above=True)]
-
-
 def rule_of(hint: Any) -> Rule:
-    """What a type says of its values. A type that says nothing that can be checked (`Any`, a type variable, a protocol that
-    is not `runtime_checkable`, a forward reference) allows everything: the rule is `anything`."""
+    """What a type says of its values. A type that says nothing that can be checked (`Any`, a type
+    variable, a protocol that is not `runtime_checkable`, a forward reference) allows everything:
+    the rule is `anything`."""
     origin = get_origin(hint)
     if origin is Annotated:
         return next((x for x in get_args(hint)[1:] if callable(x)), rule_of(get_args(hint)[0]))
@@ -121,7 +75,13 @@ def _nothing(what: str, value: object) -> None:
 
 
 SIMPLE: dict[Any, Rule] = {
-    bool: switch, int: Whole(-MOST - 1), float: Number(), str: text, type(None): _nothing, None: _nothing, os.PathLike: path,
+    bool: switch,
+    int: Whole(-MOST - 1),
+    float: Number(),
+    str: text,
+    type(None): _nothing,
+    None: _nothing,
+    os.PathLike: path,
 }
 
 
@@ -131,8 +91,10 @@ def _is_simple(hint: Any) -> bool:
 
 def _any_of(hints: tuple) -> Rule:
     """A value that keeps one of several rules; None is tried first and named last."""
-    if str in hints and any(isinstance(hint, type) and issubclass(hint, os.PathLike) for hint in hints):
-        hints = tuple(hint for hint in hints if hint is not str)                     # a path may be a text, too
+    if str in hints and any(
+        isinstance(hint, type) and issubclass(hint, os.PathLike) for hint in hints
+    ):
+        hints = tuple(hint for hint in hints if hint is not str)  # a path may be a text, too
     rules = [rule_of(hint) for hint in sorted(hints, key=lambda hint: hint is not type(None))]
 
     def check(what: str, value: object) -> Any:
@@ -149,7 +111,9 @@ def _any_of(hints: tuple) -> Rule:
 
 
 def _sequence(what: str, value: object) -> Any:
-    several = isinstance(value, Sequence) or getattr(value, "ndim", 0) > 0             # also an array, a tensor, a series
+    several = (
+        isinstance(value, Sequence) or getattr(value, "ndim", 0) > 0
+    )  # also an array, a tensor, a series
     if isinstance(value, str | bytes | Mapping) or not several:
         raise refuse(what, value, "a sequence")
     return value
@@ -158,7 +122,7 @@ def _sequence(what: str, value: object) -> Any:
 def _check_length(what: str, value: Any, n: int | None, least: int = 0) -> None:
     try:
         length = len(value)
-    except OverflowError:                                                              # range(2**63)
+    except OverflowError:  # range(2**63)
         length = MOST
     if n is not None and length != n:
         raise refuse(what, value, f"a sequence of {n}")
@@ -167,10 +131,14 @@ def _check_length(what: str, value: Any, n: int | None, least: int = 0) -> None:
 
 
 def _sequence_of(kind: type, items: tuple) -> Rule:
-    """A sequence, left as it is but for NumPy's numbers in a list or a tuple; its items are looked at where their type is
-    a simple one."""
+    """A sequence, left as it is but for NumPy's numbers in a list or a tuple; its items are looked
+    at where their type is a simple one."""
     fixed = kind is tuple and items and items[-1] is not Ellipsis
-    simple = all(_is_simple(item) or get_origin(item) in (Annotated, Literal) for item in items if item is not Ellipsis)
+    simple = all(
+        _is_simple(item) or get_origin(item) in (Annotated, Literal)
+        for item in items
+        if item is not Ellipsis
+    )
     rules = [rule_of(item) for item in items if item is not Ellipsis]
 
     def check(what: str, value: object) -> object:
@@ -187,7 +155,9 @@ def _sequence_of(kind: type, items: tuple) -> Rule:
 
 
 def _iterable(what: str, value: object) -> object:
-    if isinstance(value, str | bytes) or not (isinstance(value, Iterable) and getattr(value, "ndim", 1) > 0):
+    if isinstance(value, str | bytes) or not (
+        isinstance(value, Iterable) and getattr(value, "ndim", 1) > 0
+    ):
         raise refuse(what, value, "a sequence")
     return value
 
@@ -212,9 +182,16 @@ def _instance(kind: type) -> Rule:
 
 
 def _protocol(kind: type) -> Rule:
-    """Whatever has the protocol's methods and properties, also where it hands them on from another object."""
-    bases = [base for base in kind.__mro__ if getattr(base, "_is_protocol", False) and base is not Protocol]
-    members = {name for base in bases for name in (*vars(base), *vars(base).get("__annotations__", ()))}
+    """Whatever has the protocol's methods and properties, also where it hands them on from another
+    object."""
+    bases = [
+        base
+        for base in kind.__mro__
+        if getattr(base, "_is_protocol", False) and base is not Protocol
+    ]
+    members = {
+        name for base in bases for name in (*vars(base), *vars(base).get("__annotations__", ()))
+    }
     members = sorted(name for name in members if not name.startswith("_") or name == "__call__")
 
     def check(what: str, value: object) -> object:
@@ -226,8 +203,13 @@ def _protocol(kind: type) -> Rule:
 
 
 def _array(hint: Any) -> Rule:
-    """jaxtyping's arrays: the class, the kind of numbers and the shape, whatever a letter has stood for before."""
-    kind = hint.array_type if isinstance(hint.array_type, type) and hint.array_type is not Any else object
+    """jaxtyping's arrays: the class, the kind of numbers and the shape, whatever a letter has stood
+    for before."""
+    kind = (
+        hint.array_type
+        if isinstance(hint.array_type, type) and hint.array_type is not Any
+        else object
+    )
     numbers = hint.__name__.partition("[")[0]
 
     def check(what: str, value: object) -> object:
@@ -238,10 +220,14 @@ def _array(hint: Any) -> Rule:
             try:
                 with jaxtyped("context"):
                     fits = isinstance(value, hint)
-            except Exception:                          # a shape that depends on other arguments: the function's own business
+            except (
+                Exception
+            ):  # a shape that depends on other arguments: the function's own business
                 fits = True
         if not fits:
-            raise refuse(what, value, f"a {kind.__name__} of {numbers} numbers and of shape [{hint.dim_str}]")
+            raise refuse(
+                what, value, f"a {kind.__name__} of {numbers} numbers and of shape [{hint.dim_str}]"
+            )
         return value
 
     return check

@@ -3,12 +3,13 @@
 import math
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 import numpy as np
 
-MOST = 2**63 - 1      # what PyTorch and NumPy can count
+MOST = 2**63 - 1  # what PyTorch and NumPy can count
 
 
 def shown(value: object) -> str:
@@ -23,7 +24,7 @@ def shown(value: object) -> str:
         value = value[:200]
     try:
         text = " ".join(repr(value).split())
-    except Exception:                                     # somebody else's class: its repr is not ours to rely on
+    except Exception:  # somebody else's class: its repr is not ours to rely on
         text = f"a {type(value).__name__}"
     return text if len(text) <= 80 else f"{text[:77]}..."
 
@@ -34,18 +35,21 @@ def refuse(what: str, value: object, allowed: str) -> ValueError:
 
 
 def nearest(name: object, names: Iterable[object]) -> str:
-    """" Did you mean ...?" with the name most like this one; "" where none is alike."""
+    """ " Did you mean ...?" with the name most like this one; "" where none is alike."""
     is_name = isinstance(name, str) and len(name) < 100
     near = get_close_matches(name, [str(other) for other in names], n=1) if is_name else []
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def one_of(what: str, value: object, allowed: Iterable) -> Any:
-    """`value` as it stands among `allowed`; raise `ValueError` unless it is there; suggests the nearest name."""
+    """`value` as it stands among `allowed`; raise `ValueError` unless it is there; suggests the
+    nearest name."""
     allowed = list(allowed)
     given = plain(value)
     for name in allowed:
-        if type(given) in (type(name), np.str_) and given == name:         # so True is not 1, and 1 is not True
+        if (
+            type(given) in (type(name), np.str_) and given == name
+        ):  # so True is not 1, and 1 is not True
             return name
     names = ", ".join(repr(name) for name in allowed)
     raise ValueError(f"{what} is {shown(value)}; allowed: {names}.{nearest(value, allowed)}")
@@ -58,8 +62,8 @@ def plain(value: object) -> object:
 
 
 def whole(what: str, value: object, low: int = 0, high: int | None = None) -> int:
-    """`value` as a Python integer; raise `ValueError` unless it is a whole number from `low` to `high` (None: to
-    2**63 - 1)."""
+    """`value` as a Python integer; raise `ValueError` unless it is a whole number from `low` to
+    `high` (None: to 2**63 - 1)."""
     number = plain(value)
     most = MOST if high is None else high
     if type(number) is not int or not low <= number <= most:
@@ -71,13 +75,23 @@ def whole(what: str, value: object, low: int = 0, high: int | None = None) -> in
 
 
 def number(
-    what: str, value: object, low: float = -math.inf, high: float = math.inf, above: bool = False, below: bool = False
+    what: str,
+    value: object,
+    low: float = -math.inf,
+    high: float = math.inf,
+    above: bool = False,
+    below: bool = False,
 ) -> float:
-    """`value` as a Python float; raise `ValueError` unless it is finite and from `low` to `high`. above, below: not the
-    bound itself."""
+    """`value` as a Python float; raise `ValueError` unless it is finite and from `low` to `high`.
+    above, below: not the bound itself."""
     x = plain(value)
     real = type(x) is float or (type(x) is int and abs(x) <= MOST)
-    fits = real and math.isfinite(x) and (low < x if above else low <= x) and (x < high if below else x <= high)
+    fits = (
+        real
+        and math.isfinite(x)
+        and (low < x if above else low <= x)
+        and (x < high if below else x <= high)
+    )
     if not fits:
         left, right = ("(" if above else "["), (")" if below else "]")
         span = f"a number in {left}{low:g}, {high:g}{right}"
@@ -113,3 +127,55 @@ def path(what: str, value: object) -> object:
 def at_least(what: str, value: object, minimum: float) -> float:
     """Raise `ValueError` unless `value` is a finite number of at least `minimum`."""
     return number(what, value, minimum)
+
+
+# ---- as part of a type ----
+
+
+@runtime_checkable
+class Rule(Protocol):
+    """Turns a value into the plain one that is meant, or raises `ValueError` with a sentence."""
+
+    def __call__(self, what: str, value: object) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A whole number from `low` to `high` (None: as large as can be counted)."""
+
+    low: int = 0
+    high: int | None = None
+
+    def __call__(self, what: str, value: object) -> int:
+        return whole(what, value, self.low, self.high)
+
+
+@dataclass(frozen=True)
+class Number:
+    """A finite number from `low` to `high`; above, below: not the bound itself."""
+
+    low: float = -float("inf")
+    high: float = float("inf")
+    above: bool = False
+    below: bool = False
+
+    def __call__(self, what: str, value: object) -> float:
+        return number(what, value, self.low, self.high, self.above, self.below)
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """One of a few values."""
+
+    allowed: tuple
+
+    def __call__(self, what: str, value: object) -> Any:
+        return one_of(what, value, self.allowed)
+
+
+Count = Annotated[int, Whole(1)]
+Index = Annotated[int, Whole(0)]
+Seed = Annotated[int, Whole(0)]
+Share = Annotated[float, Number(0, 1)]
+NotNegative = Annotated[float, Number(0)]
+Positive = Annotated[float, Number(0, above=True)]

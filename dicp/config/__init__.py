@@ -48,7 +48,8 @@ class Config:
     source: SourceConfig = field(default_factory=SourceConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
-    split: Seed = 0              # seed of the split into training and held-out tasks (paper: five splits)
+    # seed of the split into training and held-out tasks (paper: five splits)
+    split: Seed = 0
     source_seed: Seed = 0        # of the learning histories
 
     def __post_init__(self):
@@ -93,9 +94,14 @@ class Config:
     @classmethod
     @checked
     def preset(
-        cls, env: Annotated[str, OneOf(GRIDS_AND_ARM)] = "darkroom", profile: Annotated[str, OneOf(PROFILES)] = "fast",
-        world_model: Annotated[str, OneOf(WORLD_MODELS)] = "none", seed: Seed = 0, split: Seed = 0,
-        imitates: Annotated[str, OneOf(IMITATORS)] = "ad", task: Annotated[str, OneOf(ML1_TASKS)] | None = None,
+        cls,
+        env: Annotated[str, OneOf(GRIDS_AND_ARM)] = "darkroom",
+        profile: Annotated[str, OneOf(PROFILES)] = "fast",
+        world_model: Annotated[str, OneOf(WORLD_MODELS)] = "none",
+        seed: Seed = 0,
+        split: Seed = 0,
+        imitates: Annotated[str, OneOf(IMITATORS)] = "ad",
+        task: Annotated[str, OneOf(ML1_TASKS)] | None = None,
     ) -> "Config":
         """The settings that this project's results use (`fast`), or the paper's own (`paper`: on an H100 11 to 27 minutes in
         Darkroom, four to six hours in Meta-World). Each split has learning histories of its own. task: which of Meta-World's
@@ -151,7 +157,9 @@ class Config:
         return cls(MetaWorldConfig(task=task), source, model, train, split, source_seed=split)
 
     @checked
-    def cut(self, train_instances: Instances = 10, env_steps: Long = 2000, updates: Long = 300) -> "Config":
+    def cut(
+        self, train_instances: Instances = 10, env_steps: Long = 2000, updates: Long = 300
+    ) -> "Config":
         """The same in Meta-World with a fraction of the source's runs and of the training: a quarter of an hour on one core
         where everything takes two hours. It shows how things work; its results are not those of the project."""
         one_of("env", self.env.name, ("metaworld",))
@@ -161,13 +169,15 @@ class Config:
     @classmethod
     @checked
     def from_dict(cls, values: Mapping) -> "Config":
-        """The inverse of `dataclasses.asdict`, as read from JSON. A field that is missing has its default, as in what was
-        written before there was such a field. Raises `ValueError`, naming the key or the value."""
+        """The inverse of `dataclasses.asdict`, as read from JSON. A field that is missing has its
+        default, as in what was written before there was such a field. Raises `ValueError`, naming
+        the key or the value."""
         check_keys("config", values, [f.name for f in fields(cls)])
         parts = dict(source=SourceConfig, model=ModelConfig, train=TrainConfig)
         missing = [name for name in ("env", *parts) if name not in values]
         if missing:
-            raise ValueError(f"config has the fields {shown(list(values))}; allowed: {missing[0]!r} among them.")
+            given = shown(list(values))
+            raise ValueError(f"config has the fields {given}; allowed: {missing[0]!r} among them.")
         made = {name: from_dict(part, values[name], name) for name, part in parts.items()}
         if not isinstance(values["env"], Mapping):
             raise refuse("env", values["env"], "a dict of its fields")

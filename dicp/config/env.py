@@ -29,8 +29,10 @@ class EnvConfig:
     """A grid world."""
 
     name: Annotated[str, OneOf(ENVS)] = "darkroom"
-    size: Annotated[int, Whole(2, 1000)] = 9     # cells a side (paper: 9); the table of a million cells takes 40 MB
-    horizon: Horizon = 20                        # env steps an episode (paper: 20, the other two worlds 50)
+    # cells a side (paper: 9); the table of a million cells takes 40 MB
+    size: Annotated[int, Whole(2, 1000)] = 9
+    # env steps an episode (paper: 20, the other two worlds 50)
+    horizon: Horizon = 20
 
     def __post_init__(self):
         check_fields(self, "env")
@@ -56,7 +58,8 @@ class MetaWorldConfig:
 
     name: Annotated[str, OneOf(("metaworld",))] = "metaworld"
     task: Annotated[str, OneOf(ML1_TASKS)] = "reach-v3"
-    horizon: Horizon = 100   # env steps an episode (paper: 100; the library cuts episodes off at 500)
+    # env steps an episode (paper: 100; the library cuts episodes off at 500)
+    horizon: Horizon = 100
 
     def __post_init__(self):
         check_fields(self, "env")
@@ -76,7 +79,8 @@ Env = EnvConfig | MetaWorldConfig
 
 @checked
 def env_from_dict(values: Mapping) -> Env:
-    """The inverse of `dataclasses.asdict`, as read from JSON. Raises `ValueError`, naming the key or the value."""
+    """The inverse of `dataclasses.asdict`, as read from JSON. Raises `ValueError`, naming the key
+    or the value."""
     if "name" not in values:
         raise ValueError(f"env has the fields {shown(list(values))}; allowed: 'name' among them.")
     one_of("env", values["name"], GRIDS_AND_ARM)
@@ -84,17 +88,18 @@ def env_from_dict(values: Mapping) -> Env:
 
 
 def from_dict(kind: type, values: Any, part: str) -> Any:
-    """A config from the dict of its fields. One that is missing has its default, as in what was written before there was
-    such a field."""
+    """A config from the dict of its fields. One that is missing has its default, as in what was
+    written before there was such a field."""
     if not isinstance(values, Mapping):
         raise refuse(part, values, "a dict of its fields")
     check_keys(part, values, [field.name for field in fields(kind)])
-    tuples = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}    # JSON has none
-    return kind(**tuples)
+    lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+    return kind(**{**values, **lists})                                          # JSON has no tuples
 
 
 def check_keys(part: str, values: Mapping, known: list[str]) -> None:
     """Raise `ValueError` for the first key that is not known, with the nearest name."""
     for name in values:
         if name not in known:
-            raise ValueError(f"{part} has the field {str(name)[:80]!r}; allowed: {', '.join(known)}.{nearest(name, known)}")
+            allowed = f"{', '.join(known)}.{nearest(name, known)}"
+            raise ValueError(f"{part} has the field {str(name)[:80]!r}; allowed: {allowed}")

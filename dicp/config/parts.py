@@ -9,15 +9,15 @@ from dicp.config.env import GRIDS_AND_ARM
 IMITATORS = ("ad", "dpt", "idt")
 WORLD_MODELS = ("none", "observational", "interventional")
 
-# What no machine could build, or no run could end, is refused where it is written, before memory is asked for.
-Width = Annotated[int, Whole(1, 65_536)]            # of a layer: a square matrix of that width takes 16 GiB
+# What no machine could build, or no run could end, is refused where it is written.
+Width = Annotated[int, Whole(1, 65_536)]        # of a layer: a square matrix of it takes 16 GiB
 Layers = Annotated[int, Whole(1, 1024)]
-Transitions = Annotated[int, Whole(1, 10**7)]       # in a context, or in an update of the source: read at once
-Many = Annotated[int, Whole(1, 10**6)]              # streams, tasks, episodes
-Long = Annotated[int, Whole(1, 10**9)]              # env steps, updates: a fast machine makes a million a minute
-Instances = Annotated[int, Whole(1, 50)]            # of Meta-World: an ML1 benchmark has 50 and 50
+Transitions = Annotated[int, Whole(1, 10**7)]   # of a context or an update: read at once
+Many = Annotated[int, Whole(1, 10**6)]          # streams, tasks, episodes
+Long = Annotated[int, Whole(1, 10**9)]          # env steps, updates: weeks on a fast machine
+Instances = Annotated[int, Whole(1, 50)]        # of Meta-World: an ML1 benchmark has 50 and 50
 LearningRate = Annotated[float, Number(0, 1, above=True)]
-Coefficient = Annotated[float, Number(0, 10**6)]    # of a term of a loss; in single precision, more drowns the others
+Coefficient = Annotated[float, Number(0, 10**6)]    # of a loss: more drowns the other terms
 Bound = Annotated[float, Number(0, 10**12, above=True)]    # 1e9 and more: none
 BelowOne = Annotated[float, Number(0, 1, below=True)]
 
@@ -27,7 +27,8 @@ class SourceConfig:
     """PPO with stable-baselines3's defaults, except for what the paper's Table 4 changes."""
 
     n_streams: Many = 100          # parallel actors of ONE policy a task (paper: 100)
-    keep_streams: Many = 100       # at most so many of them are stored (key-to-door: 10, with its 6,561 tasks)
+    # at most so many of them are stored (key-to-door: 10, with its 6,561 tasks)
+    keep_streams: Many = 100
     env_steps: Long = 1000         # per stream; the paper's 100K a task over 100 streams
     n_steps: Transitions = 20      # env steps per stream between updates (paper: the horizon)
     batch_size: Long = 50          # transitions a minibatch (paper: 50; key-to-door 100)
@@ -40,8 +41,10 @@ class SourceConfig:
     max_grad_norm: Bound = 0.5
     adam_eps: Share = 1e-5
     width: Width = 64              # two tanh layers of this width, for policy and value each
-    train_instances: Instances = 50    # Meta-World: of the split's 50 training instances (paper: 50)
-    test_instances: Instances = 10     # Meta-World: of its 50 held-out ones, for the source's own curve
+    # Meta-World: of the split's 50 training instances (paper: 50)
+    train_instances: Instances = 50
+    # Meta-World: of its 50 held-out ones, for the source's own curve
+    test_instances: Instances = 10
 
     def __post_init__(self):
         check_fields(self, "source")
@@ -86,7 +89,8 @@ class ModelConfig:
     # Meta-World: how much more an error counts where it is uncertain (0: plain likelihood)
     nll_beta: Annotated[float, Number(0, 10)] = 0.5
     dropout: BelowOne = 0.0        # (paper: 0.1)
-    forgets: Many = 1              # episodes dropped at once when the context is full; the others are then read again
+    # episodes dropped at once when the context is full; the others are then read again
+    forgets: Many = 1
     chunk: Transitions = 10        # idt: env steps a high-level decision lasts (paper: 10)
     d_decision: Width = 8          # idt: numbers a decision (paper: 8)
     # idt: decisions depend on the return asked for (Darkroom: no, it says how far the goal is)
@@ -114,14 +118,16 @@ class TrainConfig:
     max_grad_norm: Bound = 1.0         # (authors' code: 1)
     max_stride: Many = 16              # episodes of a window lie 1 to this many apart (paper: 1)
     n_streams: Many = 100              # of the source's streams that are used
-    max_tasks: Many = 10_000           # at most so many of the split's training tasks are used, the first ones
+    # at most so many of the split's training tasks are used, the first ones
+    max_tasks: Many = 10_000
     dense: bool = True                 # loss at every position of a window (authors' code: at the last one alone)
     # histories that end below this share of the median task's return are left out (paper: 0)
     min_final_return: Share = 0.25
-    # Meta-World: the same of successes, as a share of the best instance's; the world model learns from what is left out,
-    # too (paper: 0)
+    # Meta-World: the same of successes, as a share of the best instance's; the world model learns
+    # from what is left out, too (paper: 0)
     min_final_success: Share = 0.0
-    # of a batch that is drawn from all histories, for the world model alone, where min_final_success leaves some out
+    # of a batch that is drawn from all histories, for the world model alone, where
+    # min_final_success leaves some out
     failures_share: BelowOne = 0.5
     # dpt: on a goal by the wall the label is to push against it, not to stay (Permuted: yes)
     push_walls: bool = False

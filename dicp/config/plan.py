@@ -7,7 +7,8 @@ from dicp.checks import Number, OneOf, Whole, check_fields, checked, one_of
 from dicp.config.env import GRIDS_AND_ARM, ML1_TASKS, check_keys
 
 PLANNERS = ("none", "paper", "gated", "bayes")
-Futures = Annotated[int, Whole(1, 10**6)]     # more than a context of any length can be continued by
+# more than a context of any length can be continued by
+Futures = Annotated[int, Whole(1, 10**6)]
 # Tasks of Meta-World in which the paper's planner ranks by the return-to-go, as in its text; in the others by the reward alone,
 # as in its code. Success per episode of DICP-IDT in 20 validation instances after 60 episodes, policy alone / by reward / by
 # return-to-go: reach 0.78 / 0.98 / 0.87, push 0.49 / 0.50 / 0.49 (there DICP-AD's decided: 0.65 / 0.47 / 0.24), pick-place
@@ -19,19 +20,21 @@ RANKED_BY_RETURN = ("sweep-v3", "pick-place-v3", "peg-insert-side-v3")
 class PlanConfig:
     """A beam search through imagined futures; the four planners are four settings of it (`PlanConfig.preset`)."""
 
-    planner: Annotated[str, OneOf(PLANNERS[1:])] = "paper"    # the setting's name, for tables and figures
+    # the setting's name, for tables and figures
+    planner: Annotated[str, OneOf(PLANNERS[1:])] = "paper"
     beam_width: Futures = 10           # futures kept after each imagined step (paper: K = 10)
     # env steps imagined, never past the end of the episode (paper: 8, the other worlds 16)
     depth: Annotated[int, Whole(1, 10**6)] = 8
     # mode: most likely reward, 0 or 1 (paper) | mean: expected reward
     rank: Annotated[str, OneOf(("mode", "mean"))] = "mode"
-    # parent by parent, actions drawn from the policy (drawn, paper) or the likeliest first (order) | logp: log-probability
-    # of the whole path | random
+    # parent by parent, actions drawn from the policy (drawn, paper) or the likeliest first (order)
+    # | logp: log-probability of the whole path | random
     ties: Annotated[str, OneOf(("drawn", "order", "logp", "random"))] = "drawn"
     # imagined rewards are rounded to multiples of it, so that nearly equal ones tie
     resolution: Annotated[float, Number(0, 10**6)] = 0.0
     return_to_go: bool = False         # add the predicted return-to-go to the score (paper: Eq. 3; not in its code)
-    discount: Annotated[float, Number(0, 1, above=True)] = 1.0    # of imagined rewards, per env step
+    # of imagined rewards, per env step
+    discount: Annotated[float, Number(0, 1, above=True)] = 1.0
     weigh_paths: bool = False          # an imagined reward counts with the probability of the imagined way to it
     # reward a nat for uncertain next observations, while no reward is in the context
     curiosity: Annotated[float, Number(0, 10**6)] = 0.0
@@ -52,12 +55,17 @@ class PlanConfig:
     @classmethod
     @checked
     def preset(
-        cls, planner: Annotated[str, OneOf(PLANNERS)], env: Annotated[str, OneOf(GRIDS_AND_ARM)] = "darkroom",
-        task: Annotated[str, OneOf(ML1_TASKS)] | None = None, **changes: Any,
+        cls,
+        planner: Annotated[str, OneOf(PLANNERS)],
+        env: Annotated[str, OneOf(GRIDS_AND_ARM)] = "darkroom",
+        task: Annotated[str, OneOf(ML1_TASKS)] | None = None,
+        **changes: Any,
     ) -> "PlanConfig | None":
         """The named planner's setting for a world (and, of Meta-World, a task); "none" is no planner. `bayes` is the same in
-        every world. changes: fields of the setting. Raises `ValueError`, naming what it does not know."""
-        check_keys("plan", changes, [field.name for field in fields(cls) if field.name != "planner"])
+        every world. changes: fields of the setting. Raises `ValueError`, naming what it does not
+        know."""
+        names = [field.name for field in fields(cls) if field.name != "planner"]
+        check_keys("plan", changes, names)
         if task is not None and env != "metaworld":
             raise ValueError(f"task is {task!r}; allowed: none in {env}, only in metaworld.")
         if planner == "none":
