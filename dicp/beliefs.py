@@ -10,18 +10,37 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from dicp.checks import one_of
+from dicp.checks import Count, checked, fits_memory, one_of, refuse
 from dicp.config import Env, EnvConfig
 from dicp.envs import GridRules, GridState, all_tasks
 from dicp.models import Model
+from dicp.planning import State, WorldModel
 from dicp.rollout import Learner, Life
 from dicp.source import SourceLog
 from dicp.windows import Tokens, Windows, episodes_as_windows, newborn
 
+__all__ = [
+    "believed_rewards", "first_arrivals", "last_episodes", "log_of", "p_reward", "remember",
+    "tokens_of", "windows_of",
+]
 
+
+def check_life(life: Life, env: Env) -> None:
+    """Raise `ValueError` unless the life was recorded whole, in a world like this one."""
+    if life.observation is None:
+        raise refuse("life.observation", None, "a life of rollout(..., record=True)")
+    if life.horizon != env.horizon:
+        raise refuse("env.horizon", env.horizon, f"{life.horizon}, that of the life")
+    in_grid, expected = life.success is None, isinstance(env, EnvConfig)
+    if in_grid != expected or (in_grid and int(life.observation.max()) >= env.n_cells):
+        raise refuse("env", env, "the world of the life")
+
+
+@checked
 def tokens_of(life: Life, env: EnvConfig) -> Tokens:
     """What the agents of a life have read: fields [agent step + 1], one token more than steps. The last one is the
     present, the start of an episode in which nothing has been done yet."""
+    check_life(life, env)
     cell, action, reward, next_cell = (x.flatten(0, 1).long() for x in life[:4])
     start = cell[:, :1]
     born = (torch.full_like(start, x) for x in (env.n_actions, 0, env.n_cells))
@@ -31,26 +50,36 @@ def tokens_of(life: Life, env: EnvConfig) -> Tokens:
     return Tokens(cell, *last, first)
 
 
+@checked
 def remember(model: Learner, tokens: Tokens) -> Any:
     """The context of a model that has read `tokens` (fields [agent n]) one after the other."""
+    if tokens.first.ndim != 2 or not len(tokens.first):
+        raise refuse("tokens.first", tokens.first, "fields [agent n] of at least one agent")
     context = model.begin(len(tokens.observation))
     for t in range(tokens.observation.shape[1]):
         model.observe(context, Tokens(*(field[:, t] for field in tokens)))
     return context
 
 
+@checked
 @torch.no_grad()
 def believed_rewards(
-    model: Learner, context: Any, env: EnvConfig, cell: Int[Tensor, "agent"]
+    model: WorldModel, context: State, env: EnvConfig, cell: Int[Tensor, "agent"]
 ) -> Float[Tensor, "agent cell"]:
     """P(reward) on arriving at each cell of Darkroom or Dark Key-to-Door, asked as a planner asks: the agent, now at `cell`,
     imagines a shortest walk there (first along x, then along y), finds nothing on the way, and arrives. In Key-to-Door that
     is the key, or the door once this episode has brought the key. NaN: farther than the model can imagine (IDT).
 
     The walk is part of the question. A model that takes actions for evidence believes more in a cell because it imagines
-    walking there; one that does not gives the same answer for every walk to it.
+    walking there; one that does not gives the same answer for every walk to it. Raises `ValueError`
+    in Darkroom-Permuted, where nobody knows the walk, and for cells that are not in the room.
     """
-    one_of("env", env.name, ("darkroom", "dark_key_to_door"))                   # in Permuted nobody knows the walk
+    one_of("env", env.name, ("darkroom", "dark_key_to_door"))
+    outside = cell[(cell < 0) | (cell >= env.n_cells)]
+    if len(outside):
+        raise refuse("cell", int(outside[0]), f"numbers of cells, from 0 to {env.n_cells - 1}")
+    n_bytes = 40 * env.n_cells * (env.n_cells + len(cell))
+    fits_memory("env.size", env.size, n_bytes, "a smaller room or fewer agents")
     room = replace(env, name="darkroom")
     rules = GridRules.of(room, all_tasks(room.name, env.size))                  # one task a cell: the goal to walk to
     batch, target = len(cell), torch.arange(env.n_cells)
@@ -68,25 +97,39 @@ def believed_rewards(
         at = there
 
 
+@checked
 def windows_of(life: Life, env: Env) -> Windows:
     """Whole lives as windows, as if cut from learning histories: [agent step]."""
+    check_life(life, env)
     returns = life.episode_return.flatten(0, 1)
     fields = (x.flatten(0, 1) for x in life[:4])
     fields = (x if x.is_floating_point() else x.long() for x in fields)
     return episodes_as_windows(env, *fields, returns.amax(1, keepdim=True) - returns)
 
 
+@checked
 def log_of(life: Life) -> SourceLog:
-    """A life in the form of learning histories, its rollouts as streams: something to train on."""
+    """A life in a grid in the form of learning histories, its rollouts as streams: something to
+    train on."""
+    if life.success is not None or life.observation is None:
+        raise refuse("life", type(life).__name__, "a life in a grid that was recorded whole")
+    highest = int(torch.maximum(life.observation, life.next_observation).max())
+    if highest > 255:
+        raise refuse("life.observation.max()", highest, "0 to 255, a room of at most 16 x 16 cells")
     terminal = life.next_observation[..., life.horizon - 1 :: life.horizon]
     return SourceLog(*(x.to(torch.uint8) for x in (life.observation, life.action, life.reward, terminal)))
 
 
-def last_episodes(windows: Windows, n_steps: int, env: EnvConfig) -> Windows:
+@checked
+def last_episodes(windows: Windows, n_steps: Count, env: EnvConfig) -> Windows:
     """The last `n_steps` of each window, as if nothing had come before."""
+    n = windows.action.shape[1]
+    if n_steps > n:
+        raise refuse("n_steps", n_steps, f"1 to {n}, the length of the windows")
     return Windows(newborn(windows.tokens, env, n_steps), *(x[:, -n_steps:] for x in windows[1:]))
 
 
+@checked
 def first_arrivals(windows: Windows, env: EnvConfig) -> tuple[Bool[Tensor, "batch n"], Int[Tensor, "batch n"]]:
     """(which steps lead to a cell not visited before while no reward has come, how many cells were visited before)."""
     been = F.one_hot(windows.tokens.arrived, env.n_cells + 1).cumsum(1) > 0
@@ -94,7 +137,13 @@ def first_arrivals(windows: Windows, env: EnvConfig) -> tuple[Bool[Tensor, "batc
     return new & (windows.tokens.last_reward.cumsum(1) == 0), been[..., :-1].sum(-1)
 
 
+@checked
 @torch.no_grad()
 def p_reward(model: Model, windows: Windows) -> Float[Tensor, "batch n"]:
     """P(reward) of the action taken at each step, as the model predicted it just before."""
+    if not model.can_plan:
+        kind = model.config.world_model
+        raise refuse("model.config.world_model", kind, "'observational', 'interventional'")
+    if not isinstance(model.env, EnvConfig):
+        raise refuse("model.env.name", model.env.name, "a grid, where a reward is there or not")
     return model.predict(windows).reward.softmax(-1)[..., 1]

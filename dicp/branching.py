@@ -1,19 +1,22 @@
 """What would have happened? Actions that a planner chose between, tried for real from the same moment of a life."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dicp.beliefs import windows_of
-from dicp.checks import one_of
+from dicp.beliefs import check_life, windows_of
+from dicp.checks import Count, Each, Whole, checked, fits_memory, refuse, whole
 from dicp.config import MetaWorldConfig
 from dicp.envs import Task, world_of
+from dicp.envs.worlds import SeenMetaWorld
 from dicp.planning import Imagined, SamplingWorldModel
 from dicp.rollout import Life
 from dicp.windows import Tokens
+
+__all__ = ["Tried", "rank_agreement", "tried_out"]
 
 
 class Tried(NamedTuple):
@@ -25,16 +28,19 @@ class Tried(NamedTuple):
     next_observation: Float[Tensor, "moment agent candidate n_observed"]
 
 
+@checked
 @torch.no_grad()
 def tried_out(
-    model: SamplingWorldModel, life: Life, env: MetaWorldConfig, tasks: Sequence[Task], moments: Sequence[int],
-    n_candidates: int = 10, generator: torch.Generator | None = None,
+    model: SamplingWorldModel, life: Life, env: MetaWorldConfig, tasks: Sequence[Task],
+    moments: Annotated[Sequence[int], Each(Whole(0), least=1)], n_candidates: Count = 10,
+    generator: torch.Generator | None = None,
 ) -> Tried:
     """Let the model read a life in Meta-World again; at the env steps `moments` draw candidates from its policy, imagine each,
-    and take each for real in a simulator that stands where the agent stood. The life itself goes on as it did."""
+    and take each for real in a simulator that stands where the agent stood. The life itself goes on
+    as it did. Raises `ValueError` for moments or tasks that are not the life's, and for what does
+    not fit the memory."""
     n_tasks, n_rollouts, n_steps = life.reward.shape
-    for moment in moments:
-        one_of("moment", moment, range(n_steps))
+    _check(life, env, tasks, moments, n_candidates)
     world, tokens = world_of(env, tasks, n_rollouts), windows_of(life, env).tokens
     context, found = model.begin(n_tasks * n_rollouts), []
     for step in range(max(moments) + 1):
@@ -43,12 +49,7 @@ def tried_out(
             root = model.root(context)
             action = model.candidates(root, n_candidates, generator)
             imagined = (x if x is None else x[:, 0] for x in model.imagine_candidates(root, action))
-            before, outcomes = world.world.get_state(), []
-            for candidate in action[:, 0].unbind(1):
-                world.world.set_state(before)
-                outcomes.append(world.step(candidate.unflatten(0, (n_tasks, n_rollouts))))
-            world.world.set_state(before)
-            real = (torch.stack([x.flatten(0, 1) for x in xs], dim=1) for xs in zip(*(o[:2] for o in outcomes), strict=True))
+            real = _for_real(world, action[:, 0], (n_tasks, n_rollouts))
             found.append((action[:, 0], Imagined(*imagined), *real))
         world.step(life.action[:, :, step])
     action, imagined, reward, next_observation = zip(*found, strict=True)
@@ -56,11 +57,47 @@ def tried_out(
     return Tried(torch.stack(action), Imagined(*fields), torch.stack(reward), torch.stack(next_observation))
 
 
+def _check(
+    life: Life, env: MetaWorldConfig, tasks: Sequence[Task], moments: Sequence[int],
+    n_candidates: int,
+) -> None:
+    check_life(life, env)
+    n_tasks, n_rollouts, n_steps = life.reward.shape
+    for moment in moments:
+        whole("moment", moment, 0, n_steps - 1)
+    if len(tasks) != n_tasks:
+        raise refuse("the number of tasks", len(tasks), f"{n_tasks}, those of the life")
+    n_tried = len(moments) * n_tasks * n_rollouts * n_candidates
+    n_bytes = 20 * n_tried * env.n_observed
+    fits_memory("n_candidates", n_candidates, n_bytes, "fewer candidates or moments")
+
+
+def _for_real(
+    world: SeenMetaWorld, action: Float[Tensor, "agent candidate 4"], shape: tuple[int, int]
+) -> list[Tensor]:
+    """(reward, next observation) [agent candidate ...] of each candidate; the world stands where it
+    stood."""
+    before, outcomes = world.world.get_state(), []
+    for candidate in action.unbind(1):
+        world.world.set_state(before)
+        outcomes.append(world.step(candidate.unflatten(0, shape)))
+    world.world.set_state(before)
+    fields = zip(*((outcome.reward, outcome.next_observation) for outcome in outcomes), strict=True)
+    return [torch.stack([x.flatten(0, 1) for x in field], dim=1) for field in fields]
+
+
+@checked
 def rank_agreement(
     imagined: Float[Tensor, "*batch candidate"], real: Float[Tensor, "*batch candidate"]
 ) -> Float[Tensor, "*batch"]:
     """Spearman's rank correlation among the candidates of each moment: 1 where the model would order them as they are, 0 where
-    it might as well draw lots."""
+    it might as well draw lots. Raises `ValueError` unless there are two candidates or more, as many
+    real as imagined."""
+    if imagined.shape != real.shape:
+        expected = f"{tuple(imagined.shape)}, that of imagined"
+        raise refuse("the shape of real", tuple(real.shape), expected)
+    if imagined.shape[-1] < 2:
+        raise refuse("the number of candidates", imagined.shape[-1], "at least 2, to be ordered")
     ranks = (x.argsort(-1).argsort(-1).float() for x in (imagined, real))
     a, b = (x - x.mean(-1, keepdim=True) for x in ranks)
     return (a * b).sum(-1) / (a.norm(dim=-1) * b.norm(dim=-1))

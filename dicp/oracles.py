@@ -14,14 +14,24 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from dicp.checks import Count, check_fields, checked, fits_memory, one_of, refuse
 from dicp.config import Env, EnvConfig
-from dicp.envs import GridRules, GridState, Task, all_tasks
+from dicp.envs import GridRules, GridState, Task
 from dicp.envs.tasks import PERMUTATIONS
 from dicp.models.gaussian import standard_normal
 from dicp.planning import Imagined
 from dicp.windows import Tokens
 
+__all__ = [
+    "ActionExplorer", "Belief", "Explorer", "GoalExplorer", "Life", "RandomPolicy", "Simulated",
+    "Simulator", "exact_belief",
+]
 
+# for the rules alone
+ANY_TASK = {"darkroom": (0, 0), "darkroom_permuted": 0, "dark_key_to_door": ((0, 0), (0, 0))}
+
+
+@checked
 class RandomPolicy:
     """Every action is as likely as any other, always. In Meta-World: drawn from the standard normal distribution and clipped,
     as PPO's first actions are."""
@@ -33,7 +43,11 @@ class RandomPolicy:
         grid = isinstance(env, EnvConfig)
         self.parameters = torch.zeros(env.n_actions) if grid else standard_normal(env.d_action)
 
-    def begin(self, batch: int, context_length: int | None = None, generator: torch.Generator | None = None) -> None:
+    @checked
+    def begin(
+        self, batch: Count, context_length: Count | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
         return None
 
     def observe(self, context: None, tokens: Tokens) -> Float[Tensor, "batch n_parameters"]:
@@ -57,11 +71,23 @@ class Simulator:
     env: EnvConfig
     tasks: Sequence[Task]
     can_plan = True
+    has_policy = False
 
     def __post_init__(self):
+        check_fields(self, "")
+        if len(self.tasks) == 0:
+            raise refuse("tasks", self.tasks, "at least one task")
         self.rules = GridRules.of(self.env, self.tasks)
 
-    def begin(self, batch: int, context_length: int | None = None, generator: torch.Generator | None = None) -> "Life":
+    @checked
+    def begin(
+        self, batch: Count, context_length: Count | None = None,
+        generator: torch.Generator | None = None,
+    ) -> "Life":
+        """batch: the agents, as many in each task."""
+        if batch % len(self.tasks):
+            raise refuse("batch", batch, f"a multiple of the number of tasks, {len(self.tasks)}")
+        fits_memory("batch", batch, 40 * batch, "fewer agents")
         start = GridState(torch.full((batch, 1), self.rules.start), torch.zeros(batch, 1, dtype=torch.long))
         return Life(torch.arange(len(self.tasks)).repeat_interleave(batch // len(self.tasks)), start)
 
@@ -125,11 +151,15 @@ class Explorer(ABC):
     """
 
     can_plan = True
+    has_policy = False
+    worlds = ("darkroom", "darkroom_permuted", "dark_key_to_door")     # that this one is for
     n_goals: int                    # parts of what is hidden that are learned of separately
     n_hypotheses: int               # for each of them
 
+    @checked
     def __init__(self, env: EnvConfig):
-        self.env, self.rules = env, GridRules.of(env, [all_tasks(env.name, env.size)[0]])
+        one_of("env.name", env.name, self.worlds)
+        self.env, self.rules = env, GridRules.of(env, [ANY_TASK[env.name]])
 
     @abstractmethod
     def learn(self, belief: Belief, action: Tensor, reward: Tensor, arrived: Tensor) -> Tensor:
@@ -139,7 +169,13 @@ class Explorer(ABC):
     def imagine(self, state: Belief, return_to_go: bool = False, doubts: bool = False) -> Imagined:
         """What each action leads to."""
 
-    def begin(self, batch: int, context_length: int | None = None, generator: torch.Generator | None = None) -> Belief:
+    @checked
+    def begin(
+        self, batch: Count, context_length: Count | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Belief:
+        """An agent that rules nothing out, `batch` times."""
+        fits_memory("batch", batch, 10 * batch * self.n_goals * self.n_hypotheses, "fewer agents")
         everything = torch.ones(batch, self.n_goals, self.n_hypotheses, dtype=torch.bool)
         return Belief(torch.full((batch,), self.rules.start), torch.zeros(batch, dtype=torch.long), everything)
 
@@ -167,8 +203,11 @@ class Explorer(ABC):
         return Belief(state.cell[row, beam], state.stage[row, beam], state.possible[row, beam])
 
 
+@checked
 class GoalExplorer(Explorer):
     """Darkroom and Dark Key-to-Door: every cell may be the goal; or the key, and every cell the door."""
+
+    worlds = ("darkroom", "dark_key_to_door")
 
     def __init__(self, env: EnvConfig):
         super().__init__(env)
@@ -196,9 +235,11 @@ class GoalExplorer(Explorer):
         return torch.zeros_like(stage) if self.rules.pays_forever else stage
 
 
+@checked
 class ActionExplorer(Explorer):
     """Darkroom-Permuted: the goal is known, each of the 120 permutations may be the true one."""
 
+    worlds = ("darkroom_permuted",)
     n_goals, n_hypotheses = 1, len(PERMUTATIONS)
 
     def __init__(self, env: EnvConfig):
@@ -223,6 +264,7 @@ class ActionExplorer(Explorer):
         return Imagined((next_cell == self.rules.goals[0, 0]).float(), next_cell, None, probability, entropy)
 
 
+@checked
 def exact_belief(env: EnvConfig) -> Explorer:
     """The explorer of this world."""
     return ActionExplorer(env) if env.name == "darkroom_permuted" else GoalExplorer(env)

@@ -3,16 +3,34 @@
 The same search serves a trained Transformer, a perfect simulator and an exact belief over the goal (`dicp.oracles`).
 """
 
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Annotated, Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 import dicp.processes  # noqa: F401 (one thread)
+from dicp.checks import Count, checked, fits_memory, plain, refuse
 from dicp.config import PlanConfig
 
-State = Any     # whatever a world model needs to continue an imagined future
+__all__ = [
+    "Imagined", "Plan", "SamplingWorldModel", "State", "WorldModel", "beam_search", "best_futures",
+    "sampled_search",
+]
+
+BYTES_OF_A_FUTURE = 600          # while it is ranked: scores, indices, what it leads to
+
+
+def a_state(what: str, value: object) -> object:
+    """The rule of what only a model knows, a context or a state: whatever it is, it is no plain
+    value."""
+    value = plain(value)
+    if value is None or type(value) in (bool, int, float, complex, str, bytes, list, tuple, dict):
+        raise refuse(what, value, "what model.begin(...) or model.root(context) has made")
+    return value
+
+
+State = Annotated[Any, a_state]     # whatever a world model needs to continue an imagined future
 
 
 class Imagined(NamedTuple):
@@ -62,18 +80,23 @@ class Plan(NamedTuple):
     score: Float[Tensor, "batch"]
 
 
+@checked
 @torch.no_grad()
 def beam_search(
-    model: WorldModel, root: State, config: PlanConfig, steps_left: int, generator: torch.Generator | None = None,
-    curious: Bool[Tensor, "batch"] | None = None,
+    model: WorldModel, root: State, config: PlanConfig, steps_left: Count,
+    generator: torch.Generator | None = None, curious: Bool[Tensor, "batch"] | None = None,
 ) -> Plan:
     """Imagine `min(config.depth, steps_left)` steps ahead, keeping the `beam_width` best futures after each.
 
     `root` has one beam a row. Ranking: the sum of (discounted) imagined rewards, then the policy's preference, or chance
-    (`generator`), as `config.ties` says. `config.curiosity` counts in the `curious` rows (None: in all).
+    (`generator`), as `config.ties` says. `config.curiosity` counts in the `curious` rows (None: in
+    all). Raises `ValueError` for what cannot be searched.
     """
     logp = model.propose(root)
     (batch, _, n_actions), depth = logp.shape, min(config.depth, steps_left)
+    check_search(batch, n_actions, config, depth)
+    if curious is not None and len(curious) != batch:
+        raise refuse("the length of curious", len(curious), f"{batch}, one for each row of root")
     score, preference, state = logp.new_zeros(batch, 1), logp.new_zeros(batch, 1), root
     chance = logp.new_ones(batch, 1)                                                # that a future goes as imagined
     doubts = config.weigh_paths or config.curiosity > 0
@@ -109,14 +132,19 @@ def beam_search(
     return Plan(*paths[:, :, 0], worth[:, 0])                                        # futures come out best first
 
 
+@checked
 @torch.no_grad()
 def sampled_search(
-    model: "SamplingWorldModel", root: State, config: PlanConfig, steps_left: int, generator: torch.Generator | None = None
+    model: SamplingWorldModel, root: State, config: PlanConfig, steps_left: Count,
+    generator: torch.Generator | None = None,
 ) -> Plan:
     """The same where actions are numbers: each future tries `config.candidates` actions drawn from the policy (Paper: L = 10
     samples in Meta-World, one step deep). Worth is the sum of the expected rewards; with `config.return_to_go`, what the last
     step is expected to bring in the rest of the episode, itself included, takes that step's place."""
+    if not hasattr(root, "h"):
+        raise refuse("root", root, "what model.root(context) has made")
     depth, batch, state, paths = min(config.depth, steps_left), len(root.h), root, None
+    check_search(batch, config.candidates, config, depth)
     score = root.h.new_zeros(batch, 1)
     for step in range(depth):
         action = model.candidates(state, config.candidates, generator)                  # batch beam candidate number
@@ -134,6 +162,14 @@ def sampled_search(
         if step + 1 < depth:
             state = model.advance(model.fork(state, beam), taken[0], taken[2], taken[1])
     return Plan(*(path[:, 0] for path in paths), worth[:, 0])
+
+
+def check_search(n_rows: int, n_branches: int, config: PlanConfig, depth: int) -> None:
+    """Raise `ValueError` if the futures of a search would not fit into the memory. n_branches:
+    actions tried in each."""
+    n_futures = min(config.beam_width, n_branches ** min(depth, 30))
+    n_bytes = n_rows * n_futures * (n_branches * BYTES_OF_A_FUTURE + depth * 24)
+    fits_memory("plan.beam_width", config.beam_width, n_bytes, "fewer futures, or a smaller depth")
 
 
 def _liking(
@@ -154,8 +190,10 @@ def _liking(
     return -(rank + logp.shape[-1] * torch.arange(logp.shape[1], device=logp.device)[:, None]).to(logp.dtype)
 
 
+@checked
 def best_futures(
-    worth: Float[Tensor, "batch n"], liking: Float[Tensor, "batch n"], width: int, same: Int[Tensor, "batch n"] | None = None
+    worth: Float[Tensor, "batch n"], liking: Float[Tensor, "batch n"], width: Count,
+    same: Int[Tensor, "batch n"] | None = None,
 ) -> tuple[Int[Tensor, "batch kept"], Float[Tensor, "batch kept"]]:
     """(indices, worth) of the `width` best of each row, best first; ties go to the larger `liking`, then to the first.
 

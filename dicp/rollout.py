@@ -1,25 +1,30 @@
 """Act in context: an agent lives many episodes of a task that it never saw, and its weights never change."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Annotated, Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
-from dicp.checks import at_least
+from dicp.checks import Count, Seed, checked
 from dicp.config import Env, EnvConfig, PlanConfig
 from dicp.envs import Task, world_of
 from dicp.models.gaussian import Gaussian
 from dicp.planning import Plan, beam_search, sampled_search
+from dicp.rollout_checks import a_plan, check_rollout
 from dicp.windows import Tokens, at_birth, led_to
+
+__all__ = ["Learner", "Life", "rollout"]
 
 
 @runtime_checkable
 class Learner(Protocol):
     """What a rollout asks of an agent. One that `can_plan` is a `WorldModel`, too, starting from `root(context)`; its
     context says of how many transitions it remembers the outcome (`n_transitions`), and may say how many steps can be
-    imagined from here (`imaginable`). A model that draws numbers takes them from `generator`."""
+    imagined from here (`imaginable`). A model that draws numbers takes them from `generator`. One
+    that has an `env` acts in that world alone; one that says `has_policy = False` acts by a plan
+    alone."""
 
     @property
     def can_plan(self) -> bool: ...
@@ -27,8 +32,6 @@ class Learner(Protocol):
     def begin(self, batch: int, context_length: int | None = None, generator: torch.Generator | None = None) -> Any: ...
 
     def observe(self, context: Any, tokens: Tokens) -> Float[Tensor, "batch n_parameters"]: ...
-
-    def root(self, context: Any) -> Any: ...
 
 
 class Life(NamedTuple):
@@ -135,38 +138,35 @@ def sample(env: Env, parameters: Tensor, generator: torch.Generator, greedy: boo
     return (policy.mean + policy.log_std.exp() * noise).clamp(-1, 1)
 
 
+@checked
 @torch.no_grad()
 def rollout(
     model: Learner,
     env: Env,
     tasks: Sequence[Task],
-    n_rollouts: int = 32,
-    n_episodes: int = 50,
-    plan: PlanConfig | None = None,
-    seed: int = 0,
+    n_rollouts: Count = 32,
+    n_episodes: Count = 50,
+    plan: Annotated[PlanConfig | None, a_plan] = None,
+    seed: Seed = 0,
     greedy: bool = False,
-    context_length: int | None = None,
+    context_length: Count | None = None,
     record: bool = True,
 ) -> Life:
     """`n_rollouts` lives of `n_episodes` in each task, all at once; every life starts from an empty context, which holds
     at most `context_length` transitions (None: as many as the model was trained with): the last whole episodes.
 
     Without a plan the action is sampled from the policy (`greedy` takes the most likely one: it never explores). `record`
-    False keeps rewards and successes alone, for lives of a hundred thousand steps.
+    False keeps rewards and successes alone, for lives of a hundred thousand steps. Raises
+    `ValueError`, before anything is computed, for a model of another world, one in training mode or
+    with weights that are not finite, for tasks that are not of the world, and for what does not fit
+    the memory.
     """
-    for name, value in (("n_rollouts", n_rollouts), ("n_episodes", n_episodes)):
-        at_least(name, value, 1)
-    if plan and not model.can_plan:
-        raise ValueError(f"planner is {plan.planner!r}, but this agent has no world model; allowed: no plan.")
+    check_rollout(model, env, tasks, n_rollouts, n_episodes, plan, context_length, record)
     world, generator, grid = world_of(env, tasks, n_rollouts), torch.Generator().manual_seed(seed), isinstance(env, EnvConfig)
     shape, batch = (len(world.tasks), n_rollouts), len(world.tasks) * n_rollouts
     context = model.begin(batch, context_length, generator)
     planner = plan and (Planner if grid else SamplingPlanner)(model, plan, batch, generator)
-    observation, (no_action, no_reward, nowhere) = world.reset().flatten(0, 1), at_birth(env)
-    reward, one = torch.full((batch,), no_reward, dtype=torch.long if grid else torch.float32), torch.ones(batch).long()
-    action = torch.full((batch,) if grid else (batch, env.d_action), no_action, dtype=reward.dtype)
-    arrived = torch.full_like(led_to(env, observation, observation, reward, reward), nowhere)
-    tokens, steps = Tokens(observation, action, reward, arrived, one), []
+    tokens, steps = _first_tokens(env, world.reset().flatten(0, 1)), []
     for env_step in range(n_episodes * env.horizon):
         action = sample(env, model.observe(context, tokens), generator, greedy)
         planned = torch.zeros(batch, dtype=torch.bool)
@@ -183,12 +183,38 @@ def rollout(
             kept |= {"observation": tokens.observation, "action": action, "next_observation": next_observation}
         if not grid:
             kept["success"] = outcome.success.flatten()
-        steps.append({name: x.to(torch.uint8) if grid else x for name, x in kept.items()})
+        steps.append(_compact(env, kept))
         arrived = led_to(env, tokens.observation, next_observation, reward, tokens.reward_before)
-        tokens = Tokens(outcome.observation.flatten(0, 1), action, reward, arrived, one * outcome.done)
+        first = torch.full((batch,), int(outcome.done))
+        tokens = Tokens(outcome.observation.flatten(0, 1), action, reward, arrived, first)
+    parts = _put_together(env, steps, shape)
+    return Life(**parts, max_return=world.max_return, horizon=env.horizon)
+
+
+def _first_tokens(env: Env, observation: Tensor) -> Tokens:
+    """What agents read that have done nothing yet."""
+    (no_action, no_reward, nowhere), batch = at_birth(env), len(observation)
+    grid = isinstance(env, EnvConfig)
+    reward = torch.full((batch,), no_reward, dtype=torch.long if grid else torch.float32)
+    action = torch.full((batch,) if grid else (batch, env.d_action), no_action, dtype=reward.dtype)
+    arrived = torch.full_like(led_to(env, observation, observation, reward, reward), nowhere)
+    return Tokens(observation, action, reward, arrived, torch.ones(batch).long())
+
+
+def _compact(env: Env, step: dict[str, Tensor]) -> dict[str, Tensor]:
+    """In the grids numbers of one byte, where a cell's number fits."""
+    if not isinstance(env, EnvConfig):
+        return step
+    cell = torch.uint8 if env.n_cells <= 256 else torch.int32
+    return {name: x.to(cell if "observation" in name else torch.uint8) for name, x in step.items()}
+
+
+def _put_together(
+    env: Env, steps: list[dict[str, Tensor]], shape: tuple[int, int]
+) -> dict[str, Tensor | None]:
+    """The fields of a life; None for what was not recorded."""
     parts = dict.fromkeys(("observation", "action", "next_observation", "success"))
     parts |= {name: torch.stack([step[name] for step in steps], dim=1).unflatten(0, shape) for name in steps[0]}
-    if grid:
+    if isinstance(env, EnvConfig):
         parts = {name: x if x is None else x.long() for name, x in parts.items()}
-    parts["planned"] = parts["planned"].bool()
-    return Life(**parts, max_return=world.max_return, horizon=env.horizon)
+    return parts | {"planned": parts["planned"].bool()}

@@ -16,7 +16,7 @@ from dicp.beliefs import (
 from dicp.config import Config, EnvConfig, ModelConfig
 from dicp.envs import GridRules
 from dicp.models import new_model
-from dicp.oracles import GoalExplorer, RandomPolicy, Simulator
+from dicp.oracles import GoalExplorer, RandomPolicy, Simulator, exact_belief
 from dicp.rollout import rollout
 from dicp.windows import Tokens, Windows, WindowSampler
 
@@ -177,4 +177,4 @@ def test_beliefs_end_where_imagination_ends(life):
 def test_nobody_knows_the_walk_in_permuted():
     env = EnvConfig.preset("darkroom_permuted")
     with pytest.raises(ValueError, match="allowed: 'darkroom', 'dark_key_to_door'"):
-        believed_rewards(RandomPolicy(env), None, env, torch.tensor([0]))
+        believed_rewards(exact_belief(env), exact_belief(env).begin(1), env, torch.tensor([0]))

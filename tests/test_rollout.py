@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from dicp.config import EnvConfig, ModelConfig, PlanConfig
 from dicp.envs import GridWorld
 from dicp.models import Model, new_model
-from dicp.oracles import RandomPolicy
+from dicp.oracles import GoalExplorer, RandomPolicy, Simulator
 from dicp.rollout import rollout
 from dicp.windows import Tokens
 
@@ -98,8 +99,9 @@ def test_a_planned_action_is_the_plans():
 
 def test_actions_are_sampled_from_the_policy():
     """The first action, of 4,000 agents: as often as the policy head says."""
-    model = model_of("none")
-    first = rollout(model, replace(ENV, horizon=1), [(0, 0)], 4000, 1)
+    short = replace(ENV, horizon=1)
+    model = model_of("none", short)
+    first = rollout(model, short, [(0, 0)], 4000, 1)
     birth = Tokens(*(torch.tensor([x]) for x in (40, 5, 0, 81, 1)))
     share = first.action.flatten().bincount(minlength=5) / 4000
     torch.testing.assert_close(share, model.observe(model.begin(1), birth).softmax(-1)[0], atol=0.03, rtol=0)
@@ -112,13 +114,85 @@ def test_a_shorter_context_forgets():
     assert torch.equal(whole.action[..., :20], short.action[..., :20]) and not torch.equal(whole.action, short.action)
 
 
-def test_impossible_rollouts_are_refused():
-    model = model_of("none")
-    with pytest.raises(ValueError, match="context_length is 21; allowed: multiples of the horizon 20 up to 20"):
-        rollout(model, ENV, TASKS, 1, 1, context_length=21)
-    with pytest.raises(ValueError, match="n_rollouts is 0; allowed: a number of at least 1"):
-        rollout(model, ENV, TASKS, 0, 1)
-    with pytest.raises(ValueError, match="n_episodes is 0; allowed: a number of at least 1"):
-        rollout(model, ENV, TASKS, 1, 0)
-    with pytest.raises(ValueError, match=r"task is \(9, 0\); allowed: a goal"):
-        rollout(model, ENV, [(9, 0)], 1, 1)
+def test_a_large_room_is_recorded_as_it_is():
+    """Cells of a room of more than 256 have numbers that do not fit into one byte."""
+    env, task = EnvConfig(size=30, horizon=10), (0, 15)
+    life, world = rollout(RandomPolicy(env), env, [task], 4, 1), GridWorld(env, [task], 4)
+    world.reset()
+    for t in range(10):
+        outcome = world.step(life.action[..., t])
+        assert torch.equal(life.next_observation[..., t], outcome.next_observation)
+    assert (life.next_observation > 256).any()
+
+
+def with_nan(model: Model) -> Model:
+    with torch.no_grad():
+        model.policy_head.bias[2] = torch.nan
+    return model
+
+
+def in_training(model: Model) -> Model:
+    return new_model(ENV, replace(model.config, dropout=0.1)).train()
+
+
+OTHER, TWO = replace(ENV, size=8), [(4, 3), (0, 8)]
+
+
+@pytest.mark.parametrize("sentence, call", [
+    ("context_length is 21; allowed: multiples of the horizon 20 up to 20",
+     lambda model: rollout(model, ENV, TASKS, 1, 1, context_length=21)),
+    ("n_rollouts is 0; allowed: a whole number of at least 1",
+     lambda model: rollout(model, ENV, TASKS, 0, 1)),
+    ("n_rollouts is True; allowed", lambda model: rollout(model, ENV, TASKS, True, 1)),
+    ("n_episodes is 0; allowed: a whole number of at least 1",
+     lambda model: rollout(model, ENV, TASKS, 1, 0)),
+    ("n_episodes is 1.5; allowed: a whole number",
+     lambda model: rollout(model, ENV, TASKS, 1, 1.5)),
+    ("seed is -1; allowed", lambda model: rollout(model, ENV, TASKS, 1, 1, seed=-1)),
+    ("greedy is 1; allowed: True or False",
+     lambda model: rollout(model, ENV, TASKS, 1, 1, greedy=1)),
+    ("record is None; allowed: True or False",
+     lambda model: rollout(model, ENV, TASKS, 1, 1, record=None)),
+    (r"task is \(9, 0\); allowed: a goal", lambda model: rollout(model, ENV, [(9, 0)], 1, 1)),
+    (r"tasks is \[\]; allowed: at least one task", lambda model: rollout(model, ENV, [], 1, 1)),
+    ("tasks is 'all'; allowed: a sequence", lambda model: rollout(model, ENV, "all", 1, 1)),
+    ("plan is 'bayes'; allowed: a PlanConfig, as PlanConfig.preset",
+     lambda model: rollout(model, ENV, TASKS, 1, 1, "bayes")),
+    ("planner is 'gated', but this agent has no world model",
+     lambda model: rollout(model, ENV, TASKS, 1, 1, GATED)),
+    ("plan is None; allowed: a PlanConfig, because this InterventionalModel has no policy",
+     lambda model: rollout(model_of("interventional"), ENV, TASKS, 1, 1)),
+    ("plan is None; allowed: a PlanConfig, because this Simulator",
+     lambda model: rollout(Simulator(ENV, TWO), ENV, TWO, 1, 1)),
+    ("number of tasks is 3; allowed: 2",
+     lambda model: rollout(Simulator(ENV, TWO), ENV, TASKS, 1, 1, GATED)),
+    (r"env is EnvConfig\(.*size=8.*; allowed: EnvConfig\(.*size=9",
+     lambda model: rollout(model, OTHER, TASKS, 1, 1)),
+    ("env is .*; allowed: .*darkroom",
+     lambda model: rollout(model, EnvConfig("darkroom_permuted"), [0], 1, 1)),
+    ("env is .*; allowed: .*, the world of this model",
+     lambda model: rollout(GoalExplorer(OTHER), ENV, TASKS, 1, 1, GATED)),
+    ("env is 'darkroom'; allowed: an EnvConfig",
+     lambda model: rollout(model, "darkroom", TASKS, 1, 1)),
+    ("training is True; allowed: False, because dropout is 0.1",
+     lambda model: rollout(in_training(model), ENV, TASKS, 1, 1)),
+    ("model.policy_head.bias is .*nan.*; allowed: finite",
+     lambda model: rollout(with_nan(model), ENV, TASKS, 1, 1)),
+    ("model is None; allowed: a Learner, which has begin, can_plan, observe",
+     lambda _: rollout(None, ENV, TASKS, 1, 1)),
+    ("model is <class .*; allowed: a Learner", lambda _: rollout(RandomPolicy, ENV, TASKS, 1, 1)),
+    ("agents x env steps is .*; allowed: fewer .*GiB",
+     lambda model: rollout(model, ENV, TASKS, 2**40, 1)),
+    ("agents x env steps is .*; allowed: fewer .*GiB",
+     lambda model: rollout(model, ENV, TASKS, 1, 2**40)),
+])
+def test_impossible_rollouts_are_refused(sentence, call):
+    with pytest.raises(ValueError, match=sentence) as refusal:
+        call(model_of("none"))
+    assert "\n" not in str(refusal.value)
+
+
+def test_training_mode_without_dropout_and_numpys_numbers_are_welcome():
+    model = model_of("none").train()
+    plain = rollout(model, ENV, TASKS, 2, 1, seed=2)
+    assert same(plain, rollout(model, ENV, TASKS, np.int64(2), np.uint8(1), seed=np.int64(2)))

@@ -2,12 +2,31 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Annotated
 
-from dicp.checks import one_of
-from dicp.config.env import ENVS, ML1_TASKS, Env, EnvConfig, MetaWorldConfig, env_from_dict
-from dicp.config.parts import IMITATORS, WORLD_MODELS, ModelConfig, SourceConfig, TrainConfig
+from dicp.checks import OneOf, Seed, check_fields, checked, one_of, refuse, shown
+from dicp.config.env import (
+    ENVS,
+    GRIDS_AND_ARM,
+    ML1_TASKS,
+    Env,
+    EnvConfig,
+    MetaWorldConfig,
+    check_keys,
+    env_from_dict,
+    from_dict,
+)
+from dicp.config.parts import (
+    IMITATORS,
+    WORLD_MODELS,
+    Instances,
+    Long,
+    ModelConfig,
+    SourceConfig,
+    TrainConfig,
+)
 from dicp.config.plan import PLANNERS, PlanConfig
 
 __all__ = [
@@ -29,10 +48,12 @@ class Config:
     source: SourceConfig = field(default_factory=SourceConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
-    split: int = 0               # seed of the split into training and held-out tasks (paper: five splits)
-    source_seed: int = 0         # of the learning histories
+    # seed of the split into training and held-out tasks (paper: five splits)
+    split: Seed = 0
+    source_seed: Seed = 0        # of the learning histories
 
     def __post_init__(self):
+        check_fields(self, "")
         if isinstance(self.env, MetaWorldConfig):
             one_of("model.imitates", self.model.imitates, ("ad", "idt"))
             one_of("model.world_model", self.model.world_model, WORLD_MODELS[:2])
@@ -71,17 +92,20 @@ class Config:
         return hashlib.sha1(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:10]
 
     @classmethod
+    @checked
     def preset(
-        cls, env: str = "darkroom", profile: str = "fast", world_model: str = "none", seed: int = 0, split: int = 0,
-        imitates: str = "ad", task: str | None = None,
+        cls,
+        env: Annotated[str, OneOf(GRIDS_AND_ARM)] = "darkroom",
+        profile: Annotated[str, OneOf(PROFILES)] = "fast",
+        world_model: Annotated[str, OneOf(WORLD_MODELS)] = "none",
+        seed: Seed = 0,
+        split: Seed = 0,
+        imitates: Annotated[str, OneOf(IMITATORS)] = "ad",
+        task: Annotated[str, OneOf(ML1_TASKS)] | None = None,
     ) -> "Config":
         """The settings that this project's results use (`fast`), or the paper's own (`paper`: on an H100 11 to 27 minutes in
         Darkroom, four to six hours in Meta-World). Each split has learning histories of its own. task: which of Meta-World's
-        (default: reach-v3)."""
-        one_of("env", env, (*ENVS, "metaworld"))
-        one_of("profile", profile, PROFILES)
-        one_of("world_model", world_model, WORLD_MODELS)
-        one_of("imitates", imitates, IMITATORS)
+        (default: reach-v3). Raises `ValueError`, naming what it does not know."""
         if env == "metaworld":
             return cls._metaworld(task or "reach-v3", profile, world_model, seed, split, imitates)
         if task is not None:
@@ -132,7 +156,10 @@ class Config:
                             min_final_success=0.0, world_model_weight=1.0)
         return cls(MetaWorldConfig(task=task), source, model, train, split, source_seed=split)
 
-    def cut(self, train_instances: int = 10, env_steps: int = 2000, updates: int = 300) -> "Config":
+    @checked
+    def cut(
+        self, train_instances: Instances = 10, env_steps: Long = 2000, updates: Long = 300
+    ) -> "Config":
         """The same in Meta-World with a fraction of the source's runs and of the training: a quarter of an hour on one core
         where everything takes two hours. It shows how things work; its results are not those of the project."""
         one_of("env", self.env.name, ("metaworld",))
@@ -140,9 +167,18 @@ class Config:
         return replace(self, source=source, train=replace(self.train, updates=updates))
 
     @classmethod
-    def from_dict(cls, values: dict) -> "Config":
-        """The inverse of `dataclasses.asdict`, as read from JSON."""
+    @checked
+    def from_dict(cls, values: Mapping) -> "Config":
+        """The inverse of `dataclasses.asdict`, as read from JSON. A field that is missing has its
+        default, as in what was written before there was such a field. Raises `ValueError`, naming
+        the key or the value."""
+        check_keys("config", values, [f.name for f in fields(cls)])
         parts = dict(source=SourceConfig, model=ModelConfig, train=TrainConfig)
-        values = values | {"train": values["train"] | {"betas": tuple(values["train"]["betas"])}}      # JSON has no tuples
-        made = {name: part(**values[name]) for name, part in parts.items()}
-        return cls(**values | made | {"env": env_from_dict(values["env"])})
+        missing = [name for name in ("env", *parts) if name not in values]
+        if missing:
+            given = shown(list(values))
+            raise ValueError(f"config has the fields {given}; allowed: {missing[0]!r} among them.")
+        made = {name: from_dict(part, values[name], name) for name, part in parts.items()}
+        if not isinstance(values["env"], Mapping):
+            raise refuse("env", values["env"], "a dict of its fields")
+        return cls(**{**values, **made, "env": env_from_dict(values["env"])})

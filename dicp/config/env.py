@@ -1,8 +1,10 @@
 """The worlds: three grids and the tasks of Meta-World."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Annotated, Any
 
-from dicp.checks import one_of, whole
+from dicp.checks import OneOf, Whole, check_fields, checked, nearest, one_of, refuse, shown
 
 ENVS = ("darkroom", "darkroom_permuted", "dark_key_to_door")
 ML1_TASKS = (
@@ -18,18 +20,22 @@ ML1_TASKS = (
 TWO_OBJECTS = ("hammer-v3", "stick-pull-v3", "stick-push-v3")          # of them
 
 
+GRIDS_AND_ARM = (*ENVS, "metaworld")
+Horizon = Annotated[int, Whole(1, 10**6)]    # a life of one such episode takes hours
+
+
 @dataclass(frozen=True)
 class EnvConfig:
     """A grid world."""
 
-    name: str = "darkroom"
-    size: int = 9        # cells a side (paper: 9)
-    horizon: int = 20    # env steps an episode (paper: 20, the other two worlds 50)
+    name: Annotated[str, OneOf(ENVS)] = "darkroom"
+    # cells a side (paper: 9); the table of a million cells takes 40 MB
+    size: Annotated[int, Whole(2, 1000)] = 9
+    # env steps an episode (paper: 20, the other two worlds 50)
+    horizon: Horizon = 20
 
     def __post_init__(self):
-        one_of("env", self.name, ENVS)
-        whole("size", self.size, 2)
-        whole("horizon", self.horizon, 1)
+        check_fields(self, "env")
 
     @property
     def n_actions(self) -> int:
@@ -40,8 +46,9 @@ class EnvConfig:
         return self.size**2
 
     @classmethod
-    def preset(cls, env: str) -> "EnvConfig":
-        one_of("env", env, ENVS)
+    @checked
+    def preset(cls, env: Annotated[str, OneOf(ENVS)]) -> "EnvConfig":
+        """The paper's room and horizon. Raises `ValueError` for another world."""
         return cls(env, horizon=20 if env == "darkroom" else 50)
 
 
@@ -49,14 +56,13 @@ class EnvConfig:
 class MetaWorldConfig:
     """One of the fifty ML1 tasks of Meta-World. Its instances are what other worlds call tasks."""
 
-    name: str = "metaworld"
-    task: str = "reach-v3"
-    horizon: int = 100   # env steps an episode (paper: 100; the library cuts episodes off at 500)
+    name: Annotated[str, OneOf(("metaworld",))] = "metaworld"
+    task: Annotated[str, OneOf(ML1_TASKS)] = "reach-v3"
+    # env steps an episode (paper: 100; the library cuts episodes off at 500)
+    horizon: Horizon = 100
 
     def __post_init__(self):
-        one_of("env", self.name, ("metaworld",))
-        one_of("task", self.task, ML1_TASKS)
-        whole("horizon", self.horizon, 1)
+        check_fields(self, "env")
 
     @property
     def n_observed(self) -> int:
@@ -71,6 +77,29 @@ class MetaWorldConfig:
 Env = EnvConfig | MetaWorldConfig
 
 
-def env_from_dict(values: dict) -> Env:
-    """The inverse of `dataclasses.asdict`, as read from JSON."""
-    return (MetaWorldConfig if values["name"] == "metaworld" else EnvConfig)(**values)
+@checked
+def env_from_dict(values: Mapping) -> Env:
+    """The inverse of `dataclasses.asdict`, as read from JSON. Raises `ValueError`, naming the key
+    or the value."""
+    if "name" not in values:
+        raise ValueError(f"env has the fields {shown(list(values))}; allowed: 'name' among them.")
+    one_of("env", values["name"], GRIDS_AND_ARM)
+    return from_dict(MetaWorldConfig if values["name"] == "metaworld" else EnvConfig, values, "env")
+
+
+def from_dict(kind: type, values: Any, part: str) -> Any:
+    """A config from the dict of its fields. One that is missing has its default, as in what was
+    written before there was such a field."""
+    if not isinstance(values, Mapping):
+        raise refuse(part, values, "a dict of its fields")
+    check_keys(part, values, [field.name for field in fields(kind)])
+    lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+    return kind(**{**values, **lists})                                          # JSON has no tuples
+
+
+def check_keys(part: str, values: Mapping, known: list[str]) -> None:
+    """Raise `ValueError` for the first key that is not known, with the nearest name."""
+    for name in values:
+        if name not in known:
+            allowed = f"{', '.join(known)}.{nearest(name, known)}"
+            raise ValueError(f"{part} has the field {str(name)[:80]!r}; allowed: {allowed}")

@@ -78,6 +78,7 @@ class InterventionalModel(nn.Module):
     """
 
     can_plan = True
+    has_policy = False
 
     def __init__(self, env: EnvConfig, config: ModelConfig):
         super().__init__()

@@ -1,0 +1,133 @@
+"""Can this model act in this world, and does what it would record fit the memory? Asked once,
+before anything is allocated."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from dicp.checks import fits_memory, refuse, rule_of
+from dicp.config import Env, EnvConfig, ModelConfig, PlanConfig
+from dicp.envs import Task
+from dicp.models.context import whole_episodes
+from dicp.planning import BYTES_OF_A_FUTURE, SamplingWorldModel, WorldModel
+
+BYTES_OF_AN_AGENT = 1000  # whatever it does
+
+
+def a_plan(what: str, value: object) -> PlanConfig | None:
+    """The rule of a plan."""
+    if value is not None and not isinstance(value, PlanConfig):
+        raise refuse(what, value, "a PlanConfig, as PlanConfig.preset('bayes') makes one, or None")
+    return value
+
+
+def check_model(model: Any, env: Env, tasks: Sequence[Task], plan: PlanConfig | None) -> None:
+    """Raise `ValueError` unless the model acts in this world, as `plan` says, with finite weights
+    and without dropout."""
+    known = getattr(model, "env", env)
+    if known != env:
+        raise refuse("env", env, f"{known}, the world of this model")
+    own_tasks = getattr(model, "tasks", tasks)
+    if len(own_tasks) != len(tasks):
+        raise refuse(
+            "the number of tasks", len(tasks), f"{len(own_tasks)}, as many as this model knows"
+        )
+    if plan is not None:
+        if not model.can_plan:
+            raise ValueError(
+                f"planner is {plan.planner!r}, but this agent has no world model; allowed: no plan."
+            )
+        rule_of(WorldModel if isinstance(env, EnvConfig) else SamplingWorldModel)("model", model)
+        if not hasattr(model, "root"):
+            raise refuse("model", model, "one with a root(context), where imagined futures begin")
+    elif not getattr(model, "has_policy", True):
+        raise refuse(
+            "plan",
+            None,
+            f"a PlanConfig, because this {type(model).__name__} has no policy of its own",
+        )
+    if isinstance(model, nn.Module):
+        check_weights(model)
+
+
+def check_weights(model: nn.Module) -> None:
+    """Raise `ValueError` where dropout would blur what a model says, or a weight is not finite."""
+    for name, module in model.named_modules():
+        dropout = module.p if isinstance(module, nn.Dropout) else getattr(module, "dropout", 0)
+        if module.training and isinstance(dropout, float) and dropout > 0:
+            where = f"model.{name}.training" if name else "model.training"
+            raise refuse(
+                where, True, f"False, because dropout is {dropout:g}: call model.eval() first"
+            )
+    for name, weight in model.named_parameters():
+        if not torch.isfinite(weight).all():
+            raise refuse(f"model.{name}", weight, "finite weights")
+
+
+def check_room(
+    model: Any,
+    env: Env,
+    n_agents: int,
+    n_steps: int,
+    plan: PlanConfig | None,
+    context_length: int | None,
+    record: bool,
+) -> None:
+    """Raise `ValueError` if the recorded steps, the contexts and the imagined futures would not fit
+    into the memory."""
+    config = getattr(model, "config", None)
+    config = config if isinstance(config, ModelConfig) else None
+    held = 0 if config is None else whole_episodes(env, config, context_length)
+    per_token = (
+        0 if config is None else 8 * config.n_layers * config.d_model
+    )  # keys and values in single precision
+    per_agent = BYTES_OF_AN_AGENT + n_steps * _bytes_of_a_step(env, record) + held * per_token
+    if plan is not None:
+        futures, depth = _futures(env, plan), min(plan.depth, env.horizon)
+        per_agent += (held + 2 * futures * depth) * per_token + futures * _branches(
+            env, plan
+        ) * BYTES_OF_A_FUTURE
+    fits_memory(
+        "number of agents x env steps",
+        f"{n_agents} x {n_steps}",
+        n_agents * per_agent,
+        "fewer tasks, n_rollouts or n_episodes, a smaller plan, or record=False",
+    )
+
+
+def _branches(env: Env, plan: PlanConfig) -> int:
+    return env.n_actions if isinstance(env, EnvConfig) else plan.candidates
+
+
+def _futures(env: Env, plan: PlanConfig) -> int:
+    """As many as there can be in the beam."""
+    return min(plan.beam_width, _branches(env, plan) ** min(plan.depth, env.horizon, 30))
+
+
+def _bytes_of_a_step(env: Env, record: bool) -> int:
+    """Of one agent: once as it is recorded, once put together, and in the grids once more as long
+    integers."""
+    if isinstance(env, EnvConfig):
+        cell = 1 if env.n_cells <= 256 else 4
+        return 2 * (2 + record * (1 + 2 * cell)) + 8 * (1 + 3 * record)
+    return 2 * (4 + 1 + 1 + record * 4 * (2 * env.n_observed + env.d_action))
+
+
+def check_rollout(
+    model: Any,
+    env: Env,
+    tasks: Sequence[Task],
+    n_rollouts: int,
+    n_episodes: int,
+    plan: PlanConfig | None,
+    context_length: int | None,
+    record: bool,
+) -> None:
+    """Everything that `rollout` refuses but for the tasks themselves, which the world knows."""
+    if len(tasks) == 0:
+        raise refuse("tasks", tasks, "at least one task")
+    check_model(model, env, tasks, plan)
+    n_agents = len(tasks) * n_rollouts
+    check_room(model, env, n_agents, n_episodes * env.horizon, plan, context_length, record)
