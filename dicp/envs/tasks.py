@@ -33,7 +33,7 @@ SplitSeed = Annotated[int, Whole(0, MOST_ML1_SEED // 2)]
 def is_whole(value: Any, below: int) -> bool:
     """Whether `value` is a whole number from 0 to `below` - 1, Python's or NumPy's, not a bool."""
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    return whole and 0 <= value < below
+    return whole and bool(0 <= value < below)
 
 
 def is_cell(value: Any, size: int) -> bool:
