@@ -109,7 +109,7 @@ class GridEnv(gymnasium.Env):
         if len(self.trail) > self.config.horizon:
             raise ValueError(f"The episode is over after {self.config.horizon} steps; call reset() first.")
         action = whole(f"action ({', '.join(ACTIONS)})", action, 0, len(ACTIONS) - 1)
-        self._state, reward = self.rules.step(self._state, torch.tensor([[action]]))
+        self._state, reward = self.rules.advance(self._state, torch.tensor([[action]]))
         self.episode_return += int(reward)
         obs, info = self._observe()
         return obs, float(reward), len(self.trail) > self.config.horizon, False, info
