@@ -315,9 +315,12 @@ REFUSED = [
     ("make('dicp/Darkroom-v0', size=0)", "size is 0; allowed: a whole number of at least 2."),
     ("make('dicp/Darkroom-v0', size=9.5)", "size is 9.5; allowed: a whole number of at least 2."),
     ("make('dicp/Darkroom-v0', horizon=0)", "horizon is 0; allowed: a whole number of at least 1."),
-    ("make('dicp/Darkroom-v0', render_mode='ansi')", "render_mode is 'ansi'; allowed: 'rgb_array'."),
-    ("make('dicp/DarkroomPermuted-v0', permutation=120)", "permutation is 120; allowed: a whole number from 0 to 119."),
-    ("make('dicp/DarkroomPermuted-v0', permutation=1.0)", "permutation is 1.0; allowed: a whole number from 0 to 119."),
+    ("make('dicp/Darkroom-v0', render_mode='ansi')",
+     "render_mode is 'ansi'; allowed: 'rgb_array', or None."),
+    ("make('dicp/DarkroomPermuted-v0', permutation=120)", "permutation is 120; allowed: a whole number from "
+                                                          "0 to 119, or None."),
+    ("make('dicp/DarkroomPermuted-v0', permutation=1.0)", "permutation is 1.0; allowed: a whole number from "
+                                                          "0 to 119, or None."),
     ("make('dicp/DarkKeyToDoor-v0', key=(9, 9), door=(0, 0))", "key is (9, 9); allowed: a cell"),
     ("make('dicp/DarkKeyToDoor-v0', door=numpy.array([0, 9]))", "door is [0, 9]; allowed: a cell"),
     ("make('dicp/Darkroom-v0').step(0)", "step() was called before the first episode; call reset() first."),

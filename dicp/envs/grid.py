@@ -7,16 +7,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Int, Integer
+from numpy import ndarray
 from torch import Tensor
 
-from dicp.checks import at_least
+from dicp.checks import Count, checked, fits_memory, refuse
 from dicp.config import EnvConfig
-from dicp.envs.tasks import PERMUTATIONS, Task, all_tasks
+from dicp.envs.tasks import PERMUTATIONS, Task, check_tasks
+
+__all__ = ["MOVES", "STAY", "GridRules", "GridState", "GridStep", "GridWorld", "cell_to_xy"]
 
 MOVES = torch.tensor([[1, 0], [-1, 0], [0, 1], [0, -1], [0, 0]])   # +x, -x, +y, -y, stay
 STAY = 4
+INTEGERS = frozenset({
+    torch.uint8, torch.uint16, torch.uint32, torch.uint64, torch.int8, torch.int16, torch.int32,
+    torch.int64,
+})
+CELL_BYTES = 8 * len(MOVES) * 4         # of a cell in a table of moves, with what making it takes
+AGENT_BYTES = 8 * 2 * 8                 # of an agent in a world, with what a step makes
+
+Rows = Integer[Tensor, "task stream"] | Integer[ndarray, "task stream"]     # as a user may write it
 
 
 class GridState(NamedTuple):
@@ -36,22 +48,58 @@ class GridStep(NamedTuple):
     done: bool
 
 
-def cell_to_xy(cell: Int[Tensor, "*batch"], size: int = 9) -> Int[Tensor, "*batch 2"]:
+@checked
+def cell_to_xy(cell: Integer[Tensor, "*batch"], size: Count = 9) -> Integer[Tensor, "*batch 2"]:
+    """(x, y) of each cell of a grid with `size` cells a side. Raises `ValueError` unless `cell`
+    is a tensor of integers."""
+    if not is_integer(cell):
+        raise refuse("the dtype of cell", cell.dtype, "an integer one")
+    return xy_of(cell, size)
+
+
+def xy_of(cell: Integer[Tensor, "*batch"], size: int) -> Integer[Tensor, "*batch 2"]:
     return torch.stack((cell // size, cell % size), dim=-1)
 
 
-def check_tasks(config: EnvConfig, tasks: Sequence[Task]) -> None:
-    """Raise `ValueError`, naming the task, unless each is one of the tasks of the world."""
-    known = set(all_tasks(config.name, config.size))
-    for task in tasks:
-        if task not in known:
-            top = config.size - 1
-            allowed = {
-                "darkroom": f"a goal (x, y) with x and y whole numbers from 0 to {top}",
-                "darkroom_permuted": f"a permutation index from 0 to {len(PERMUTATIONS) - 1}",
-                "dark_key_to_door": f"((key x, key y), (door x, door y)), whole numbers from 0 to {top}",
-            }[config.name]
-            raise ValueError(f"{config.name} task is {task!r}; allowed: {allowed}.")
+def is_integer(x: Tensor | ndarray) -> bool:
+    """Whether its dtype is one of the integers, of any width; bool is none."""
+    if isinstance(x, Tensor):
+        return x.dtype in INTEGERS
+    return x.dtype.kind in "iu"
+
+
+def whole_numbers(what: str, value: Tensor | ndarray, shape: tuple[int, ...], top: int) -> Tensor:
+    """`value` as a tensor of int64; raise `ValueError` unless it is a tensor or an array of that
+    shape, (task, stream) or (row,), of whole numbers from 0 to `top`."""
+    allowed = f"whole numbers from 0 to {top}"
+    if not isinstance(value, Tensor | ndarray):
+        raise refuse(what, value, f"a tensor of the shape {shape} with {allowed}")
+    if value.shape != shape:
+        axes = "task, stream" if len(shape) == 2 else "row"
+        raise refuse(f"the shape of {what}", tuple(value.shape), f"{shape} ({axes})")
+    if not is_integer(value):
+        raise refuse(f"the dtype of {what}", value.dtype, f"an integer one, with {allowed}")
+    if isinstance(value, ndarray):
+        value = torch.from_numpy(value.astype(np.int64, order="C"))
+    numbers = value.long().cpu()
+    unsigned = numbers.numpy().view(np.uint64)          # where a negative number is a huge one
+    if unsigned.max(initial=0) > top:
+        wrong = numbers[(numbers < 0) | (numbers > top)][0]
+        raise ValueError(f"{what} holds {int(wrong)}; allowed: {allowed}.")
+    return numbers
+
+
+def check_action(action: Rows, shape: Sequence[int]) -> Int[Tensor, "task stream"]:
+    """`action` in int64; raise `ValueError` unless it holds whole numbers from 0 to 4 in that
+    shape."""
+    return whole_numbers("action", action, tuple(shape), len(MOVES) - 1)
+
+
+def check_size(config: EnvConfig, n_tasks: int) -> None:
+    """Raise `ValueError` if the tables of that many tasks do not fit into the memory."""
+    variants = n_tasks if config.name == "darkroom_permuted" else 1
+    n_bytes = variants * config.n_cells * CELL_BYTES
+    fits_memory("size", config.size, n_bytes, "a smaller whole number, of at least 2")
 
 
 @dataclass(frozen=True)
@@ -65,11 +113,17 @@ class GridRules:
     size: int
 
     @classmethod
+    @checked
     def of(cls, config: EnvConfig, tasks: Sequence[Task]) -> "GridRules":
+        """The tables of these tasks. Raises `ValueError` for no tasks, for one that is not of this
+        world and for a grid whose tables do not fit into the memory."""
+        if not len(tasks):
+            raise refuse("tasks", tasks, f"at least one task of {config.name}")
         check_tasks(config, tasks)
+        check_size(config, len(tasks))
         size, corner = config.size, config.n_cells - 1
         centre = (size // 2) * size + size // 2
-        xy = cell_to_xy(torch.arange(config.n_cells), size)
+        xy = xy_of(torch.arange(config.n_cells), size)
         moved = (xy[:, None] + MOVES).clamp(0, size - 1)
         table = (moved[..., 0] * size + moved[..., 1])[None]              # variant=1 cell action
         if config.name == "darkroom":
@@ -80,33 +134,56 @@ class GridRules:
         goals = [[kx * size + ky, dx * size + dy, -1] for (kx, ky), (dx, dy) in tasks]
         return cls(centre, table, torch.tensor(goals), False, size)
 
-    def of_tasks(self, index: Int[Tensor, "row"]) -> "GridRules":
-        """The same rules with one row for each given task number (a task may come several times)."""
+    def of_tasks(self, index: Integer[Tensor, "row"]) -> "GridRules":
+        """The same rules with one row for each given task number (a task may come several times).
+        Raises `ValueError` for a number that is not from 0 to the last task."""
+        n_rows = len(index) if getattr(index, "ndim", 0) == 1 else 1
+        index = whole_numbers("index", index, (n_rows,), len(self.goals) - 1)
         variants = self.next_cell if len(self.next_cell) == 1 else self.next_cell[index]
         return replace(self, next_cell=variants, goals=self.goals[index])
 
-    def step(
+    def step(self, state: GridState, action: Rows) -> tuple[GridState, Int[Tensor, "task stream"]]:
+        """(next state, reward). Moves into a wall leave the agent where it is. Raises `ValueError`
+        unless `action` holds whole numbers from 0 to 4, of any integer dtype, in the shape of the
+        state."""
+        state = self._known(state)
+        return self.advance(state, check_action(action, state.cell.shape))
+
+    def advance(
         self, state: GridState, action: Int[Tensor, "task stream"]
     ) -> tuple[GridState, Int[Tensor, "task stream"]]:
-        """(next state, reward). Moves into a wall leave the agent where it is."""
+        """`step` without its checks, for a state and actions that have been looked at."""
         variant = torch.arange(len(self.next_cell))[:, None]
         cell = self.next_cell[variant, state.cell, action]
         hit = cell == self.goals.gather(1, state.stage)
         return GridState(cell, state.stage if self.pays_forever else state.stage + hit), hit.long()
 
+    def _known(self, state: GridState) -> GridState:
+        """The state in int64; `ValueError` unless it is one of these tasks'."""
+        if not isinstance(state, GridState):
+            raise refuse("state", state, "a GridState")
+        n_streams = state.cell.shape[1] if getattr(state.cell, "ndim", 0) == 2 else 1
+        shape = len(self.goals), n_streams
+        top_cell, top_stage = self.next_cell.shape[1] - 1, self.goals.shape[1] - 1
+        cell = whole_numbers("state.cell", state.cell, shape, top_cell)
+        stage = whole_numbers("state.stage", state.stage, shape, top_stage)
+        return GridState(cell, stage)
+
+    @checked
     def optimal_action(
         self, state: GridState, longer_leg_first: bool = False, push_walls: bool = False
     ) -> Int[Tensor, "task stream"]:
         """A shortest way to the cell that pays next: first along x, then along y, or along the longer leg first (x if they are
         equal). On the goal, and when all is paid: stay, or (`push_walls`) push against a wall where there is one."""
+        state = self._known(state)
         variant = torch.arange(len(self.next_cell))[:, None]
-        reached = cell_to_xy(self.next_cell[variant, state.cell], self.size)              # task stream action 2
+        reached = xy_of(self.next_cell[variant, state.cell], self.size)        # task stream action 2
         goal = self.goals.gather(1, state.stage)
-        target = cell_to_xy(torch.where(goal < 0, state.cell, goal), self.size)
+        target = xy_of(torch.where(goal < 0, state.cell, goal), self.size)
         distance = (reached - target[:, :, None]).abs().sum(-1)
-        stays = (reached == cell_to_xy(state.cell, self.size)[:, :, None]).all(-1)
+        stays = (reached == xy_of(state.cell, self.size)[:, :, None]).all(-1)
         moves = self._moves(state.cell, variant)
-        legs = (cell_to_xy(state.cell, self.size) - target).abs()
+        legs = (xy_of(state.cell, self.size) - target).abs()
         y_first = (legs[..., 1] > legs[..., 0])[..., None] & longer_leg_first
         idle = moves.eq(STAY) if push_walls else stays & ~moves.eq(STAY)                   # what comes last of two that stay
         return (4 * distance + 2 * idle + (moves.ge(2) != y_first)).argmin(-1)
@@ -114,27 +191,35 @@ class GridRules:
     def _moves(self, cell: Tensor, variant: Tensor) -> Int[Tensor, "task stream action"]:
         """Which of the five moves each action executes (not its own number in Darkroom-Permuted)."""
         inner = self.size + 1                                                              # cell (1, 1): no wall near
-        step = cell_to_xy(self.next_cell[variant[:, 0], inner], self.size) - 1             # variant action 2
+        step = xy_of(self.next_cell[variant[:, 0], inner], self.size) - 1      # variant action 2
         which = (step[:, :, None] == MOVES).all(-1).long().argmax(-1)                      # variant action
         return which[:, None].expand(len(cell), cell.shape[1], -1)
 
-    def max_return(self, horizon: int) -> Int[Tensor, "task"]:
+    @checked
+    def max_return(self, horizon: Count) -> Int[Tensor, "task"]:
         """The highest possible return of one episode from the start, for each task."""
-        at = cell_to_xy(torch.tensor(self.start), self.size)
+        at = xy_of(torch.tensor(self.start), self.size)
         if self.pays_forever:
-            distance = (cell_to_xy(self.goals[:, 0], self.size) - at).abs().sum(-1)
-            return (horizon + 1 - distance.clamp(min=1)).clamp(min=0)
-        first, second = cell_to_xy(self.goals[:, 0], self.size), cell_to_xy(self.goals[:, 1], self.size)
+            distance = (xy_of(self.goals[:, 0], self.size) - at).abs().sum(-1)
+            return (horizon - (distance.clamp(min=1) - 1)).clamp(min=0)
+        first, second = xy_of(self.goals[:, 0], self.size), xy_of(self.goals[:, 1], self.size)
         to_key = (first - at).abs().sum(-1).clamp(min=1)
         to_door = to_key + (second - first).abs().sum(-1).clamp(min=1)
         return (to_key <= horizon).long() + (to_door <= horizon).long()
 
 
 class GridWorld:
-    """`n_streams` agents in each of `tasks`, stepped together; episodes of fixed length start again by themselves."""
+    """`n_streams` agents in each of `tasks`, stepped together; episodes of fixed length start again
+    by themselves.
 
-    def __init__(self, config: EnvConfig, tasks: Sequence[Task], n_streams: int = 1):
-        at_least("n_streams", n_streams, 1)
+    Raises `ValueError` for a task that is not of this world and for more agents than the memory
+    holds.
+    """
+
+    @checked
+    def __init__(self, config: EnvConfig, tasks: Sequence[Task], n_streams: Count = 1):
+        n_bytes = n_streams * len(tasks) * AGENT_BYTES
+        fits_memory("n_streams", n_streams, n_bytes, "a smaller whole number, of at least 1")
         self.config, self.tasks, self.n_streams = config, list(tasks), n_streams
         self.rules = GridRules.of(config, self.tasks)
         self.max_return = self.rules.max_return(config.horizon)
@@ -147,9 +232,11 @@ class GridWorld:
         self.t = 0
         return self.state.cell
 
-    def step(self, action: Int[Tensor, "task stream"]) -> GridStep:
-        """Take one action everywhere."""
-        self.state, reward = self.rules.step(self.state, action)
+    def step(self, action: Rows) -> GridStep:
+        """Take one action everywhere. Raises `ValueError` unless `action` holds whole numbers from
+        0 to 4, of any integer dtype."""
+        action = check_action(action, self.state.cell.shape)
+        self.state, reward = self.rules.advance(self.state, action)
         next_cell, self.t = self.state.cell, self.t + 1
         done = self.t == self.config.horizon
         cell = self.reset() if done else next_cell

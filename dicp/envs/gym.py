@@ -4,42 +4,40 @@
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import gymnasium
 import numpy as np
 import torch
 
-from dicp.checks import one_of
+from dicp.checks import Count, OneOf, Seed, Whole, checked, plain, refuse, whole
 from dicp.config import EnvConfig
 from dicp.envs.draw import Mark, draw_grid
-from dicp.envs.grid import GridRules, GridState, cell_to_xy
-from dicp.envs.tasks import PERMUTATIONS, Cell, Task
+from dicp.envs.grid import GridRules, GridState, check_size, xy_of
+from dicp.envs.tasks import PERMUTATIONS, Cell, Size, Task, is_cell
 
-Place = Sequence[int] | np.ndarray          # how a user may write a cell
+__all__ = ["ACTIONS", "DarkKeyToDoor", "Darkroom", "DarkroomPermuted", "GridEnv"]
+
+RenderMode = Annotated[str, OneOf(("rgb_array",))] | None
+Index = Annotated[int, Whole(0, len(PERMUTATIONS) - 1)]
 ACTIONS = ("+x", "-x", "+y", "-y", "stay")
 
 
-def check_whole(what: str, value: Any, low: int, high: int | None = None) -> int:
-    """`value` as a Python integer; raise `ValueError` unless it is a whole number from `low` to `high`."""
-    if isinstance(value, np.ndarray) and value.ndim == 0:
-        value = value[()]
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or value < low or (high is not None and value > high):
-        span = f"of at least {low}" if high is None else f"from {low} to {high}"
-        raise ValueError(f"{what} is {value!r}; allowed: a whole number {span}.")
-    return int(value)
+def later(what: str, value: Any) -> Any:
+    """The rule of a cell, which `check_cell` looks at once the size is known."""
+    return value
+
+
+Place = Annotated[Sequence[int] | np.ndarray, later]        # how a user may write a cell
 
 
 def check_cell(what: str, value: Any, size: int) -> Cell:
     """`value` (tuple, list or array) as a cell (x, y); raise `ValueError` unless it lies on the grid."""
-    try:
-        x, y = value
-        return check_whole(what, x, 0, size - 1), check_whole(what, y, 0, size - 1)
-    except (TypeError, ValueError):
+    if not is_cell(value, size):
         given = value.tolist() if isinstance(value, np.ndarray) else value
-        allowed = f"a cell (x, y) with x and y whole numbers from 0 to {size - 1}"
-        raise ValueError(f"{what} is {given!r}; allowed: {allowed}.") from None
+        raise refuse(what, given, f"a cell (x, y) with x and y whole numbers from 0 to {size - 1}")
+    x, y = value
+    return plain(x), plain(y)
 
 
 class GridEnv(gymnasium.Env):
@@ -53,11 +51,11 @@ class GridEnv(gymnasium.Env):
     world: str                  # name of the world in `EnvConfig`
     n_goals = 1                 # reward that makes an episode a success
 
-    def __init__(self, size: int, horizon: int, render_mode: str | None):
-        if render_mode is not None:
-            one_of("render_mode", render_mode, self.metadata["render_modes"])
+    @checked
+    def __init__(self, size: Size, horizon: Count, render_mode: RenderMode):
         self.render_mode = render_mode
-        self.config = EnvConfig(self.world, check_whole("size", size, 2), check_whole("horizon", horizon, 1))
+        self.config = EnvConfig(self.world, size, horizon)
+        check_size(self.config, 1)
         self.observation_space = gymnasium.spaces.Box(0, size - 1, shape=(2,), dtype=np.int32)
         self.action_space = gymnasium.spaces.Discrete(len(ACTIONS))
         self.trail: list[Cell] = []         # cells of this episode, from the start on
@@ -96,7 +94,10 @@ class GridEnv(gymnasium.Env):
         self._check_started("optimal_action()")
         return int(self.rules.optimal_action(self._state))
 
-    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
+    @checked
+    def reset(
+        self, *, seed: Seed | None = None, options: dict | None = None
+    ) -> tuple[np.ndarray, dict]:
         super().reset(seed=seed)
         self._set_task(self.draw_task())
         self._state = GridState(torch.tensor([[self.rules.start]]), torch.tensor([[0]]))
@@ -107,14 +108,14 @@ class GridEnv(gymnasium.Env):
         self._check_started("step()")
         if len(self.trail) > self.config.horizon:
             raise ValueError(f"The episode is over after {self.config.horizon} steps; call reset() first.")
-        action = check_whole(f"action ({', '.join(ACTIONS)})", action, 0, len(ACTIONS) - 1)
-        self._state, reward = self.rules.step(self._state, torch.tensor([[action]]))
+        action = whole(f"action ({', '.join(ACTIONS)})", action, 0, len(ACTIONS) - 1)
+        self._state, reward = self.rules.advance(self._state, torch.tensor([[action]]))
         self.episode_return += int(reward)
         obs, info = self._observe()
         return obs, float(reward), len(self.trail) > self.config.horizon, False, info
 
     def _observe(self) -> tuple[np.ndarray, dict]:
-        obs = cell_to_xy(self._state.cell, self.config.size)[0, 0].numpy().astype(np.int32)
+        obs = xy_of(self._state.cell, self.config.size)[0, 0].numpy().astype(np.int32)
         self.trail.append((int(obs[0]), int(obs[1])))
         return obs, {"success": self.episode_return >= self.n_goals}
 
@@ -141,7 +142,14 @@ class Darkroom(GridEnv):
 
     world = "darkroom"
 
-    def __init__(self, goal: Place | None = None, size: int = 9, horizon: int = 20, render_mode: str | None = None):
+    @checked
+    def __init__(
+        self,
+        goal: Place | None = None,
+        size: Size = 9,
+        horizon: Count = 20,
+        render_mode: RenderMode = None,
+    ):
         super().__init__(size, horizon, render_mode)
         self.goal = None if goal is None else check_cell("goal", goal, size)
         if self.goal is not None:
@@ -159,16 +167,16 @@ class DarkroomPermuted(GridEnv):
 
     world = "darkroom_permuted"
 
+    @checked
     def __init__(
         self,
-        permutation: int | np.integer | None = None,
-        size: int = 9,
-        horizon: int = 50,
-        render_mode: str | None = None,
+        permutation: Index | None = None,
+        size: Size = 9,
+        horizon: Count = 50,
+        render_mode: RenderMode = None,
     ):
         super().__init__(size, horizon, render_mode)
-        last = len(PERMUTATIONS) - 1
-        self.permutation = None if permutation is None else check_whole("permutation", permutation, 0, last)
+        self.permutation = permutation
         if self.permutation is not None:
             self._set_task(self.permutation)
 
@@ -181,13 +189,14 @@ class DarkKeyToDoor(GridEnv):
 
     world, n_goals = "dark_key_to_door", 2
 
+    @checked
     def __init__(
         self,
         key: Place | None = None,
         door: Place | None = None,
-        size: int = 9,
-        horizon: int = 50,
-        render_mode: str | None = None,
+        size: Size = 9,
+        horizon: Count = 50,
+        render_mode: RenderMode = None,
     ):
         super().__init__(size, horizon, render_mode)
         self.key = None if key is None else check_cell("key", key, size)

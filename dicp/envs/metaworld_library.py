@@ -6,11 +6,7 @@ memory. And it searches all contacts for a number that only its `info` holds. Wr
 `tests/test_metaworld.py` compares all 50 tasks with it.
 """
 
-import os
-import sys
 from collections.abc import Sequence
-from contextlib import suppress
-from ctypes.util import find_library
 from functools import cache
 from math import hypot, sqrt
 from types import FunctionType, ModuleType, SimpleNamespace
@@ -19,26 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy import ndarray
 
+from dicp.envs.metaworld_import import MetaWorldMissing, libraries
+
+__all__ = ["Instance", "MetaWorldMissing", "libraries"]
+
 Instance = tuple[float, ...]       # the numbers in which an environment differs from the others of its task
-
-
-class MetaWorldMissing(ImportError):
-    """Meta-World is not installed."""
-
-
-def libraries() -> tuple[ModuleType, ModuleType]:
-    """(metaworld, mujoco), imported only when they are needed; or `MetaWorldMissing`. MuJoCo draws in software where the
-    library for that is there: it settles how to draw when it is imported."""
-    if "mujoco" not in sys.modules and find_library("OSMesa"):
-        with suppress(ImportError):
-            import triton  # noqa: F401     # PyTorch's for GPUs crashes where it is loaded after Mesa: each has an LLVM of its own
-        os.environ.setdefault("MUJOCO_GL", "osmesa")
-    try:
-        import metaworld
-        import mujoco
-    except ImportError as missing:
-        raise MetaWorldMissing(f"Meta-World cannot be imported ({missing}): pip install metaworld==3.1.1") from missing
-    return metaworld, mujoco
 
 
 def quaternion(matrix: ndarray) -> ndarray:
