@@ -1,12 +1,14 @@
 """A model's weights as bytes, in the format of safetensors, and back."""
 
 import json
+from functools import lru_cache
 
 import safetensors.torch
 import torch
+from torch.overrides import TorchFunctionMode
 
 from dicp.checks import checked
-from dicp.config import Config
+from dicp.config import Config, Env, ModelConfig
 from dicp.models import Model, new_model
 from dicp.store import StoreError
 
@@ -31,10 +33,7 @@ def as_bytes(model: Model) -> bytes:
 def model_of(config: Config, data: bytes, where: str) -> Model:
     """The model of `config` with these weights, in eval mode; `CheckpointError`, naming `where` they are from, unless they have
     the names, types and shapes that the config asks for and are finite. The header is compared before a model is made."""
-    with torch.device("meta"):
-        wanted = new_model(config.env, config.model).state_dict()
-    wanted = {name: f"{'F32' if x.is_floating_point() else 'I64'} {list(x.shape)}" for name, x in wanted.items()}
-    there = _header(data, where)
+    wanted, there = _forms(config.env, config.model), _header(data, where)
     for name in sorted(wanted.keys() | there.keys()):
         if there.get(name) != wanted.get(name):
             difference = f"{name} is {there.get(name, 'missing')} there, {wanted.get(name, 'missing')} by the config"
@@ -47,6 +46,25 @@ def model_of(config: Config, data: bytes, where: str) -> Model:
     model = new_model(config.env, config.model)
     model.load_state_dict(weights)
     return model.eval()
+
+
+@lru_cache(maxsize=64)
+def _forms(env: Env, config: ModelConfig) -> dict[str, str]:
+    """The type and the shape of each tensor of a model that is not made: PyTorch's meta device has no memory."""
+    with torch.device("meta"), _Uninitialized():
+        weights = new_model(env, config).state_dict()
+    types = {True: "F32", False: "I64"}
+    return {name: f"{types[x.is_floating_point()]} {list(x.shape)}" for name, x in weights.items()}
+
+
+class _Uninitialized(TorchFunctionMode):
+    """Without initial weights; on the meta device some of them would cost the import of PyTorch's compiler, two seconds."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if getattr(function, "__module__", None) == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return function(*args, **kwargs)
 
 
 def _header(data: bytes, where: str) -> dict[str, str]:
