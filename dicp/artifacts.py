@@ -1,25 +1,38 @@
 """Histories and weights on demand: shipped with the package, else in this machine's cache, else made now."""
 
-import json
 import os
+import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
+from os import PathLike
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import pandas as pd
 import torch
 
 import dicp
-from dicp.config import Config, EnvConfig
+from dicp import store
+from dicp.checks import Count, OneOf, checked, refuse
+from dicp.config import ENVS, Config, EnvConfig
 from dicp.envs import Task, all_tasks, split_of
-from dicp.files import load_model, save_model, write_csv
+from dicp.files import CheckpointError, load_saved, save_model, weights_name, world_name
 from dicp.history import LearningHistories, collect
+from dicp.history.layout import as_task
 from dicp.history.logs import Log
 from dicp.models import Model
+from dicp.states import Device
+from dicp.store import StoreError
 from dicp.training import Trainer, train
 
+__all__ = [
+    "SHIPPED", "Trained", "cache_folder", "histories_of", "is_shipped", "load_or_collect", "load_or_train", "load_trained",
+    "sample_histories", "save_trained", "training_tasks", "weights_name", "world_name", "world_parts", "writable_cache",
+]
+
 SHIPPED = Path(__file__).parent / "data"
+Jobs = Count | Literal[-1]          # processes; -1: one for each core
 
 
 class Trained(NamedTuple):
@@ -31,45 +44,78 @@ class Trained(NamedTuple):
     cpu_seconds: float      # of training, without collecting the histories
 
 
+# ---- where things are ----------------------------------------------------------------------------------------------------
+
+
 def cache_folder() -> Path:
     """Where what was computed is kept: the environment variable DICP_CACHE, or .cache/dicp in the home folder."""
-    return Path(os.environ.get("DICP_CACHE", Path.home() / ".cache" / "dicp"))
+    value = os.environ.get("DICP_CACHE")
+    if value is not None and not value.strip():
+        raise refuse("the environment variable DICP_CACHE", value, "a folder, or to leave it unset")
+    try:
+        return Path.home() / ".cache" / "dicp" if value is None else Path(value).expanduser()
+    except RuntimeError as error:
+        what = "There is no home folder" if value is None else f"DICP_CACHE is {value!r}, and there is no such home folder"
+        raise ValueError(f"{what}; set the environment variable DICP_CACHE to a folder for what is computed.") from error
 
 
-def histories_of(config: Config, only: Sequence[Task] | None = None) -> LearningHistories:
-    """The source's learning histories of every task of the world, collected now as far as they are missing (Darkroom:
-    about two CPU-minutes); they serve every split and every model. Of Meta-World: the split's training instances, and for the
-    source's own curve the first of the held-out ones (`SourceConfig` says how many of each).
-    `only`: tasks among these; no more than them is collected now."""
-    path = cache_folder() / "histories" / f"{world_name(config)}-{config.history_key}.zarr"
-    if isinstance(config.env, EnvConfig):
-        tasks = all_tasks(config.env.name, config.env.size)
-    else:
-        tasks = [*training_tasks(config), *split_of(config.env, config.split)[1][: config.source.test_instances]]
-    return collect(path, config.env, config.source, tasks, config.source_seed, only=only)
+def writable_cache() -> Path:
+    """The same, made now if it is not there; `StoreError` unless files can be written there."""
+    folder = cache_folder()
+    probe = folder / ".probe"
+    try:
+        store.write(probe, b"")
+        probe.unlink(missing_ok=True)
+    except (StoreError, OSError) as error:
+        why = error.__cause__.strerror if isinstance(error.__cause__, OSError) else error
+        raise StoreError(
+            f"The cache {folder} cannot be written ({why}); set the environment variable DICP_CACHE to a folder that can."
+        ) from error
+    return folder
 
 
-def training_tasks(config: Config) -> list[Task]:
-    """Those of the config's split."""
-    tasks, _ = split_of(config.env, config.split)
-    return tasks if isinstance(config.env, EnvConfig) else tasks[: config.source.train_instances]
-
-
-def world_name(config: Config) -> str:
-    """As files are named: "darkroom", "metaworld-reach-v3"."""
-    return config.env.name if isinstance(config.env, EnvConfig) else f"{config.env.name}-{config.env.task}"
-
-
+@checked
 def world_parts(name: str) -> tuple[str, str | None]:
     """(env, task of Meta-World or None) of a world's name."""
     env, _, task = name.partition("-")
     return env, task or None
 
 
-def load_or_collect(config: Config, tasks: Sequence[Task] | None = None) -> Log:
+# ---- histories -----------------------------------------------------------------------------------------------------------
+
+
+@checked
+def histories_of(config: Config, only: Sequence[Task] | None = None, n_jobs: Jobs = 2) -> LearningHistories:
+    """The source's learning histories of every task of the world, collected now as far as they are missing (Darkroom:
+    about two CPU-minutes); they serve every split and every model. Of Meta-World: the split's training instances, and for the
+    source's own curve the first of the held-out ones (`SourceConfig` says how many of each).
+    `only`: tasks among these; no more than them is collected now. `n_jobs`: by so many processes."""
+    path = cache_folder() / "histories" / f"{world_name(config)}-{config.history_key}.zarr"
+    if not path.exists():
+        writable_cache()
+    if isinstance(config.env, EnvConfig):
+        tasks = all_tasks(config.env.name, config.env.size)
+    else:
+        held_out = split_of(config.env, config.split)[1]
+        tasks = [*training_tasks(config), *held_out[: config.source.test_instances]]
+    seed = config.source_seed
+    return collect(path, config.env, config.source, tasks, seed, n_jobs=n_jobs, only=only)
+
+
+@checked
+def training_tasks(config: Config) -> list[Task]:
+    """Those of the config's split."""
+    tasks, _ = split_of(config.env, config.split)
+    return tasks if isinstance(config.env, EnvConfig) else tasks[: config.source.train_instances]
+
+
+@checked
+def load_or_collect(config: Config, tasks: Sequence[Task] | None = None, n_jobs: Jobs = 2) -> Log:
     """The histories of `tasks` (default: the training tasks of the config's split), in memory."""
-    tasks = tuple(training_tasks(config) if tasks is None else tasks)
-    return _load(histories_of(config, tasks).path, tasks)
+    tasks = tuple(training_tasks(config) if tasks is None else (as_task(task) for task in tasks))
+    if not tasks:
+        raise refuse("tasks", [], "at least one task")
+    return _load(histories_of(config, tasks, n_jobs).path, tasks)
 
 
 @lru_cache(maxsize=1)           # key-to-door: half a minute to read, and every model of a split needs the same
@@ -77,45 +123,115 @@ def _load(path: Path, tasks: tuple[Task, ...]) -> Log:
     return LearningHistories.open(path).load(tasks)
 
 
-def sample_histories(env: str = "darkroom") -> LearningHistories:
+@checked
+def sample_histories(env: Annotated[str, OneOf(ENVS)] = "darkroom") -> LearningHistories:
     """The few histories that come with the package, to look at without collecting any."""
     return LearningHistories.open(SHIPPED / "histories" / f"{env}-sample.zarr.zip")
 
 
-def weights_name(config: Config) -> str:
-    return f"{world_name(config)}-{config.method}-{config.model.world_model}-{config.key}.safetensors"
+# ---- weights -------------------------------------------------------------------------------------------------------------
 
 
+@checked
 def is_shipped(config: Config) -> bool:
     """Whether its weights come with the package."""
-    return (SHIPPED / "weights" / weights_name(config)).exists()
+    return _is_there(SHIPPED / "weights" / weights_name(config))
 
 
-def load_or_train(config: Config, retrain: bool = False, device: str | None = None, progress: bool = True) -> Trained:
-    """The model that `config` describes, on the CPU. `retrain` trains it here even where it lies ready, on `device` (None: the
-    GPU where there is one); the learning histories are collected first where this machine has none."""
+def _is_there(path: Path) -> bool:
+    """Whether a model lies at `path`: its record is written last."""
+    return path.exists() and path.with_suffix(".json").exists()
+
+
+@checked
+def load_or_train(
+    config: Config, retrain: bool = False, device: Device | None = None, progress: bool = True, fresh: bool = False,
+    n_jobs: Jobs = 2,
+) -> Trained:
+    """The model that `config` describes, on the CPU: shipped, or trained on this machine before, or trained now.
+
+    It is trained on `device` (None: the GPU where there is one); the learning histories are collected first where this machine
+    has none, by `n_jobs` processes. A training that was interrupted goes on; one that another process is at is waited for.
+    `retrain`: what is shipped does not count. `fresh`: nor does a training of this machine, finished or not; it is deleted.
+    Raises `CheckpointError` where a file is damaged, `StoreError` where one cannot be written.
+    """
+    name = weights_name(config)
+    if not (retrain or fresh) and is_shipped(config):
+        cure = "install dicp again, or train the model here with retrain=True"
+        return _load_or_say(SHIPPED / "weights" / name, config, "shipped", cure)
+    path = cache_folder() / "weights" / name
+    if not fresh and _is_there(path):
+        _tidy_up(path, config)
+        return _load_or_say(path, config, "cached")
+    writable_cache()
+    with store.lock(_lock_of(config), what=f"The training of {path.stem}"):
+        if fresh:
+            _discard(path, config)
+        if _is_there(path):                              # of the process that was waited for
+            return _load_or_say(path, config, "cached")
+        return _train(path, config, device, progress, n_jobs)
+
+
+def _train(path: Path, config: Config, device: str | None, progress: bool, n_jobs: int) -> Trained:
+    """Train under the lock, save and load."""
+    unfinished = _unfinished(config)
+    for folder in (path.parent, unfinished):
+        store.sweep(folder)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    name, cached = weights_name(config), cache_folder() / "weights"
-    for origin, folder in (("shipped", SHIPPED / "weights"), ("cached", cached)):
-        if (folder / name).exists() and not retrain:
-            return load_trained(folder / name, config, origin)
-    work = cached / "unfinished" / config.key
-    if retrain and (work / "state.pt").exists():
-        (work / "state.pt").unlink(missing_ok=True)
-    trainer = train(config, load_or_collect(config), work, device, progress=progress, tasks=training_tasks(config))
-    save_trained(trainer, config, cached / name)
-    (work / "state.pt").unlink(missing_ok=True)
-    return load_trained(cached / name, config, "trained")
+    histories = load_or_collect(config, n_jobs=n_jobs)
+    trainer = train(config, histories, unfinished, device, progress=progress, tasks=training_tasks(config))
+    save_trained(trainer, config, path)
+    shutil.rmtree(unfinished, ignore_errors=True)
+    return load_trained(path, config, "trained")
 
 
-def save_trained(trained: "Trained | Trainer", config: Config, path: Path) -> None:
-    """Weights, config and facts, and the loss curve beside them."""
-    write_csv(trained.log.round(4), path.with_suffix(".csv"))
-    save_model(trained.model, config, path, cpu_seconds=round(trained.cpu_seconds, 1), dicp=dicp.__version__)
+def _load_or_say(path: Path, config: Config, origin: str, cure: str = "train it anew with fresh=True") -> Trained:
+    """The model; where it is damaged, what to do."""
+    try:
+        return load_trained(path, config, origin)
+    except CheckpointError as error:
+        raise CheckpointError(f"{str(error).rstrip('.')}; {cure}.") from error
 
 
-def load_trained(path: Path, config: Config | None = None, origin: str = "file") -> Trained:
-    """What `save_trained` wrote."""
-    model, _ = load_model(path, config)
-    facts = json.loads(path.with_suffix(".json").read_text())
-    return Trained(model, origin, pd.read_csv(path.with_suffix(".csv")), facts["cpu_seconds"])
+def _unfinished(config: Config) -> Path:
+    return cache_folder() / "weights" / "unfinished" / config.key
+
+
+def _lock_of(config: Config) -> Path:
+    """Not in the folder of an unfinished training, which comes and goes: a lock file has to stay."""
+    return cache_folder() / "locks" / f"{weights_name(config)}.lock"
+
+
+def _discard(path: Path, config: Config) -> None:
+    """Delete the model, its record first, and its unfinished training."""
+    for file in (path.with_suffix(".json"), path, path.with_suffix(".csv")):
+        with suppress(OSError):
+            file.unlink(missing_ok=True)
+    shutil.rmtree(_unfinished(config), ignore_errors=True)
+
+
+def _tidy_up(path: Path, config: Config) -> None:
+    """Remove what a training left that was killed after its model was saved."""
+    if not _unfinished(config).exists():
+        return
+    with suppress(StoreError), store.lock(_lock_of(config), wait=False) as is_mine:
+        if is_mine and _is_there(path):
+            shutil.rmtree(_unfinished(config), ignore_errors=True)
+
+
+@checked
+def save_trained(trained: Trained | Trainer, config: Config, path: str | PathLike) -> None:
+    """Weights, loss curve, and the record of config and facts (`save_model`)."""
+    facts = {"cpu_seconds": round(trained.cpu_seconds, 1), "dicp": dicp.__version__}
+    save_model(trained.model, config, path, trained.log.round(4), **facts)
+
+
+@checked
+def load_trained(path: str | PathLike, config: Config | None = None, origin: str = "file") -> Trained:
+    """What `save_trained` wrote; `CheckpointError` as of `load_saved`. What is shipped must have its seal."""
+    shipped = Path(path).parent == SHIPPED / "weights"
+    saved = load_saved(path, config, must_be_sealed=shipped)
+    seconds = saved.facts.get("cpu_seconds")
+    if saved.log is None or type(seconds) not in (int, float):
+        raise CheckpointError(f"{path} has no loss curve or no cpu_seconds beside it; allowed: what save_trained wrote.")
+    return Trained(saved.model, origin, saved.log, seconds)

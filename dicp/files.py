@@ -1,87 +1,194 @@
-"""Write files whole or not at all, and say in one sentence why one cannot be written or used."""
+"""A trained model as three files: its weights, its loss curve, and the record that vouches for both."""
 
-import errno
 import io
 import json
-import os
-import pickle
-from collections.abc import Callable
+import re
 from contextlib import suppress
 from dataclasses import asdict
+from os import PathLike
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
-import safetensors.torch
-import torch
 
-from dicp.config import Config
-from dicp.models import Model, new_model
+from dicp import store
+from dicp.checks import checked, refuse
+from dicp.config import Config, EnvConfig
+from dicp.models import Model
+from dicp.store import StoreError
+from dicp.weights import CheckpointError, as_bytes, model_of, one_line
+
+__all__ = [
+    "CheckpointError", "Saved", "check_same", "load_model", "load_saved", "save_model", "weights_name", "world_name",
+    "write_csv",
+]
+
+OUR_NAME = re.compile(r"-[0-9a-f]{10}\.safetensors$")
 
 
-class CheckpointError(ValueError):
-    """Weights or a training state that cannot be used or written. The message says what is wrong."""
+class Saved(NamedTuple):
+    """What `save_model` wrote."""
+
+    model: Model
+    config: Config
+    log: pd.DataFrame | None      # each loss term at each update, if it was saved
+    facts: dict
 
 
-def atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` make a file beside `path`, then put it in its place; a crash or a full disk leaves the old one whole."""
-    part = path.with_name(path.name + ".tmp")
+# ---- names ---------------------------------------------------------------------------------------------------------------
+
+
+@checked
+def world_name(config: Config) -> str:
+    """As files are named: "darkroom", "metaworld-reach-v3"."""
+    return config.env.name if isinstance(config.env, EnvConfig) else f"{config.env.name}-{config.env.task}"
+
+
+@checked
+def weights_name(config: Config) -> str:
+    """Of the safetensors file; its loss curve and its record have the same name with .csv and .json."""
+    return f"{world_name(config)}-{config.method}-{config.model.world_model}-{config.key}.safetensors"
+
+
+# ---- a trained model -----------------------------------------------------------------------------------------------------
+
+
+@checked
+def write_csv(table: pd.DataFrame, path: str | PathLike) -> None:
+    """The table without its index, whole or not at all. Raises `StoreError`."""
+    store.write(path, _csv(table))
+
+
+def _csv(table: pd.DataFrame) -> bytes:
+    return table.to_csv(index=False, lineterminator="\n").encode("utf-8")
+
+
+@checked
+def save_model(
+    model: Model, config: Config, path: str | PathLike, log: pd.DataFrame | None = None, **facts: float | str
+) -> None:
+    """Weights as safetensors at `path`, the loss curve beside them as CSV, and last, as JSON, the record: the config, any
+    `facts`, and the digests of the other two.
+
+    The record makes it valid: where it is missing there is no model. So one that says something else is removed first, and
+    a process that is killed on the way leaves no model, or the old one, or the new one. Raises `StoreError`, and `ValueError`
+    for weights that are not finite or not of this config.
+    """
+    path = _safetensors(path)
+    if (model.env, model.config) != (config.env, config.model):
+        raise refuse("model.config", model.config, "that of the config, for its world")
+    if {"sha256", store.SEAL} & facts.keys():
+        raise refuse("the name of a fact", sorted(facts), "any but sha256 and seal")
+    files = {"weights": (path, as_bytes(model))}
+    if log is not None:
+        files["log"] = (path.with_suffix(".csv"), _csv(log))
+    digests = {name: store.digest(data) for name, (_, data) in files.items()}
+    record = json.loads(json.dumps({"config": asdict(config), **facts, "sha256": digests}))
+    _write_all([*files.values()], path.with_suffix(".json"), record)
+
+
+def _write_all(files: list[tuple[Path, bytes]], beside: Path, record: dict) -> None:
+    """The files, and last the record; an old record that says something else is removed before."""
+    for path in (*(path for path, _ in files), beside):
+        store.refuse_special(path)
+    old = None
+    if beside.exists() and not _says(beside, record):
+        old = store.read(beside)
+        beside.unlink()
+    nothing_changed = True
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(part)
-        os.replace(part, path)
-    except OSError as error:
-        with suppress(OSError):
-            part.unlink()
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        why = "the disk is full: make room and call again" if full else str(error.strerror or error)
-        raise CheckpointError(f"{path} cannot be written, {why}; what was there before is kept.") from error
+        for path, data in files:
+            store.write(path, data)
+            nothing_changed = False
+    except StoreError:
+        if old is not None and nothing_changed:              # the old model stays valid
+            with suppress(StoreError):
+                store.write(beside, old)
+        raise
+    store.write_record(beside, record)
 
 
-def save_state(state: dict, path: Path) -> None:
-    buffer = io.BytesIO()                 # on a full disk, torch and safetensors raise errors of their own, Python an OSError
-    torch.save(state, buffer)
-    atomically(path, lambda part: part.write_bytes(buffer.getvalue()))
+def _says(beside: Path, record: dict) -> bool:
+    with suppress(StoreError):
+        return store.read_record(beside) == (record, True)
+    return False
 
 
-def load_state(path: Path) -> dict:
-    """What `save_state` wrote, on the CPU; `CheckpointError` if it is damaged."""
+@checked
+def load_model(path: str | PathLike, expected: Config | None = None) -> tuple[Model, Config]:
+    """The model at `path`, on the CPU and in eval mode, and its config; `CheckpointError` as of `load_saved`."""
+    saved = load_saved(path, expected)
+    return saved.model, saved.config
+
+
+@checked
+def load_saved(path: str | PathLike, expected: Config | None = None, must_be_sealed: bool = False) -> Saved:
+    """What `save_model` wrote; `CheckpointError` if a file is damaged or missing, of another config than `expected`, or named
+    as another config's.
+
+    An older record has no digests. Then the curve must have a row for each update, and the weights the names, shapes and
+    types that the config asks for; a record with their digests takes its place. must_be_sealed: no older record will do.
+    """
+    path = _safetensors(path)
     try:
-        return torch.load(path, weights_only=True, map_location="cpu")
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{path} is not a whole training state ({reason}); delete it to train anew.") from error
+        record, config = _read_record(path.with_suffix(".json"), must_be_sealed)
+        if expected is not None:
+            check_same(asdict(expected), asdict(config), str(path))
+        if OUR_NAME.search(path.name) and path.name != weights_name(config):
+            raise CheckpointError(f"{path} is named as another config's; weights of its config are {weights_name(config)}.")
+        digests = record.get("sha256")
+        data = store.read(path, digests and digests["weights"])
+        model = model_of(config, data, str(path))
+        log, curve = _read_log(path.with_suffix(".csv"), config, digests)
+    except CheckpointError:
+        raise
+    except StoreError as error:
+        raise CheckpointError(str(error)) from error
+    if digests is None:
+        digests = {"weights": store.digest(data)} | ({} if log is None else {"log": store.digest(curve)})
+        with suppress(StoreError):                           # a cache that can only be read
+            store.write_record(path.with_suffix(".json"), record | {"sha256": digests})
+    return Saved(model, config, log, {name: x for name, x in record.items() if name not in ("config", "sha256")})
 
 
-def write_csv(table: pd.DataFrame, path: Path) -> None:
-    atomically(path, lambda part: table.to_csv(part, index=False))
+def _safetensors(path: str | PathLike) -> Path:
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise refuse("path", str(path), "the name of a file that ends in .safetensors")
+    return path
 
 
-def save_model(model: Model, config: Config, path: Path, **facts) -> None:
-    """Weights as safetensors at `path`, and beside them, as JSON, the config that made them and any `facts`."""
-    weights = {name: value.contiguous().cpu() for name, value in model.state_dict().items()}
-    text = json.dumps({"config": asdict(config), **facts}, indent=1)
-    atomically(path.with_suffix(".json"), lambda part: part.write_text(text + "\n"))
-    atomically(path, lambda part: part.write_bytes(safetensors.torch.save(weights)))
-
-
-def load_model(path: Path, expected: Config | None = None) -> tuple[Model, Config]:
-    """The model at `path` and its config; `CheckpointError` if it is damaged or not what is `expected`."""
+def _read_record(beside: Path, must_be_sealed: bool) -> tuple[dict, Config]:
+    """(the record, its config)."""
+    record, is_sealed = store.read_record(beside)
+    digests = record.get("sha256")
+    if (digests is None and must_be_sealed) or (digests is not None and not is_sealed):
+        raise CheckpointError(f"{beside} is damaged: it has no seal.")
     try:
-        config = Config.from_dict(json.loads(path.with_suffix(".json").read_text())["config"])
-        weights = safetensors.torch.load_file(path)
-    except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
-        raise CheckpointError(f"{path} is not a whole model (safetensors and JSON): {error}.") from error
-    if expected is not None:
-        check_same(asdict(expected), asdict(config), str(path))
-    model = new_model(config.env, config.model)
+        if digests is not None and not isinstance(digests["weights"], str):
+            raise TypeError("it has no digest of the weights")
+        return record, Config.from_dict(record["config"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{beside} is not the record of a model ({one_line(error)}).") from error
+
+
+def _read_log(path: Path, config: Config, digests: dict | None) -> tuple[pd.DataFrame | None, bytes]:
+    """(the loss curve or, where none was saved, None; its bytes)."""
+    if "log" not in digests if digests is not None else not path.exists():
+        return None, b""
+    data = store.read(path, digests and digests["log"])
     try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        reason = str(error).splitlines()[1].strip()
-        raise CheckpointError(f"{path} holds weights of another architecture than its config: {reason}") from error
-    return model.eval(), config
+        log = pd.read_csv(io.BytesIO(data), encoding="utf-8")
+        rows = np.arange(1, config.train.updates + 1)
+        if digests is None and not (np.isfinite(log.to_numpy(float)).all() and np.array_equal(log["update"], rows)):
+            raise ValueError(f"it has not one row for each of {config.train.updates} updates")
+        return log, data
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} is not a whole loss curve ({one_line(error)}).") from error
 
 
+@checked
 def check_same(wanted: dict, there: dict, where: str) -> None:
     """Raise `CheckpointError` naming every field in which two configs (as dicts) differ."""
     differ = []

@@ -54,7 +54,8 @@ class Stop:
 @contextmanager
 def stoppable(at_once: bool = True) -> Iterator[Stop]:
     """SIGTERM as an orderly stop: `SystemExit`, so that everything open is closed; with `at_once` False the caller is only
-    told, and ends when it is ready. Where somebody else handles the signal, or outside the main thread, nothing changes."""
+    told, and ends when it is ready. The innermost of several decides. Where somebody else handles the signal, or outside the
+    main thread, nothing changes."""
     stop = Stop()
 
     def handle(*_) -> None:
@@ -62,14 +63,17 @@ def stoppable(at_once: bool = True) -> Iterator[Stop]:
         if at_once:
             sys.exit(TERMINATED)
 
-    mine = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    handle.of_dicp = True
+    before = signal.getsignal(signal.SIGTERM)
+    nobodys = before is signal.SIG_DFL or hasattr(before, "of_dicp")
+    mine = threading.current_thread() is threading.main_thread() and nobodys
     if mine:
         signal.signal(signal.SIGTERM, handle)
     try:
         yield stop
     finally:
         if mine:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGTERM, before)
 
 
 def end_with_parent(parent: int) -> None:

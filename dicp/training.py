@@ -4,7 +4,10 @@ import math
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
+from copy import deepcopy
 from dataclasses import asdict
+from os import PathLike
 from pathlib import Path
 
 import pandas as pd
@@ -12,14 +15,24 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from dicp.config import Config, TrainConfig
+from dicp.checks import Count, Index, checked
+from dicp.config import Config, EnvConfig, TrainConfig
 from dicp.envs import Task, split_of
-from dicp.files import check_same, load_state, save_state, write_csv
+from dicp.envs.grid import check_tasks
+from dicp.files import CheckpointError, check_same, write_csv
+from dicp.history.layout import as_task
 from dicp.history.logs import Log
 from dicp.models import HierarchicalModel, Model, new_model
-from dicp.windows import WindowSampler
+from dicp.models.sizes import check_training
+from dicp.processes import TERMINATED, one_thread, stoppable
+from dicp.states import CURE, Device, check_state, load_state, save_state, set_gpu_generator
+from dicp.weights import one_line
+from dicp.windows import WindowSampler, check_form, check_values
+
+__all__ = ["Trainer", "learning_rate", "losses", "train"]
 
 
+@checked
 def losses(model: Model, sampler: WindowSampler, config: TrainConfig, generator: torch.Generator) -> dict[str, Tensor]:
     """One batch's loss terms, weighted. A policy and an `observational` world model learn from whole histories, the
     `interventional` one from episodes before the source's first update alone. Where histories that end in failure are left out
@@ -47,19 +60,28 @@ def losses(model: Model, sampler: WindowSampler, config: TrainConfig, generator:
     return terms | {name: config.world_model_weight * term for name, term in parts.items()}
 
 
-def learning_rate(config: TrainConfig, update: int) -> float:
+@checked
+def learning_rate(config: TrainConfig, update: Index) -> float:
     """Linear warm-up, then a cosine to zero."""
     rise = (update + 1) / max(config.warmup, 1)
     fall = 0.5 * (1 + math.cos(math.pi * max(update - config.warmup, 0) / max(config.updates - config.warmup, 1)))
     return config.learning_rate * min(rise, fall)
 
 
+@checked
 class Trainer:
     """A model in training: everything that has to be kept for the loss curve to go on as if nothing had happened."""
 
-    def __init__(self, config: Config, histories: Log, device: str = "cpu", tasks: Sequence[Task] | None = None):
+    def __init__(
+        self, config: Config, histories: Log, device: Device = "cpu", tasks: Sequence[Task] | None = None
+    ):
         """`tasks` of the histories: for DPT's labels alone; None: the training tasks of the config's split."""
         self.config, train = config, config.train
+        check_training(config, torch.device(device))
+        check_form(config.env, histories)
+        check_values(config.env, histories)
+        if tasks is not None:
+            _check_tasks(config, histories, tasks)
         if config.model.imitates == "dpt" and tasks is None:
             tasks, _ = split_of(config.env, config.split)
         histories = type(histories)(*(x[: train.max_tasks] for x in histories))
@@ -80,23 +102,45 @@ class Trainer:
         self.update, self.cpu_seconds, self.rows = 0, 0.0, []
 
     def step(self) -> None:
-        """One gradient step."""
+        """One gradient step; on a CPU on one thread, so that the weights do not depend on how many there are. Where the loss
+        or its gradient is not finite: `FloatingPointError`, and model, optimizer and update stay as they were."""
+        with one_thread() if self.model.device.type == "cpu" else nullcontext():
+            self._step()
+
+    def _step(self) -> None:
         started, train = time.process_time(), self.config.train
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(train, self.update)
         terms = losses(self.model, self.sampler, train, self.generator)
         total = sum(terms.values())
-        if not total.isfinite():
-            parts = ", ".join(f"{name} {term.item():.3g}" for name, term in terms.items())
-            raise FloatingPointError(f"the loss of update {self.update + 1} is not finite ({parts}); try a learning rate below "
-                                     f"{train.learning_rate:g}.")
+        self._check("loss", total, terms)
         self.optimizer.zero_grad()
         total.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), train.max_grad_norm)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), train.max_grad_norm)
+        self._check("norm of the gradient", norm, terms)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(train, self.update)
         self.optimizer.step()
         self.update += 1
         self.cpu_seconds += time.process_time() - started
         self.rows.append({"update": self.update, **{name: term.item() for name, term in terms.items()}})
+
+    def _check(self, what: str, value: Tensor, terms: dict[str, Tensor]) -> None:
+        """Raise `FloatingPointError` where a number of this step is not finite."""
+        if value.isfinite():
+            return
+        self.optimizer.zero_grad()
+        parts = ", ".join(f"{name} {term.item():.3g}" for name, term in terms.items())
+        raise FloatingPointError(
+            f"the {what} of update {self.update + 1} is not finite ({value.item():.3g}; {parts}); try a learning rate below "
+            f"{self.config.train.learning_rate:g}."
+        )
+
+    def check_finite(self) -> None:
+        """Raise `FloatingPointError` where a weight, or a number that the optimizer keeps, is not finite."""
+        kept = (x for state in self.optimizer.state.values() for x in state.values())
+        if not all(bool(x.isfinite().all()) for x in (*self.model.state_dict().values(), *kept)):
+            rate = self.config.train.learning_rate
+            what = f"the weights after update {self.update} are not finite"
+            raise FloatingPointError(f"{what}; try a learning rate below {rate:g}.")
 
     @property
     def log(self) -> pd.DataFrame:
@@ -104,40 +148,72 @@ class Trainer:
         return pd.DataFrame(self.rows)
 
     def state_dict(self) -> dict:
+        """A copy of everything that training goes on from."""
+        device = self.model.device
         return {
-            "config": asdict(self.config), "update": self.update, "cpu_seconds": self.cpu_seconds, "rows": self.rows,
-            "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
+            "config": asdict(self.config), "update": self.update, "cpu_seconds": self.cpu_seconds, "rows": list(self.rows),
+            "model": deepcopy(self.model.state_dict()), "optimizer": deepcopy(self.optimizer.state_dict()),
             "windows_rng": self.generator.get_state(), "torch_rng": torch.get_rng_state(),
-            "cuda_rng": torch.cuda.get_rng_state_all(),
+            "cuda_rng": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
         }
 
     def load_state_dict(self, state: dict, where: str) -> None:
-        check_same(asdict(self.config), asdict(Config.from_dict(state["config"])), where)
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.generator.set_state(state["windows_rng"])
-        torch.set_rng_state(state["torch_rng"])
-        torch.cuda.set_rng_state_all(state["cuda_rng"])
-        self.update, self.cpu_seconds, self.rows = state["update"], state["cpu_seconds"], state["rows"]
+        """Go on from a state; `CheckpointError`, naming `where` it is from, if it is not one of this training."""
+        try:
+            check_same(asdict(self.config), asdict(Config.from_dict(state["config"])), where)
+            check_state(state, self.model, self.config.train.updates)
+            self.generator.set_state(state["windows_rng"])
+            torch.set_rng_state(state["torch_rng"])
+            set_gpu_generator(state["cuda_rng"], self.model.device, where)
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except CheckpointError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
+            raise CheckpointError(f"{where} is not a state of this training ({one_line(error)}); {CURE}.") from error
+        self.update, self.cpu_seconds, self.rows = state["update"], state["cpu_seconds"], list(state["rows"])
 
 
+def _check_tasks(config: Config, histories: Log, tasks: Sequence[Task]) -> None:
+    """Raise `ValueError` unless there is a task of the world for each of the histories'."""
+    if len(tasks) != len(histories.reward):
+        n = len(histories.reward)
+        raise ValueError(f"tasks holds {len(tasks)} tasks; allowed: {n}, those of the histories.")
+    if isinstance(config.env, EnvConfig):
+        check_tasks(config.env, [as_task(task) for task in tasks])
+
+
+@checked
 def train(
-    config: Config, histories: Log, folder: str | Path | None = None, device: str = "cpu", save_every: int = 100,
+    config: Config, histories: Log, folder: str | PathLike | None = None, device: Device = "cpu", save_every: Count = 100,
     progress: bool = True, tasks: Sequence[Task] | None = None,
 ) -> Trainer:
     """Train to the last update. With a `folder`, the state is kept there every `save_every` updates, and a call that
-    finds one goes on from it: same windows, same losses as if it had never stopped."""
+    finds one goes on from it: same windows, same losses as if it had never stopped. SIGTERM ends the process (status 143)
+    after the update under way, its state kept."""
     trainer = Trainer(config, histories, device, tasks)
     state = folder and Path(folder) / "state.pt"
     if state and state.exists():
         trainer.load_state_dict(load_state(state), str(state))
-    bar = tqdm(desc=f"{config.method} {config.model.world_model}", total=config.train.updates, initial=trainer.update,
+    updates = config.train.updates
+    bar = tqdm(desc=f"{config.method} {config.model.world_model}", total=updates, initial=trainer.update,
                file=sys.stdout, mininterval=5, disable=not progress)
-    with bar:
-        while trainer.update < config.train.updates:
+    with bar, stoppable(at_once=False) as stop:
+        while trainer.update < updates and not stop.requested:
             trainer.step()
             bar.update()
-            if state and (trainer.update % save_every == 0 or trainer.update == config.train.updates):
-                save_state(trainer.state_dict(), state)
-                write_csv(trainer.log, state.with_name("log.csv"))
+            if trainer.update % save_every == 0 or trainer.update == updates or stop.requested:
+                keep(trainer, state)
+        if stop.requested:
+            raise SystemExit(TERMINATED)
+    if state:
+        write_csv(trainer.log, state.with_name("log.csv"))      # of a state that was complete, too
     return trainer
+
+
+def keep(trainer: Trainer, state: Path | None) -> None:
+    """Save the state and the loss curve, unless a number is not finite: the last good ones stay."""
+    trainer.check_finite()
+    if state:
+        save_state(trainer.state_dict(), state)
+        write_csv(trainer.log, state.with_name("log.csv"))

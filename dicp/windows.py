@@ -7,12 +7,14 @@ import torch
 from jaxtyping import Int, Shaped, UInt8
 from torch import Tensor
 
-from dicp.checks import at_least
+from dicp.checks import Count, Share, at_least, checked, fits_memory, refuse
 from dicp.config import Env, EnvConfig
 from dicp.envs import GridRules, GridState, Task
 from dicp.history import episode_returns, next_observation
+from dicp.history.layout import fields_of, possible
 from dicp.history.logs import Log
 
+__all__ = ["Tokens", "WindowSampler", "Windows"]
 
 class Tokens(NamedTuple):
     """What the Transformer reads, one token a step: the observation, and what the last action did.
@@ -80,6 +82,33 @@ class Windows(NamedTuple):
         return Windows(Tokens(*(x[:, -1:] for x in self.tokens)), *(x[:, -1:] for x in self[1:]))
 
 
+def check_form(env: Env, log: Log) -> None:
+    """Raise `ValueError` unless a log has the fields of this world, all of one size, and whole episodes."""
+    fields = fields_of(env)
+    if log._fields != tuple(fields):
+        raise ValueError(f"the log holds {', '.join(log._fields)}; allowed in {env.name}: {', '.join(fields)}.")
+    form = tuple(log.reward.shape)
+    n_episodes = log[-1].shape[2] if log[-1].ndim > 2 else 0
+    if len(form) != 3 or 0 in form or form[2] != n_episodes * env.horizon:
+        got = f"rewards of shape {form} and {n_episodes} ends of episodes"
+        raise ValueError(f"the log has {got}; allowed: [task stream step], in episodes of {env.horizon} steps.")
+    n_observed = getattr(env, "n_observed", 0)
+    sizes = {"step": form[2], "episode": n_episodes, "number": n_observed, "component": 4}
+    for (name, values), field in zip(log._asdict().items(), fields.values(), strict=True):
+        expected = form[:2] + tuple(sizes[dim] for dim in field.dims[2:])
+        if tuple(values.shape) != expected:
+            raise ValueError(f"the log has {name} of shape {tuple(values.shape)}; allowed: {expected}.")
+
+
+def check_values(env: Env, log: Log) -> None:
+    """Raise `ValueError` where a log holds what cannot be in this world, or is not finite."""
+    for name, values in log._asdict().items():
+        if not possible(values.numpy(), name, env):
+            span = f"from {values.min():g} to {values.max():g}"
+            raise ValueError(f"the log has {name} {span}; allowed: what can be in {env.name}.")
+
+
+@checked
 class WindowSampler:
     """Cuts random windows from histories held in memory ([task stream step]); ~1 ms for 5,000 transitions of a grid.
 
@@ -90,10 +119,13 @@ class WindowSampler:
     """
 
     def __init__(
-        self, env: Env, log: Log, n_streams: int | None = None, min_final_return: float = 0.0,
-        optimal_of: Sequence[Task] | None = None, push_walls: bool = False, min_final_success: float = 0.0,
+        self, env: Env, log: Log, n_streams: Count | None = None, min_final_return: Share = 0.0,
+        optimal_of: Sequence[Task] | None = None, push_walls: bool = False, min_final_success: Share = 0.0,
     ):
         """optimal_of: the tasks of the log, to label windows with their optimal actions (`optimal_actions`)."""
+        check_form(env, log)
+        if optimal_of is not None and not isinstance(env, EnvConfig):
+            raise refuse("optimal_of", optimal_of, f"None in {env.name}")
         if optimal_of is not None and len(optimal_of) != len(log.reward):
             raise ValueError(f"optimal_of has {len(optimal_of)} tasks; allowed: {len(log.reward)}, those of the histories.")
         final = episode_returns(log)[..., -10:].float().mean((1, 2))
@@ -116,13 +148,15 @@ class WindowSampler:
         self.by_return = returns.argsort(dim=-1, stable=True)
         self.optimal = None if optimal_of is None else optimal_actions(env, optimal_of, push_walls)  # task rewards-so-far cell
 
+    @checked
     def history(
-        self, batch: int, n_episodes: int, max_stride: int, generator: torch.Generator, by_return: bool = False,
+        self, batch: Count, n_episodes: Count, max_stride: Count, generator: torch.Generator, by_return: bool = False,
         failures: bool = False,
     ) -> Windows:
         """Episodes of one stream in order, `stride` apart (drawn for each window from 1 to `max_stride`): the larger the
         stride, the steeper the improvement inside a window. `by_return`: in the order of their returns instead. `failures`: of
         tasks that the source does not solve, too."""
+        self._check_size(batch, n_episodes)
         at_least("the number of episodes of a history", self.n_episodes, n_episodes)
         most = min(max_stride, (self.n_episodes - 1) // max(n_episodes - 1, 1))
         stride = self._draw(batch, generator, torch.full((batch,), most)) + 1
@@ -135,15 +169,25 @@ class WindowSampler:
             episode = self.by_return[stream[:, None], episode]
         return self._windows(stream[:, None] * self.n_episodes + episode)
 
-    def before_first_update(self, batch: int, n_episodes: int, n_first: int, generator: torch.Generator) -> Windows:
+    @checked
+    def before_first_update(
+        self, batch: Count, n_episodes: Count, n_first: Count, generator: torch.Generator
+    ) -> Windows:
         """The first episodes of different streams of one task, in any order: actions chosen when nobody could know the
         goal. `n_first`: how many of each stream's episodes count as first (1: literally before the first update)."""
+        self._check_size(batch, n_episodes)
         at_least("the number of streams", self.n_streams, n_episodes)
         at_least("the number of episodes of a history", self.n_episodes, n_first)
         task = torch.randint(self.n_tasks, (batch, 1), generator=generator)
         stream = torch.rand(batch, self.n_streams, generator=generator).argsort(-1)[:, :n_episodes]
         episode = torch.randint(n_first, stream.shape, generator=generator)
         return self._windows((task * self.n_streams + stream) * self.n_episodes + episode)
+
+    def _check_size(self, batch: int, n_episodes: int) -> None:
+        """Refuse windows that do not fit the memory."""
+        n_bytes = batch * n_episodes * self.env.horizon * 100
+        if n_bytes > 2**30:                              # to ask how much memory there is takes longer than to draw windows
+            fits_memory("batch", batch, n_bytes, "a number of windows that fits the memory")
 
     @staticmethod
     def _draw(batch: int, generator: torch.Generator, below: Tensor) -> Int[Tensor, "batch"]:

@@ -1,29 +1,31 @@
 """Training: the loss, the schedule, going on after an interruption, and files that are never half written or misread."""
 
+import errno
 import json
+import os
 import shutil
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 
-from dicp import artifacts, config, training
+from dicp import artifacts, config, store, training
 from dicp.artifacts import load_or_train, load_trained, save_trained, weights_name
 from dicp.config import Config, EnvConfig, ModelConfig, SourceConfig, TrainConfig
 from dicp.envs import split_tasks
-from dicp.files import CheckpointError, load_model, load_state, save_model, save_state, write_csv
+from dicp.files import CheckpointError, load_model, save_model, write_csv
 from dicp.history import episode_returns
 from dicp.models.categorical import cross_entropy
 from dicp.source import SourceLog, train_ppo
+from dicp.states import load_state, save_state
+from dicp.store import StoreError
 from dicp.training import Trainer, learning_rate, losses, train
 from dicp.windows import Tokens, optimal_actions
 
 ENV, SOURCE = EnvConfig(), SourceConfig(n_streams=8, env_steps=400, batch_size=40, n_epochs=5, learning_rate=1e-3)
 GOALS = [(4, 6), (6, 4), (3, 3)]
 KINDS = [("none", "ad"), ("observational", "ad"), ("none", "dpt"), ("observational", "idt"), ("interventional", "ad")]
-full_disk = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a disk that is always full")
 
 
 def tiny(kind: str = "observational", imitates: str = "ad", dropout: float = 0.0, places: bool = False, **changes) -> Config:
@@ -57,9 +59,9 @@ def equal(first: dict, second: dict) -> bool:
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
-def refused(match: str):
-    """`CheckpointError`, one sentence."""
-    return pytest.raises(CheckpointError, match=rf"(?s)^(?!.*\n).*{match}.*\.$")
+def refused(match: str, error: type = CheckpointError):
+    """One sentence."""
+    return pytest.raises(error, match=rf"(?s)^(?!.*\n).*{match}.*\.$")
 
 
 def seen_by(trainer: Trainer, monkeypatch):
@@ -313,23 +315,26 @@ def test_a_damaged_state_is_refused(log, tmp_path, share):
     state.write_bytes(state.read_bytes()[: int(share * state.stat().st_size)])
     with refused("not a whole training state"):
         fit(tiny(), log, tmp_path)
-    state.write_text("no state\nat all")
+    state.write_text("no state\nat all", encoding="utf-8")
     with refused("not a whole training state"):
         fit(tiny(), log, tmp_path)
 
 
-@full_disk
+def full(*_):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
 def test_a_full_disk_stops_the_training_and_loses_nothing(log, tmp_path, monkeypatch):
     """The disk is full at the second of four savings; with room again, the curve is that of an uninterrupted run."""
     real, whole = training.save_state, fit(tiny(), log)
 
     def save(state, path):
         if state["update"] == 4:
-            path.with_name("state.pt.tmp").symlink_to("/dev/full")
+            monkeypatch.setattr(os, "fsync", full)
         real(state, path)
 
     monkeypatch.setattr(training, "save_state", save)
-    with refused("the disk is full: make room and call again; what was there before is kept"):
+    with refused("state.pt cannot be written, the disk is full", StoreError):
         fit(tiny(), log, tmp_path, save_every=2)
     monkeypatch.undo()
     assert load_state(tmp_path / "state.pt")["update"] == 2
@@ -351,7 +356,7 @@ def test_a_saved_model_comes_back(saved):
     trainer, path = saved
     model, settings = load_model(path, trainer.config)
     assert settings == trainer.config and equal(weights(model), weights(trainer.model)) and not model.training
-    assert json.loads(path.with_suffix(".json").read_text())["cpu_seconds"] == 1.5
+    assert json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["cpu_seconds"] == 1.5
     tokens = Tokens(*(torch.randint(below, (2, 9)) for below in (81, 5, 2, 81, 2)))
     assert torch.equal(model(tokens), trainer.model.eval()(tokens))
     assert not list(path.parent.glob("*.tmp"))
@@ -361,56 +366,61 @@ def test_a_saved_model_comes_back(saved):
 def test_truncated_weights_are_refused(saved, share):
     trainer, path = saved
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
-    with refused("model.safetensors is not a whole model"):
+    with refused("model.safetensors is damaged: its SHA-256"):
         load_model(path)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"config": {"env": {}}}', '{"config": {"env": {"goal": 3}}}'])
 def test_a_damaged_config_is_refused(saved, text):
     trainer, path = saved
-    path.with_suffix(".json").write_text(text)
-    with refused("model.safetensors is not a whole model"):
+    path.with_suffix(".json").write_text(text, encoding="utf-8")
+    with refused("model.json is (damaged|not the record of a model)"):
         load_model(path)
     path.with_suffix(".json").unlink()
-    with refused("model.safetensors is not a whole model"):
+    with refused("model.json cannot be read"):
         load_model(path)
+
+
+def rewrite(path, change) -> None:
+    """The record of the model at `path` as `change` leaves it, with a seal that fits."""
+    record, _ = store.read_record(path.with_suffix(".json"))
+    change(record)
+    store.write_record(path.with_suffix(".json"), record)
 
 
 def test_weights_of_another_config_or_architecture_are_refused(saved):
     trainer, path = saved
     with refused("another config .train.updates is 8 there, 9 here"):
         load_model(path, tiny("interventional", places=True, updates=9))
-    beside = path.with_suffix(".json")
-    changes = (({"d_ff": 32}, "size mismatch"), ({"n_layers": 2}, "Missing key"), ({"world_model": "none"}, "Missing key"),
-               ({"any_cell_may_pay": True}, "Unexpected key"))
+    changes = (({"d_ff": 32}, r"down.weight is F32 .16, 16. there, F32 .16, 32. by the config"),
+               ({"n_layers": 2}, "blocks.1.* is missing there"),
+               ({"world_model": "none"}, "missing by the config"),
+               ({"any_cell_may_pay": True}, "place.weight is F32 .81, 2. there, missing by"))
     for change, reason in changes:
-        facts = json.loads(beside.read_text())
-        facts["config"]["model"] |= change
-        beside.write_text(json.dumps(facts))
+        rewrite(path, lambda record, change=change: record["config"]["model"].update(change))
         with refused(f"another architecture than its config: .*{reason}"):
             load_model(path)
-        beside.write_text(json.dumps({"config": asdict(trainer.config)}))
+        rewrite(path, lambda record: record.update(config=asdict(trainer.config)))
+    load_model(path)
 
 
-@full_disk
 @pytest.mark.parametrize("name, write", [
     ("state.pt", lambda trainer, path: save_state(trainer.state_dict(), path)),
     ("log.csv", lambda trainer, path: write_csv(pd.DataFrame({"loss": range(99999)}), path)),
     ("model.safetensors", lambda trainer, path: save_model(trainer.model, trainer.config, path)),
-    ("model.json", lambda trainer, path: save_model(trainer.model, trainer.config, path.with_suffix(".safetensors"))),
 ])
-def test_a_full_disk_keeps_what_was_there(log, tmp_path, name, write):
-    path, part = tmp_path / name, tmp_path / f"{name}.tmp"
-    path.write_text("old")
-    part.symlink_to("/dev/full")
-    with refused("cannot be written, the disk is full: make room and call again; what was there before is kept"):
-        write(Trainer(tiny(), log), path)
-    assert path.read_text() == "old" and not part.is_symlink()
+def test_a_full_disk_keeps_what_was_there(log, tmp_path, monkeypatch, name, write):
+    path, trainer = tmp_path / name, Trainer(tiny(), log)
+    path.write_text("old", encoding="utf-8")
+    monkeypatch.setattr(os, "fsync", full)
+    with refused(f"{name} cannot be written, the disk is full: make room and call again", StoreError):
+        write(trainer, path)
+    assert path.read_text(encoding="utf-8") == "old" and len(list(tmp_path.iterdir())) == 1
 
 
 def test_a_folder_that_is_a_file_is_refused(log, tmp_path):
-    (tmp_path / "folder").write_text("a file")
-    with refused("cannot be written"):
+    (tmp_path / "folder").write_text("a file", encoding="utf-8")
+    with refused("cannot be written", StoreError):
         fit(tiny(), log, tmp_path / "folder" / "below")
 
 
@@ -496,7 +506,7 @@ def test_a_loss_that_is_not_finite_stops_the_training(log):
     trainer.step()
     with torch.no_grad():
         trainer.model.policy_head.bias.fill_(torch.nan)
-    with pytest.raises(FloatingPointError, match="update 2 is not finite .policy nan.*learning rate below"):
+    with pytest.raises(FloatingPointError, match="update 2 is not finite .nan; policy nan.*learning rate below"):
         trainer.step()
 
 
@@ -506,7 +516,8 @@ def test_a_loss_that_is_not_finite_stops_the_training(log):
 def test_shipped_comes_before_cached_before_trained(log, tmp_path, monkeypatch):
     collected = []
     monkeypatch.setattr(artifacts, "SHIPPED", tmp_path / "shipped")
-    monkeypatch.setattr(artifacts, "load_or_collect", lambda settings: collected.append(settings) or log)
+    monkeypatch.setattr(artifacts, "training_tasks", lambda settings: GOALS)
+    monkeypatch.setattr(artifacts, "load_or_collect", lambda settings, n_jobs: collected.append(settings) or log)
     monkeypatch.setenv("DICP_CACHE", str(tmp_path / "cache"))
     settings, cache = tiny(), tmp_path / "cache" / "weights"
 
@@ -525,9 +536,9 @@ def test_shipped_comes_before_cached_before_trained(log, tmp_path, monkeypatch):
     shipped = load_or_train(settings, progress=False)
     assert shipped.origin == "shipped" and (shipped.model.policy_head.bias == 7).all()
 
-    unfinished = cache / "unfinished" / settings.key
-    (unfinished / "state.pt").write_text("left behind")
-    anew = load_or_train(settings, retrain=True, progress=False)
+    mine = load_or_train(settings, retrain=True, progress=False)                  # what is shipped does not count
+    assert mine.origin == "cached" and len(collected) == 1 and equal(weights(mine.model), weights(again.model))
+    anew = load_or_train(settings, fresh=True, progress=False)
     assert anew.origin == "trained" and len(collected) == 2 and equal(weights(anew.model), weights(again.model))
     other = load_or_train(tiny(seed=1), progress=False)                      # no file of another config will do
     assert other.origin == "trained" and not equal(weights(other.model), weights(again.model))

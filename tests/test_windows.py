@@ -194,11 +194,11 @@ def test_only_the_chosen_streams_are_used():
 
 
 def test_windows_longer_than_the_histories_are_refused():
-    with pytest.raises(ValueError, match="episodes of a history is 12; allowed: a number of at least 13"):
+    with pytest.raises(ValueError, match="episodes of a history is 12; allowed: a finite number of at least 13"):
         labelled().history(1, 13, 16, generator())
-    with pytest.raises(ValueError, match="number of streams is 4; allowed: a number of at least 5"):
+    with pytest.raises(ValueError, match="number of streams is 4; allowed: a finite number of at least 5"):
         labelled().before_first_update(1, 5, 1, generator())
-    with pytest.raises(ValueError, match="episodes of a history is 12; allowed: a number of at least 13"):
+    with pytest.raises(ValueError, match="episodes of a history is 12; allowed: a finite number of at least 13"):
         labelled().before_first_update(1, 2, 13, generator())
 
 

@@ -1,17 +1,22 @@
 """The in-context models; `new_model` makes the one that a config describes."""
 
+from dicp.checks import checked
 from dicp.config import Env, ModelConfig
 from dicp.models.ad import InContextModel
 from dicp.models.idt import HierarchicalModel
 from dicp.models.interventional import InterventionalModel
+from dicp.models.sizes import check_model
 
 __all__ = ["HierarchicalModel", "InContextModel", "InterventionalModel", "Model", "new_model"]
 
 Model = InContextModel | HierarchicalModel | InterventionalModel
 
 
+@checked
 def new_model(env: Env, config: ModelConfig) -> Model:
-    """An untrained model."""
+    """An untrained model, on the CPU. `ValueError`, before anything is made, where the configs do not fit each other or the
+    model not the memory."""
+    check_model(env, config)
     if config.world_model == "interventional":
         return InterventionalModel(env, config)
     return (HierarchicalModel if config.imitates == "idt" else InContextModel)(env, config)

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
+from dicp.checks import Count, checked
 from dicp.config import Env, ModelConfig
 from dicp.models.categorical import Predictions, imagined_of
 from dicp.models.context import Context, EpisodicContext, flat_index, grown
@@ -70,7 +71,10 @@ class InContextModel(nn.Module):
 
     # ---- acting: one real token at a time --------------------------------------------------------------------------
 
-    def begin(self, batch: int, context_length: int | None = None, generator: torch.Generator | None = None) -> EpisodicContext:
+    @checked
+    def begin(
+        self, batch: Count, context_length: int | None = None, generator: torch.Generator | None = None
+    ) -> EpisodicContext:
         """An empty context for each of `batch` agents, of at most the transitions that the model was trained with."""
         return EpisodicContext(self.env, self.config, batch, context_length, self.device)
 

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dicp.config import Env, ModelConfig
+from dicp.models.sizes import check_context
 from dicp.models.transformer import Cache
 from dicp.windows import Tokens, newborn
 
@@ -41,6 +42,7 @@ class EpisodicContext(Context):
 
     def __init__(self, env: Env, config: ModelConfig, batch: int, context_length: int | None, device: torch.device):
         self.env, capacity = env, whole_episodes(env, config, context_length)
+        check_context(env, config, batch, capacity, torch.device(device))
         self.forgets = min(config.forgets * env.horizon, capacity)               # transitions at once
         self.cache, self.seen = Cache(config, batch, capacity, device), None
 

@@ -14,11 +14,13 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dicp.checks import Count, checked, refuse
 from dicp.config import Env, EnvConfig, ModelConfig
 from dicp.models.ad import BeamState, InContextModel
 from dicp.models.context import Context, whole_episodes
 from dicp.models.gaussian import REWARD
 from dicp.models.heads import heads_of
+from dicp.models.sizes import check_context
 from dicp.models.transformer import Cache, Transformer
 from dicp.windows import Tokens, Windows, at_birth, led_to
 
@@ -165,21 +167,26 @@ class HierarchicalModel(InContextModel):
 
     # ---- acting: one real token at a time ----------------------------------------------------------------------------
 
+    @checked
     def prompted(self, desired_return: Float[Tensor, "batch"]) -> "HierarchicalModel":
         """The same weights, asked for a return of its own by each agent in every episode.
 
         The authors' code asks for the highest return of the UNSEEN task. That is privileged: in Darkroom it tells how many
         steps away the goal lies. In the other worlds it tells nothing, because every task allows the same.
         """
+        if desired_return.ndim != 1 or not desired_return.isfinite().all():
+            raise refuse("desired_return", desired_return, "a finite number for each agent")
         other = copy(self)                                           # shares every parameter and buffer
         other.asked = desired_return.to(self.device)
         return other
 
+    @checked
     def begin(
-        self, batch: int, context_length: int | None = None, generator: torch.Generator | None = None
+        self, batch: Count, context_length: int | None = None, generator: torch.Generator | None = None
     ) -> ChunkContext:
         """An empty context for each of `batch` agents. generator: draws the decisions (None: a new one, seeded 0)."""
         chunk, context_length = self.config.chunk, whole_episodes(self.env, self.config, context_length)
+        check_context(self.env, self.config, batch, context_length, self.device)
         asked = self.prompt.expand(batch) if self.asked is None else self.asked
         if len(asked) != batch:
             raise ValueError(f"desired_return has {len(asked)} agents; allowed: {batch}, as many as there are.")

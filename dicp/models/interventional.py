@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from dicp.checks import Count, checked
 from dicp.config import EnvConfig, ModelConfig
 from dicp.models.categorical import Predictions, TokenEmbedding, doubts_of
 from dicp.models.context import EpisodicContext, flat_index, grown
@@ -163,7 +164,8 @@ class InterventionalModel(nn.Module):
 
     # ---- acting: one real token at a time ----------------------------------------------------------------------------
 
-    def begin(self, batch: int, context_length: int | None = None, generator: torch.Generator | None = None) -> Memory:
+    @checked
+    def begin(self, batch: Count, context_length: int | None = None, generator: torch.Generator | None = None) -> Memory:
         """An empty memory for each of `batch` agents, of at most the transitions that the model was trained with."""
         return Memory(self.env, self.config, batch, context_length, self.device)
 
