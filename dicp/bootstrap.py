@@ -1,14 +1,19 @@
 """Bootstrap intervals of tables of cells: a cell is one (split, train seed, task), its value a mean over rollouts."""
 
+from typing import Annotated
+
 import numpy as np
 import pandas as pd
 
-from dicp.checks import one_of
+from dicp.checks import Count, OneOf, Seed, checked, fits_memory, refuse
+
+__all__ = ["CELL", "bootstrap_weights", "interval", "iqm"]
 
 CELL = ["split", "train_seed", "task"]
 
 
-def bootstrap_weights(cells: pd.DataFrame, n_samples: int = 2000, seed: int = 0) -> np.ndarray:
+@checked
+def bootstrap_weights(cells: pd.DataFrame, n_samples: Count = 2000, seed: Seed = 0) -> np.ndarray:
     """How often each cell occurs in each bootstrap sample, [sample, cell]; cells: columns split, train_seed, task.
 
     Training runs (split, seed) and, within each split, tasks are drawn with replacement, and a cell counts (times its
@@ -17,6 +22,11 @@ def bootstrap_weights(cells: pd.DataFrame, n_samples: int = 2000, seed: int = 0)
     Rollouts are not drawn again: their noise is in the cells' means. Agarwal et al. (2021, arXiv 2108.13264) keep the
     tasks fixed: how would another seed do on the same tasks? We ask about other tasks too; our intervals are wider.
     """
+    missing = [column for column in CELL if column not in cells or cells[column].isna().any()]
+    if missing or cells.empty:
+        raise ValueError(f"cells has {len(cells)} rows and lacks {', '.join(missing) or 'nothing'}; allowed: at least one row, "
+                         f"with {', '.join(CELL)} in each.")
+    fits_memory("n_samples", n_samples, 16 * n_samples * len(cells), "fewer")
     rng = np.random.default_rng(seed)
     run = cells.groupby(["split", "train_seed"]).ngroup().to_numpy()
     weights = rng.multinomial(run.max() + 1, np.full(run.max() + 1, 1 / (run.max() + 1)), n_samples)[:, run]
@@ -27,20 +37,41 @@ def bootstrap_weights(cells: pd.DataFrame, n_samples: int = 2000, seed: int = 0)
     return weights
 
 
-def iqm(values: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray | np.float64:
+@checked
+def iqm(values, weights=None) -> np.ndarray | np.float64:
     """Interquartile mean: the mean of the middle half of `values` [cell], for each row of `weights` [..., cell]."""
+    values = _numbers("values", values)
+    weights = np.ones(len(values)) if weights is None else _numbers("weights", weights)
+    if values.ndim != 1 or weights.shape[-1:] != values.shape or (weights < 0).any():
+        raise ValueError(f"values has shape {values.shape}, weights {weights.shape} with a minimum of {weights.min():g}; "
+                         "allowed: values [cell], weights [..., cell] that are not negative.")
     order = np.argsort(values)
-    weights = np.ones(len(values)) if weights is None else weights
     edge = np.cumsum(weights[..., order], -1) / weights.sum(-1, keepdims=True)
     edge = np.concatenate([np.zeros_like(edge[..., :1]), edge], -1).clip(0.25, 0.75)
     return (np.diff(edge) * values[order]).sum(-1) / 0.5
 
 
-def interval(cells: pd.DataFrame, value, count=1, *, statistic: str = "mean") -> tuple:
-    """(value, low, high): sum(value) / sum(count) over cells and its 95% interval; value: [cell] or [cell, episode]."""
-    one_of("statistic", statistic, ("mean", "iqm"))
-    value, weights = np.asarray(value, dtype=float), bootstrap_weights(cells)
-    count = np.broadcast_to(np.asarray(count, dtype=float).reshape(-1, *[1] * (value.ndim - 1)), value.shape)
+def _numbers(what: str, values) -> np.ndarray:
+    """`values` as an array of floats; `ValueError` unless there is one at least and all are finite numbers."""
+    try:
+        array = np.asarray(values)
+    except (ValueError, TypeError):
+        array = np.asarray(None)
+    if array.dtype.kind not in "iuf" or not array.ndim or not array.size or not np.isfinite(array).all():
+        raise refuse(what, values, "a sequence of finite numbers")
+    return array.astype(float)
+
+
+@checked
+def interval(cells: pd.DataFrame, value, count=1, *, statistic: Annotated[str, OneOf(("mean", "iqm"))] = "mean") -> tuple:
+    """(value, low, high): sum(value) / sum(count) over cells and its 95% interval; value: [cell] or [cell, episode]; count:
+    one number, or one a cell, not negative. Not a number where nothing is counted."""
+    value, weights = _numbers("value", value), bootstrap_weights(cells)
+    count = _numbers("count", np.ravel(count))
+    if len(value) != len(cells) or len(count) not in (1, len(cells)) or (count < 0).any():
+        raise ValueError(f"value has shape {value.shape}, count {count.shape} and a minimum of {count.min():g}; allowed: one a "
+                         f"cell, of {len(cells)}, and no negative count.")
+    count = np.broadcast_to(count.reshape(-1, *[1] * (value.ndim - 1)), value.shape)
     if statistic == "iqm":
         point, samples = iqm(value / count), iqm(value / count, weights)
     else:

@@ -1,18 +1,52 @@
 """The five Meta-World tasks of the paper's Table 1: what "success" means, and our numbers beside the published ones."""
 
 from collections.abc import Mapping
+from typing import Annotated
 
 import pandas as pd
 
 from dicp import results
 from dicp.bootstrap import CELL, interval
+from dicp.checks import Number, OneOf, Share, checked, one_of, refuse
 from dicp.paper import paper_table
+from dicp.tables import need_columns
+
+__all__ = [
+    "MEANINGS", "RUNS", "TASKS", "TWINS", "ablations", "better_ranking", "claims", "gains", "outcomes",
+    "percent", "poster", "rankings", "recorded", "success_per_episode", "successes", "what_matters",
+]
 
 TASKS = {name: f"{name}-v3" for name in ("reach", "push", "pick-place", "sweep", "peg-insert-side")}     # as the paper writes
 RUNS = {"ad": "AD", "idt": "IDT", "dicp_ad": "DICP-AD, policy only", "dicp_idt": "DICP-IDT, policy only",
         "dicp_ad_paper": "DICP-AD", "dicp_idt_paper": "DICP-IDT"}                                       # dicp.reproduce's
 TWINS = {"dicp_ad_paper": "ad", "dicp_idt_paper": "idt"}                                                # DICP's, imitation's
 MEANINGS = {"success": "success per episode, last fifth", "solved_so_far": "solved so far"}
+Last = Annotated[float, Number(0, 1, above=True)]            # share of a life, counted from its end
+
+
+def _tables(what: str, value: object) -> dict[str, pd.DataFrame]:
+    """The rule for result tables by the name of their task."""
+    if not isinstance(value, Mapping) or not all(isinstance(x, pd.DataFrame) for x in value.values()):
+        raise refuse(what, value, "result tables by the name of their task")
+    return dict(value)
+
+
+def _panels(what: str, value: object) -> Mapping:
+    """The rule for what `ablations` returns: panel -> series -> point -> run."""
+    series = list(value.values()) if isinstance(value, Mapping) else [None]
+    if not all(isinstance(x, Mapping) and all(isinstance(y, Mapping) for y in x.values()) for x in series):
+        raise refuse(what, value, "panels as dicp.ml1.ablations returns them")
+    return value
+
+
+def _number_with_interval(what: str, value: object) -> object:
+    """The rule for a row of `successes`."""
+    if not all(hasattr(value, name) for name in ("value", "low", "high")):
+        raise refuse(what, value, "a row of dicp.ml1.successes")
+    return value
+
+
+Tables = Annotated[Mapping[str, pd.DataFrame], _tables]
 
 
 def recorded() -> dict[str, pd.DataFrame]:
@@ -21,24 +55,31 @@ def recorded() -> dict[str, pd.DataFrame]:
     return {name: results.recorded(world) for name, world in worlds.items() if results.recorded_path(world).exists()}
 
 
-def outcomes(table: pd.DataFrame, last: float = 0.2) -> pd.DataFrame:
+def _of_runs(table: pd.DataFrame) -> pd.DataFrame:
+    need_columns(table.columns, ("run",), "the result table")
+    return results.compact(table)
+
+
+@checked
+def outcomes(table: pd.DataFrame, last: Last = 0.2) -> pd.DataFrame:
     """What became of each life: a row per (run, split, train_seed, task) with a column for each meaning of success.
 
     success: episodes with success at any step of them (Meta-World's official criterion), of the `last` share of each life;
     episode_return: their return.
     solved_so_far: whether it was solved in any episode of the life (what the paper's figures and tables show).
     """
-    table = results.compact(table)
+    table = _of_runs(table)
     n = table.groupby("run")["episode"].transform("max")
     by = ["run", *CELL]
     late = table[table["episode"] > (1 - last) * n].groupby(by, sort=False)[["success", "episode_return"]].mean()
     return pd.concat([late, table[table["episode"] == n].set_index(by)["solved_so_far"]], axis=1)
 
 
-def successes(table: pd.DataFrame, last: float = 0.2) -> pd.DataFrame:
+@checked
+def successes(table: pd.DataFrame, last: Last = 0.2) -> pd.DataFrame:
     """Each run's share of successes with its 95% interval over instances (and splits): a row per (run, metric), with the
     columns of `results.summary`; `outcomes` says what the metrics are."""
-    table, rows = results.compact(table), []
+    table, rows = _of_runs(table), []
     for run, lives in outcomes(table, last).groupby("run", sort=False):
         part, cells = table[table["run"] == run], lives.index.to_frame(index=False)[CELL]
         sizes = {"n_tasks": cells["task"].nunique(), "n_train_seeds": len(cells[["split", "train_seed"]].drop_duplicates())}
@@ -49,6 +90,7 @@ def successes(table: pd.DataFrame, last: float = 0.2) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+@checked
 def gains(table: pd.DataFrame) -> pd.DataFrame:
     """How much more often DICP succeeds late in life than its twin which imitates alone, instance by instance: a row a pair
     (index: DICP's run) with value, low and high of the mean difference (95% over the instances that both lived in)."""
@@ -60,7 +102,8 @@ def gains(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high"])
 
 
-def rankings(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+@checked
+def rankings(tables: Tables) -> pd.DataFrame:
     """What DICP's candidates are ranked by, and what comes of it late in life: a row a run with the task, the imitator (ad |
     idt), the ranking (policy alone | reward | return-to-go), success and episode_return (means over instances). Tasks in which
     one ranking alone is recorded are left out: there is nothing to compare."""
@@ -77,7 +120,8 @@ def rankings(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return table[tried.transform("nunique") > 1].reset_index(drop=True)
 
 
-def better_ranking(tables: Mapping[str, pd.DataFrame]) -> str:
+@checked
+def better_ranking(tables: Tables) -> str:
     """Which ranking brings more success in which task, on average over the imitators that tried both: a title of a figure."""
     tried = rankings(tables).pivot_table(index="task", columns="ranking", values="success", sort=False)
     tried = tried.reindex(columns=["reward", "return-to-go"]).dropna()
@@ -86,9 +130,12 @@ def better_ranking(tables: Mapping[str, pd.DataFrame]) -> str:
     return f"Better {sides}" if sides else "What the planner ranks by was not varied"
 
 
-def claims(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
+@checked
+def claims(tables: Tables) -> dict[str, str]:
     """What the recorded runs of imitation and of DICP with its planner say, a sentence for each meaning of success: titles of
     figures."""
+    if not tables:
+        raise refuse("tables", tables, "the result table of one task or more")
     pairs = pd.concat([gains(table) for table in tables.values()])
     solved = [outcomes(table)["solved_so_far"].groupby("run").mean() for table in tables.values()]
     once = pd.concat([share.reindex([*TWINS, *TWINS.values()]).dropna() for share in solved])
@@ -101,17 +148,20 @@ def claims(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
     }
 
 
-def percent(row) -> str:
+@checked
+def percent(row: Annotated[object, _number_with_interval]) -> str:
     """A row of `successes` as text, in percent, with its interval."""
     return f"{100 * row.value:.0f} [{100 * row.low:.0f}, {100 * row.high:.0f}]"
 
 
+@checked
 def success_per_episode(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of `successes` with that metric."""
     return successes(table).query("metric == 'success'")
 
 
-def ablations(imitates: str) -> dict:
+@checked
+def ablations(imitates: Annotated[str, OneOf(("ad", "idt"))]) -> dict:
     """What is changed in DICP-AD or DICP-IDT, one setting at a time: panels for `plot.ablations`."""
     policy, base = f"dicp_{imitates}", f"dicp_{imitates}_paper"
     alone = {name: {"drawn": run, "likeliest": f"{run}_greedy"}
@@ -125,7 +175,8 @@ def ablations(imitates: str) -> dict:
     return {name: {"the paper's planner": points} for name, points in changed.items()} | {"the dice (no planner)": alone}
 
 
-def what_matters(table: pd.DataFrame, panels: Mapping[str, Mapping[str, Mapping]], least: float = 0.1) -> str:
+@checked
+def what_matters(table: pd.DataFrame, panels: Annotated[Mapping, _panels], least: Share = 0.1) -> str:
     """A title for `plot.ablations`: the panels in which what is changed moves the success late in life by `least`."""
     late = success_per_episode(table).set_index("run")["value"]
     lines = {panel: [late.reindex(list(points.values())).dropna() for points in series.values()]
@@ -135,9 +186,12 @@ def what_matters(table: pd.DataFrame, panels: Mapping[str, Mapping[str, Mapping]
     return f"Success hangs on {' and '.join(strong)}" if strong else "Nothing that is changed here matters much"
 
 
-def poster(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+@checked
+def poster(tables: Tables) -> pd.DataFrame:
     """The paper's Table 1, in percent, each row with its budget and who ran it, and our recorded runs below: task by task, in
     both meanings of success, with 95% intervals over instances. "" where there is no number."""
+    for name in tables:
+        one_of("task", name, TASKS)
     columns, rows = ["method", *TASKS, "most env steps", "origin"], []
     quoted = paper_table("table1_ml1_success").rename(columns={"max_env_steps": "most env steps"})[columns]
     for name in TASKS:

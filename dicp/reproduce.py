@@ -2,51 +2,70 @@
 
 Three grid worlds, six methods (and our own, which imitates nobody), five splits; split s is trained with seed s. And the tasks
 of Meta-World, four methods: `--env metaworld --task reach-v3`. Here a world is named "darkroom" or "metaworld-reach-v3".
+What is made goes into the cache (DICP_CACHE), folder `results`; with `--record`, in a checkout, into the package and figures/.
 """
 
 import argparse
+import sys
 import time
 from collections.abc import Sequence
-from dataclasses import fields
+from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import pandas as pd
-from matplotlib.figure import Figure
 
-from dicp import ml1, plot, results, runs
-from dicp.artifacts import SHIPPED, cache_folder, histories_of, load_or_train, save_trained, weights_name
-from dicp.config import ENVS, ML1_TASKS, Config, PlanConfig
+import dicp
+from dicp import artifacts, estimate, figures, parts, recorded, results, runs, store
+from dicp.artifacts import SHIPPED, histories_of, load_or_train, save_trained, weights_name
+from dicp.checks import Count, Each, OneOf, checked, refuse, text, whole
+from dicp.config import ENVS, ML1_TASKS, Config
 from dicp.envs import GridRules, split_of
-from dicp.files import write_csv
 from dicp.oracles import RandomPolicy, exact_belief
+from dicp.parts import Part
+from dicp.processes import stoppable
 from dicp.rollout import rollout
-from dicp.runs import ABLATIONS, ML1_ABLATIONS, RANKINGS, RUNS, SPLITS, Run
+from dicp.runs import RUNS, SPLITS, Run, Split
+from dicp.worlds import World
+
+__all__ = ["measure", "record", "reproduce", "ship"]
+
+Names = Annotated[Sequence[str], Each(text)]
+Splits = Annotated[Sequence[int], Each(OneOf(SPLITS))]
 
 
-def measure(run: Run, env: str, split: int) -> tuple[pd.DataFrame, dict]:
-    """(compact result table, CPU seconds of training and of evaluating) of one run."""
-    config, plan, (tasks, n_rollouts) = runs.config_of(run, env, split), runs.plan_of(run, env), runs.lives_of(run, env, split)
-    settings = {"run": run.name, "greedy": run.greedy, "privileged": run.privileged, **training_of(config)}
-    n_episodes = runs.n_episodes_of(env)
-    trained = load_or_train(config) if run.world_model else None
+@checked
+def measure(run: Run, env: World, split: Split, n_jobs: Count = 2) -> tuple[pd.DataFrame, dict]:
+    """(compact result table, CPU seconds of training and of evaluating) of one run. n_jobs: processes
+    that collect histories."""
+    config, plan = runs.config_of(run, env, split), runs.plan_of(run, env)
+    tasks, n_rollouts = runs.lives_of(run, env, split)
+    settings = {"run": run.name, "greedy": run.greedy, "privileged": run.privileged}
+    settings |= training_of(config)
+    trained = load_or_train(config, n_jobs=n_jobs) if run.world_model else None
     started = time.process_time()
     if run.name == "source":
-        table = results.from_source(histories_of(config, tasks).load(tasks), config, tasks, **settings)
+        log = histories_of(config, tasks, n_jobs=n_jobs).load(tasks)
+        table = results.from_source(log, config, tasks, **settings)
     else:
         settings["context_length"] = run.context_length or config.model.context_length
-        model = trained.model if trained else (RandomPolicy if run.name == "random" else exact_belief)(config.env)
+        control = RandomPolicy if run.name == "random" else exact_belief
+        model = trained.model if trained else control(config.env)
         if run.privileged:
             highest = GridRules.of(config.env, tasks).max_return(config.env.horizon).float()
             model = model.prompted(highest.repeat_interleave(n_rollouts))
-        life = rollout(model, config.env, tasks, n_rollouts, n_episodes, plan, split, run.greedy, run.context_length,
-                       record=runs.is_grid(env))
-        names = {} if trained else {"method": run.name, "world_model": "none"}
-        table = results.from_life(life, config, tasks, plan, rollout_seed=split, **settings, **names)
-    cost = {"run": run.name, "split": split, "train_cpu_s": trained.cpu_seconds if trained else 0.0,
-            "evaluate_cpu_s": time.process_time() - started, "env_steps": int(len(table) * config.env.horizon)}
+        life = rollout(model, config.env, tasks, n_rollouts, runs.n_episodes_of(env), plan, split,
+                       run.greedy, run.context_length, record=runs.is_grid(env))
+        if not trained:
+            settings |= {"method": run.name, "world_model": "none"}
+        table = results.from_life(life, config, tasks, plan, rollout_seed=split, **settings)
+    cost = {"run": run.name, "split": split,
+            "train_cpu_s": trained.cpu_seconds if trained else 0.0,
+            "evaluate_cpu_s": time.process_time() - started,
+            "env_steps": int(len(table) * config.env.horizon)}
     table = results.compact(table)
-    in_a_row = table["episode"].max() // 100                     # long lives are kept as a hundred blocks
-    return (table if in_a_row <= 1 else results.in_blocks(table, in_a_row)), cost
+    block = runs.block_of(int(table["episode"].max()))
+    return (table if block == 1 else results.in_blocks(table, block)), cost
 
 
 def training_of(config: Config) -> dict:
@@ -54,99 +73,107 @@ def training_of(config: Config) -> dict:
     return {name: getattr(config.train, name) for name in ("max_stride", "updates", "sort_episodes")}
 
 
-def reproduce(env: str, names: Sequence[str], splits: Sequence[int]) -> None:
-    """Make what is missing, a file a run under the cache folder, then put together the recorded table of all that is there."""
-    restore(env)
-    parts = parts_folder(env)
-    for split in splits:
-        for run in (run for run in runs.runs_in(env) if run.name in names):
-            part = parts / runs.part_name(run, env, split)
-            if not part.exists():
-                table, cost = measure(run, env, split)
-                write_csv(pd.DataFrame([cost]), part.with_suffix(".cost"))
-                results.save(table, part)
-                share, last = results.normalised(table) if runs.is_grid(env) else table["success"], 0.8 * table["episode"].max()
-                print(f"{env} {run.name} split {split}: {share.mean():.3f} over all, "
-                      f"{share[table['episode'] > last].mean():.3f} at the end, "
-                      f"{cost['train_cpu_s']:.0f} + {cost['evaluate_cpu_s']:.0f} CPU-s", flush=True)
-    record(env)
+@checked
+def reproduce(world: World, names: Names, splits: Splits = SPLITS, n_jobs: Count = 2) -> int:
+    """Make the runs of a world that are missing, a file a run in the cache; returns how many.
+
+    What another process is making is left to the end, and waited for. `ValueError` for a run that the
+    world does not have, `StoreError` where the cache cannot be written.
+    """
+    names = [runs.run_named(name, world).name for name in names]
+    package = parts.shipped(world)
+    wanted = parts.parts_of(world, names, splits)
+    undone = [part for part in wanted if part.files_exist or part.path.name not in package]
+    if not undone:
+        say_nothing_to_do(world, wanted)
+        return 0
+    getattr(artifacts, "writable_cache", artifacts.cache_folder)()
+    store.sweep(parts.results_folder() / world)
+    n_made, busy = 0, []
+    for part in undone:
+        with parts.lock_of(part) as mine:
+            if mine:
+                n_made += make(part, package, n_jobs)
+            else:
+                busy.append(part)
+    for part in busy:
+        with parts.lock_of(part, wait=True):
+            n_made += make(part, package, n_jobs)
+    if not n_made:
+        say_nothing_to_do(world, wanted)
+    return n_made
 
 
-def parts_folder(env: str) -> Path:
-    return cache_folder() / "results" / env
+def say_nothing_to_do(world: str, wanted: Sequence[Part]) -> None:
+    here = sum(part.record.exists() for part in wanted)
+    print(f"{world}: nothing to do, all {len(wanted)} runs that you ask for are done "
+          f"({here} by this machine, {len(wanted) - here} recorded with the package).", flush=True)
 
 
-def restore(env: str) -> None:
-    """Put the recorded runs into this machine's cache where they are not there: a new machine makes only what is missing."""
-    if not results.recorded_path(env).exists():
-        return
-    table, folder = results.recorded(env), parts_folder(env)
-    for cost in pd.read_csv(cost_path(env)).to_dict("records"):
-        if not (part := folder / cost.pop("part")).exists():
-            rows = table[(table["run"] == cost["run"]) & (table["split"] == cost["split"])]
-            unused = [name for name in rows if name not in results.COMPACT and rows[name].isna().all()]
-            write_csv(pd.DataFrame([cost]), part.with_suffix(".cost"))
-            results.save(rows.drop(columns=unused), part)
+def make(part: Part, package: dict[str, parts.Made], n_jobs: int) -> bool:
+    """Make one run, unless it is done; the caller holds its lock. Returns whether it was made."""
+    try:
+        if parts.find(part, package) is not None:
+            return False
+    except store.StoreError as error:
+        print(f"{error} It is made anew.", flush=True)
+    table, cost = measure(part.run, part.world, part.split, n_jobs)
+    parts.write_part(part, table, cost)
+    share, last = results.normalised(table), 0.8 * table["episode"].max()
+    if not runs.is_grid(part.world):
+        share = table["success"]
+    print(f"{part}: {share.mean():.3f} over all, {share[table['episode'] > last].mean():.3f} at the end, "
+          f"{cost['train_cpu_s']:.0f} + {cost['evaluate_cpu_s']:.0f} CPU-s", flush=True)
+    return True
 
 
-def record(env: str) -> None:
-    """Put together the recorded table of every run that is done."""
-    parts = parts_folder(env)
-    files = [parts / runs.part_name(run, env, split) for run in runs.runs_in(env) for split in SPLITS]
-    files = [file for file in files if file.exists()]
-    results.save(complete(results.load(*files)), results.recorded_path(env))
-    costs = [pd.read_csv(file.with_suffix(".cost")).assign(part=file.name) for file in files]
-    write_csv(pd.concat(costs), cost_path(env))
+@checked
+def record(world: World, tracked: bool = False) -> None:
+    """Put together the table of every run that is done, its costs and its figures: in the cache, or
+    (`tracked`, in a checkout) in the package and figures/. What is there already is not written again.
+    """
+    if tracked and checkout() is None:
+        raise refuse("tracked", tracked, "False outside a checkout")
+    if not tracked and not (parts.results_folder() / world).exists():
+        return                                                    # what the package has is all there is
+    folder = recorded.RECORDED if tracked else parts.results_folder()
+    pictures = (checkout() if tracked else folder) / "figures"
+    with store.lock(parts.results_folder() / "locks" / f"{world}.lock", what=world):
+        store.sweep(folder)
+        store.sweep(pictures)
+        found = parts.combined(world)
+        if found is None:
+            return
+        draw = partial(figures.draw, world, pictures, partial(table_of, world, found[0], tracked))
+        is_new = recorded.write_recorded(folder, world, *found, finish=draw)
+        if tracked and not is_new:
+            draw()
+    if is_new or tracked:
+        print(f"{world}: {folder / world}.csv.gz holds all that is done, {pictures} its figures.",
+              flush=True)
 
 
-def complete(table: pd.DataFrame) -> pd.DataFrame:
-    """A planner's setting that is younger than a part has its default there."""
-    plans = table["planner"] != "none"
-    younger = {f.name: table[f.name].where(~plans | table[f.name].notna(), f.default)
-               for f in fields(PlanConfig) if f.name in table}
-    return table.assign(**younger)
+def table_of(world: str, table: pd.DataFrame, tracked: bool, other: str) -> pd.DataFrame | None:
+    """The table of another world beside which this one's is shown; None where there is none."""
+    if other == world:
+        return table
+    if tracked:
+        return results.recorded(other) if results.recorded_path(other).exists() else None
+    found = parts.combined(other)
+    return None if found is None else found[0]
 
 
-def cost_path(env: str) -> Path:
-    """CPU seconds of each recorded run, and the name of its part, which says with what settings it was made."""
-    return results.RECORDED / f"{env}_cost.csv"
+def checkout() -> Path | None:
+    """The folder of the repository that this package is run from; None if it was installed."""
+    root = Path(dicp.__file__).parent.parent
+    return root if (root / "pyproject.toml").exists() and (root / ".git").exists() else None
 
 
-TITLES = {
-    "darkroom": "Planning pays; with the right model it pays at once",
-    "darkroom_permuted": "After one episode the planner, and DPT, know their actions; AD needs ten",
-    "dark_key_to_door": "The source is stuck at the key, and so is who imitates it; a plan goes on",
-}
-
-
-def draw(env: str) -> None:
-    """All recorded methods of a world beside the paper's, as figures/<env>.png, and all grid worlds as figures/overview.png; of
-    Meta-World all tasks in figures/metaworld_*.png."""
-    plot.style()
-    if not runs.is_grid(env) and (tables := ml1.recorded()):
-        note = "50 held-out instances, one life each (source: 10, of 10 streams), one training seed; bands: 95% bootstrap"
-        for value, title in ml1.claims(tables).items():
-            save_figure(plot.ml1_curves(tables, value=value, title=title, note=note), f"metaworld_{value}")
-        note = "50 held-out instances, the last fifth of each life, one training seed"
-        if len(compared := ml1.rankings(tables)):
-            save_figure(plot.ml1_rankings(compared, title=ml1.better_ranking(tables), note=note), "metaworld_ranking")
-    if not runs.is_grid(env):
-        return
-    table = results.recorded(env)
-    table = table[table["run"].isin([run.name for run in RUNS])].drop(columns="context_length")
-    tables = {name: results.recorded(name) for name in ENVS if results.recorded_path(name).exists()}
-    figures = {env: plot.comparison(table, title=TITLES[env]), "overview": plot.overview(
-        tables, title="Trained on what nobody could have known, a world model plans as exact inference does")}
-    for name, figure in figures.items():
-        save_figure(figure, name)
-
-
-def save_figure(figure: Figure, name: str) -> None:
-    figure.savefig(results.RECORDED.parent / f"{name}.png", dpi=110, metadata={"Software": None})
-
-
-def ship(env: str) -> None:
-    """Put the weights of split 0 and, of the grids, a sample of the histories into the package."""
+@checked
+def ship(env: World) -> None:
+    """Put the weights of split 0 and, of the grids, a sample of the histories into the package (in a checkout)."""
+    if checkout() is None:
+        raise refuse("ship", env, "a world in a checkout of the repository; this package was installed")
     trained = [run for run in runs.runs_in(env) if run.world_model and not (run.model or run.train)]
     configs = {config.key: config for config in (runs.config_of(run, env, 0) for run in trained)}
     for config in configs.values():
@@ -158,20 +185,54 @@ def ship(env: str) -> None:
     histories_of(config).save_sample(SHIPPED / "histories" / f"{env}-sample.zarr.zip", [*test[:8], *train[:8]], 10)
 
 
-def main() -> None:
-    names = list(dict.fromkeys(run.name for run in (*RUNS, *ABLATIONS, *RANKINGS, *ML1_ABLATIONS)))
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--env", default="darkroom", choices=(*ENVS, "metaworld"))
-    parser.add_argument("--task", default="reach-v3", choices=ML1_TASKS, metavar="TASK", help="of Meta-World's: reach-v3, ...")
-    parser.add_argument("--runs", nargs="+", default=[run.name for run in RUNS], choices=names)
-    parser.add_argument("--splits", nargs="+", type=int, default=list(SPLITS))
-    parser.add_argument("--ship", action="store_true", help="also put weights and sample histories into the package")
-    args = parser.parse_args()
-    world = f"metaworld-{args.task}" if args.env == "metaworld" else args.env
-    reproduce(world, args.runs, args.splits)
-    draw(world)
-    if args.ship:
-        ship(world)
+def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """What was asked for on the command line, checked; adds `world`, its name."""
+    parser = argparse.ArgumentParser(prog="python -m dicp.reproduce", description=__doc__)
+    add = parser.add_argument
+    add("--env", default="darkroom", choices=(*ENVS, "metaworld"))
+    add("--task", choices=ML1_TASKS, metavar="TASK", help="of Meta-World's: reach-v3 (default), ...")
+    add("--runs", nargs="+", metavar="RUN", help="these alone (default: all but the ablations)")
+    add("--splits", nargs="+", type=int, default=list(SPLITS), choices=SPLITS)
+    add("--jobs", type=n_processes, default=2, metavar="N",
+        help="processes that collect histories (default: 2)")
+    add("--dry-run", action="store_true", help="say what is missing and what it would cost, no more")
+    add("--record", action="store_true", help="in a checkout: update the tracked tables and figures")
+    add("--ship", action="store_true", help="in a checkout: put weights and samples into the package")
+    args = parser.parse_args(arguments)
+    if args.task and args.env != "metaworld":
+        parser.error(f"--task is {args.task!r}; allowed: none with --env {args.env}, only with --env metaworld.")
+    args.world = f"metaworld-{args.task or 'reach-v3'}" if args.env == "metaworld" else args.env
+    if (args.record or args.ship) and checkout() is None:
+        parser.error("--record and --ship change a checkout of the repository; this package was installed. "
+                     "Without them, results go into the cache.")
+    try:
+        default = [run.name for run in runs.runs_in(args.world) if run in RUNS]
+        args.runs = [runs.run_named(name, args.world).name for name in dict.fromkeys(args.runs or default)]
+    except ValueError as error:
+        parser.error(str(error))
+    return args
+
+
+def n_processes(text: str) -> int:
+    try:
+        return whole("--jobs", int(text) if text.isdecimal() else text, 1)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    args = options(arguments)
+    if args.dry_run:
+        print(estimate.report(args.world, args.runs, args.splits))
+        return
+    try:
+        with stoppable():
+            reproduce(args.world, args.runs, args.splits, args.jobs)
+            record(args.world, args.record)
+            if args.ship:
+                ship(args.world)
+    except store.StoreError as error:
+        sys.exit(f"dicp.reproduce: {error}")
 
 
 if __name__ == "__main__":

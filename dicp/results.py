@@ -7,38 +7,51 @@ gives the same number from both.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 
 import dicp
+from dicp import tables
 from dicp.bootstrap import CELL, interval
-from dicp.checks import one_of
-from dicp.config import ENVS, METHODS, PLANNERS, WORLD_MODELS, Config, EnvConfig, MetaWorldConfig, PlanConfig
+from dicp.checks import Count, Each, Index, OneOf, Share, checked, one_of, refuse, text
+from dicp.config import ENVS, Config, EnvConfig, MetaWorldConfig, PlanConfig
 from dicp.envs import GridRules
 from dicp.history import episode_returns
 from dicp.history.logs import Log
+from dicp.recorded import recorded, recorded_path
+from dicp.tables import CONTROLS, MEASURES, PROVENANCE, REQUIRED, load, save, settings_of, validate
 
-RECORDED = Path(__file__).parent.parent / "figures" / "data"
+__all__ = [
+    "BY", "CONTROLS", "MEASURES", "REQUIRED", "SOLVED_AT", "build", "compact", "curve",
+    "env_steps_to_solve", "from_life", "from_source", "in_blocks", "load", "ml1_task",
+    "normalised", "plan_settings", "recorded", "recorded_path", "refuse_pooling", "save",
+    "settings_of", "summary", "validate",
+]
 
-CONTROLS = ("source", "random", "exact_belief", "simulator")   # drawn beside the methods; no network acts in them
-REQUIRED = ("env", "split", "method", "world_model", "planner", "train_seed")
-ROW = ("task", "rollout_seed", "rollout", "episode")
-MEASURES = ("env_steps", "episode_return", "max_return", "success", "solved_so_far")
-PROVENANCE = ("code_version", "config_hash")        # kept, but two runs that differ only here are the same run
-COMPACT = ("n_rollouts", "return_after_find")
 SOLVED_AT = {"darkroom": 1, "darkroom_permuted": 1, "dark_key_to_door": 2}    # return from which an episode is solved
 BY = ("env", "method", "world_model", "planner")
+VALUES = ("episode_return", "normalised", "success", "solved_so_far")
+Columns = Annotated[Sequence[str], Each(text)]
 
 
+def _life(what: str, value: object) -> object:
+    """The rule for what `dicp.rollout.rollout` returns, or something that tells as much."""
+    if not all(hasattr(value, name) for name in ("episode_return", "max_return", "horizon", "episode_success")):
+        raise refuse(what, value, "what dicp.rollout.rollout returns")
+    return value
+
+
+@checked
 def plan_settings(plan: PlanConfig | None) -> dict:
     """A planner's settings as flat columns; without a planner only `planner` = "none"."""
     return {"planner": "none"} if plan is None else asdict(plan)
 
 
+@checked
 def build(
-    returns, settings: Mapping, *, tasks: Sequence, max_return: Sequence[float], horizon: int, success=None
+    returns, settings: Mapping, *, tasks: Sequence, max_return: Sequence, horizon: Count, success=None
 ) -> pd.DataFrame:
     """The full table of one run.
 
@@ -46,31 +59,36 @@ def build(
     steps an episode. settings: scalars that become columns; they must hold `REQUIRED` (see `plan_settings`). Without
     `success` an episode counts as solved once it reached the goal (key-to-door: opened the door).
     """
-    returns = np.asarray(returns)
-    if returns.ndim != 3 or returns.shape[0] != len(tasks) or len(max_return) != len(tasks):
+    returns = tables.finite_array("returns", returns)
+    if returns.ndim != 3 or not returns.size or returns.shape[0] != len(tasks) or len(max_return) != len(tasks):
         raise ValueError(
             f"returns has shape {returns.shape}, tasks and max_return have lengths {len(tasks)} and {len(max_return)}; "
             "allowed: returns [task, rollout, episode], one entry a task in the others."
         )
-    _need(settings, REQUIRED, "settings")
+    tables.need_columns(settings, REQUIRED, "settings")
+    for name, value in settings.items():
+        if not isinstance(value, str | int | float | np.generic | None):
+            raise refuse(f"settings[{name!r}]", value, "a text, a number, True, False or None")
     one_of("env", settings["env"], (*ENVS, "metaworld"))
     if success is None:
         one_of("env (without success)", settings["env"], ENVS)
         success = returns >= SOLVED_AT[settings["env"]]
-    success = np.asarray(success, dtype=bool)
+    success = tables.switch_array("success", success, returns.shape)
     task, rollout, episode = (i.ravel() for i in np.indices(returns.shape))
     columns = {"rollout_seed": 0, **settings}
     columns |= {
         "task": np.array([str(t) for t in tasks])[task], "rollout": rollout, "episode": episode + 1,
         "env_steps": (episode + 1) * horizon, "episode_return": returns.ravel(),
-        "max_return": np.asarray(max_return)[task], "success": success.ravel().astype(int),
+        "max_return": tables.finite_array("max_return", max_return)[task], "success": success.ravel().astype(int),
         "solved_so_far": np.maximum.accumulate(success, axis=-1).ravel().astype(int), "code_version": dicp.__version__,
     }
     return validate(pd.DataFrame(columns))
 
 
+@checked
 def from_life(
-    life, config: Config, tasks: Sequence, plan: PlanConfig | None = None, *, rollout_seed: int = 0, **settings
+    life: Annotated[object, _life], config: Config, tasks: Sequence, plan: PlanConfig | None = None, *,
+    rollout_seed: Index = 0, **settings,
 ) -> pd.DataFrame:
     """The full table of one `dicp.rollout.Life` of the model that `config` describes.
 
@@ -85,11 +103,13 @@ def from_life(
                  horizon=life.horizon, success=life.episode_success)
 
 
+@checked
 def ml1_task(config: Config) -> dict:
     """The column that says which of Meta-World's tasks it is (the column `task` names the instance)."""
     return {"ml1_task": config.env.task} if isinstance(config.env, MetaWorldConfig) else {}
 
 
+@checked
 def from_source(log: Log, config: Config, tasks: Sequence, **settings) -> pd.DataFrame:
     """The full table of the source algorithm on `tasks`, its streams as rollouts: the same env steps, weight updates."""
     columns = {
@@ -104,50 +124,7 @@ def from_source(log: Log, config: Config, tasks: Sequence, **settings) -> pd.Dat
     return build(returns, columns | settings, tasks=tasks, max_return=max_return, horizon=horizon, success=success)
 
 
-def recorded(env: str) -> pd.DataFrame:
-    """The full runs that `python -m dicp.reproduce` recorded in figures/data, compact."""
-    path = recorded_path(env)
-    if not path.exists():
-        raise ValueError(f"There are no recorded results of {env!r} at {path}; run python -m dicp.reproduce --env {env}.")
-    return load(path)
-
-
-def recorded_path(env: str) -> Path:
-    return RECORDED / f"{env}.csv.gz"
-
-
-def settings_of(table: pd.DataFrame) -> list[str]:
-    """The columns that say what was run, apart from task and seeds."""
-    rest = {"split", "train_seed", *PROVENANCE, *ROW, *MEASURES, *COMPACT}
-    return [c for c in table.columns if c not in rest]
-
-
-def validate(table: pd.DataFrame) -> pd.DataFrame:
-    """Return `table` if it can be trusted; otherwise raise `ValueError` with one sentence that says why not."""
-    full = "rollout" in table
-    extra = ("rollout_seed", "rollout") if full else COMPACT
-    _need(table.columns, (*REQUIRED, "task", "episode", *MEASURES, *extra), "the result table")
-    allowed = {"env": (*ENVS, "metaworld"), "method": (*METHODS, *CONTROLS), "world_model": WORLD_MODELS, "planner": PLANNERS}
-    for column, names in allowed.items():
-        for value in table[column].unique():
-            one_of(column, value, names)
-    empty = [c for c in (*REQUIRED, "task", "episode", *MEASURES) if table[c].isna().any()]
-    if empty:
-        raise ValueError(f"the result table has empty values in {', '.join(empty)}; every row needs them.")
-    key = [*settings_of(table), "split", "train_seed", "task", "episode", *(extra if full else ())]
-    twice = table.duplicated(key)
-    if twice.any():
-        row = table.loc[twice.idxmax(), ["method", "planner", "train_seed", "task", "episode"]].to_dict()
-        raise ValueError(f"the result table has {twice.sum()} duplicate rows, the first is {row}; keep each run once.")
-    return table
-
-
-def _need(have, names: Sequence[str], what: str) -> None:
-    missing = [n for n in names if n not in have]
-    if missing:
-        raise ValueError(f"{what} lacks {', '.join(missing)}; needed: {', '.join(names)}.")
-
-
+@checked
 def compact(table: pd.DataFrame) -> pd.DataFrame:
     """Means over rollouts, a row per (settings, train seed, task, episode).
 
@@ -168,7 +145,8 @@ def compact(table: pd.DataFrame) -> pd.DataFrame:
     return validate(groups.agg(n_rollouts=("rollout", "size"), **means).reset_index())
 
 
-def in_blocks(table: pd.DataFrame, size: int) -> pd.DataFrame:
+@checked
+def in_blocks(table: pd.DataFrame, size: Count) -> pd.DataFrame:
     """The compact table with `size` episodes a row: means over them, and under the number of the last one. For lives of
     thousands of episodes."""
     table = compact(table)
@@ -183,28 +161,17 @@ def in_blocks(table: pd.DataFrame, size: int) -> pd.DataFrame:
     return validate(blocks.astype({"env_steps": int}))
 
 
-def save(table: pd.DataFrame, path: str | Path) -> None:
-    """Write the table as CSV, or gzipped CSV for a name in .gz; the same table always gives the same bytes."""
-    gz = {"method": "gzip", "mtime": 0} if str(path).endswith(".gz") else None
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    validate(table).to_csv(path, index=False, float_format="%.5g", compression=gz, lineterminator="\n")
-
-
-def load(*paths: str | Path) -> pd.DataFrame:
-    """Read one or more tables written by `save`, as one."""
-    # the word "none" is a setting here, only an empty field is a missing value
-    tables = [pd.read_csv(p, keep_default_na=False, na_values=[""], dtype={"task": str}, low_memory=False) for p in paths]
-    return validate(pd.concat(tables, ignore_index=True))
-
-
+@checked
 def normalised(table: pd.DataFrame) -> pd.Series:
     """Return of each row as a share of the highest possible return of its task."""
+    tables.need_columns(table.columns, ("episode_return", "max_return"), "the result table")
     return table["episode_return"] / table["max_return"]
 
 
-def refuse_pooling(table: pd.DataFrame, by: Sequence[str]) -> None:
+@checked
+def refuse_pooling(table: pd.DataFrame, by: Columns) -> None:
     """Raise `ValueError` if rows with equal `by` differ in any other setting: their mean would mean nothing."""
-    _need(table.columns, by, "the result table")
+    tables.need_columns(table.columns, by, "the result table")
     for column in (c for c in settings_of(table) if c not in by):
         for _, values in table.groupby(list(by), dropna=False)[column] if by else [((), table[column])]:
             if len(found := values.unique()) > 1:
@@ -214,32 +181,39 @@ def refuse_pooling(table: pd.DataFrame, by: Sequence[str]) -> None:
                 )
 
 
-def curve(table: pd.DataFrame, value: str = "episode_return") -> pd.DataFrame:
+@checked
+def curve(table: pd.DataFrame, value: Annotated[str, OneOf(VALUES)] = "episode_return") -> pd.DataFrame:
     """Mean over tasks and seeds after each episode with its 95% interval: columns env_steps, mean, low, high.
 
     `table` holds one setting. value: episode_return | normalised | success | solved_so_far.
     """
-    one_of("value", value, ("episode_return", "normalised", "success", "solved_so_far"))
+    if table.empty:
+        raise ValueError("the result table has no rows; allowed: at least one.")
     refuse_pooling(table, ())
     wide = compact(table).assign(normalised=normalised).pivot(index=CELL, columns="env_steps", values=value)
     mean, low, high = interval(wide.index.to_frame(index=False), wide.to_numpy())
     return pd.DataFrame({"env_steps": wide.columns, "mean": mean, "low": low, "high": high})
 
 
-def env_steps_to_solve(table: pd.DataFrame, share: float = 0.5) -> float:
+@checked
+def env_steps_to_solve(table: pd.DataFrame, share: Share = 0.5) -> float:
     """Environment steps after which `share` of the rollouts have solved their task once; infinite if they never do."""
     mean = curve(table, "solved_so_far")
     return float(mean.loc[mean["mean"] >= share, "env_steps"].min()) if (mean["mean"] >= share).any() else float("inf")
 
 
+@checked
 def summary(
-    table: pd.DataFrame, by: Sequence[str] = BY, *, last: int = 10, found_by: int = 5, statistic: str = "mean"
+    table: pd.DataFrame, by: Columns = BY, *, last: Count = 10, found_by: Count = 5,
+    statistic: Annotated[str, OneOf(("mean", "iqm"))] = "mean",
 ) -> pd.DataFrame:
     """Four numbers a method, each with its 95% bootstrap interval: a row per (by, metric). Returns are normalised.
 
     last_10_episodes, all_episodes: mean return. found_by_5: share of rollouts that solved the task by episode 5.
     after_find: mean return of all episodes that come after the first solved one (always the mean, never the IQM).
     """
+    if not by:
+        raise refuse("by", by, "the name of one column or more")
     refuse_pooling(table, by)
     rows = []
     for names, group in compact(table).groupby(list(by), dropna=False, sort=False):

@@ -2,13 +2,21 @@
 
 import hashlib
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from functools import partial
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from dicp.artifacts import world_parts
-from dicp.config import ENVS, IMITATORS, Config, PlanConfig
+from dicp.checks import OneOf, checked, one_of, text
+from dicp.config import ENVS, IMITATORS, PLANNERS, Config, PlanConfig
 from dicp.envs import Task, split_of
+from dicp.worlds import World
+
+__all__ = [
+    "ABLATIONS", "ML1_ABLATIONS", "N_EPISODES", "RANKINGS", "RUNS", "SPLITS", "Run", "Split",
+    "config_of", "episodes_of", "is_grid", "lives_of", "n_episodes_of", "n_rollouts_of", "part_name",
+    "plan_of", "planned", "run_named", "runs_in", "runs_of",
+]
 
 SPLITS, N_EPISODES = (0, 1, 2, 3, 4), 50
 # Lives a held-out task, and at most so many of the split's held-out tasks (the first ones of its random order: key-to-door
@@ -18,6 +26,11 @@ MOST_TASKS = {"darkroom": 8, "darkroom_permuted": 12, "dark_key_to_door": 16}
 # Meta-World: one life in each of the 50 held-out instances, as many episodes as in the paper (its tables of all tasks: 200).
 ML1_EPISODES = {"reach-v3": 100, "push-v3": 300, "sweep-v3": 500, "pick-place-v3": 2000, "peg-insert-side-v3": 2000}
 REPLANNED = {"darkroom": (8, 32), "darkroom_permuted": (12, 8), "dark_key_to_door": (8, 8)}       # tasks, lives
+
+IN_A_ROW = 100             # rows a life is kept in: longer ones as blocks of episodes
+
+Imitator = Annotated[str, OneOf(IMITATORS)]
+Split = Annotated[int, OneOf(SPLITS)]
 
 
 class Run(NamedTuple):
@@ -36,7 +49,8 @@ class Run(NamedTuple):
     plan: tuple = ()
 
 
-def runs_of(imitates: str) -> list[Run]:
+@checked
+def runs_of(imitates: Imitator) -> list[Run]:
     """A method, its DICP version without a planner, with the paper's planner and with the gated one."""
     name = f"dicp_{imitates}"
     observed = partial(Run, world_model="observational", imitates=imitates)
@@ -51,8 +65,13 @@ RUNS = (
 )
 
 
-def planned(name: str, planner: str, imitates: str = "ad", **changes) -> Run:
+@checked
+def planned(
+    name: Annotated[str, text], planner: Annotated[str, OneOf(PLANNERS)], imitates: Imitator = "ad", **changes
+) -> Run:
     """DICP with something changed in its planner."""
+    for field in changes:
+        one_of("change", field, [f.name for f in fields(PlanConfig)])
     return Run(f"dicp_{imitates}_{planner}_{name}", "observational", planner, imitates, plan=tuple(changes.items()))
 
 
@@ -88,11 +107,13 @@ RANKINGS = tuple(                               # Meta-World's, in every task th
 )
 
 
-def is_grid(world: str) -> bool:
+@checked
+def is_grid(world: World) -> bool:
     return world in ENVS
 
 
-def runs_in(world: str) -> list[Run]:
+@checked
+def runs_in(world: World) -> list[Run]:
     """Every run that can be made in a world, ablations last."""
     if is_grid(world):
         return [*RUNS, *ABLATIONS]
@@ -102,7 +123,15 @@ def runs_in(world: str) -> list[Run]:
     return [*runs, *other, *(ML1_ABLATIONS if world_parts(world)[1] == "reach-v3" else ())]
 
 
-def config_of(run: Run, world: str, split: int) -> Config:
+@checked
+def run_named(name: Annotated[str, text], world: World) -> Run:
+    """The run of that name in a world; `ValueError` with what there is."""
+    named = {run.name: run for run in runs_in(world)}
+    return named[one_of(f"run (in {world})", name, named)]
+
+
+@checked
+def config_of(run: Run, world: World, split: Split) -> Config:
     env, task = world_parts(world)
     settings = dict(world_model=run.world_model or "none", seed=split, split=split, imitates=run.imitates)
     config = Config.preset(env, task=task, **settings)
@@ -110,16 +139,19 @@ def config_of(run: Run, world: str, split: int) -> Config:
     return replace(config, model=model, train=train)
 
 
-def plan_of(run: Run, world: str) -> PlanConfig | None:
+@checked
+def plan_of(run: Run, world: World) -> PlanConfig | None:
     return PlanConfig.preset(run.planner, *world_parts(world), **dict(run.plan))
 
 
-def n_episodes_of(world: str) -> int:
+@checked
+def n_episodes_of(world: World) -> int:
     """Of a life."""
     return N_EPISODES if is_grid(world) else ML1_EPISODES.get(world_parts(world)[1], 200)
 
 
-def lives_of(run: Run, env: str, split: int) -> tuple[list[Task], int]:
+@checked
+def lives_of(run: Run, env: World, split: Split) -> tuple[list[Task], int]:
     """(tasks, lives in each)."""
     if not is_grid(env):
         config = config_of(run, env, split)
@@ -130,7 +162,33 @@ def lives_of(run: Run, env: str, split: int) -> tuple[list[Task], int]:
     return split_of(config_of(run, env, split).env, split)[1][:n_tasks], n_rollouts
 
 
-def part_name(run: Run, env: str, split: int) -> str:
+@checked
+def n_rollouts_of(run: Run, world: World, split: Split) -> int:
+    """Lives in each task as they are counted in the result table: of the source all the streams that are kept."""
+    if run.name == "source":
+        return config_of(run, world, split).source.n_kept
+    return lives_of(run, world, split)[1]
+
+
+@checked
+def episodes_of(run: Run, world: World, split: Split) -> range:
+    """The episodes under which a life has a row in the compact table: all, or of a long life the last of each of a hundred
+    blocks."""
+    n = n_episodes_of(world)
+    if run.name == "source":
+        config = config_of(run, world, split)
+        n = config.source.env_steps // config.env.horizon
+    block = block_of(n)
+    return range(block, n + 1, block)
+
+
+def block_of(n_episodes: int) -> int:
+    """How many episodes are kept as one row of the compact table."""
+    return max(n_episodes // IN_A_ROW, 1)
+
+
+@checked
+def part_name(run: Run, env: World, split: Split) -> str:
     """The file of one run; its name changes with any setting, so a stale part is never taken for a done one. Settings that
     have their default do not count (as in `Config.key`): a new one leaves the names of what is done as they are; nor does the
     training count where nothing is trained."""

@@ -5,8 +5,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-import dicp.reproduce as reproduce
-from dicp import results, runs
+from dicp import figures, parts, recorded, reproduce, results, runs
 from dicp.config import ENVS, IMITATORS, PlanConfig, TrainConfig
 from dicp.envs import split_tasks
 from dicp.runs import ABLATIONS, RUNS, config_of, lives_of, part_name, plan_of
@@ -80,19 +79,35 @@ def test_what_is_not_trained_keeps_its_name_when_the_training_changes(monkeypatc
     assert changed == ["ad"] and part_name(BY_NAME["source"], "darkroom", 1) != names["source"]
 
 
-def test_what_is_done_is_skipped_and_all_of_it_is_recorded(tmp_path, monkeypatch):
+@pytest.fixture
+def asked(tmp_path, monkeypatch):
+    """An empty cache and nothing recorded, short lives; the runs that were made, in order."""
     monkeypatch.setenv("DICP_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(results, "RECORDED", tmp_path / "data")
+    monkeypatch.setattr(recorded, "RECORDED", tmp_path / "data")
     monkeypatch.setattr(runs, "N_EPISODES", 3)
-    asked, real = [], reproduce.measure
-    monkeypatch.setattr(reproduce, "measure", lambda run, env, split: asked.append((run.name, split)) or real(run, env, split))
-    reproduce.reproduce("darkroom", ["random"], [0])
-    reproduce.reproduce("darkroom", ["random", "exact_belief"], [0, 1])
-    assert asked == [("random", 0), ("exact_belief", 0), ("random", 1), ("exact_belief", 1)]
-    table = results.recorded("darkroom")
+    monkeypatch.setattr(figures, "draw", lambda *_: None)
+    made, real = [], reproduce.measure
+
+    def measure(run, env, split, n_jobs):
+        made.append((run.name, split))
+        return real(run, env, split, n_jobs)
+
+    monkeypatch.setattr(reproduce, "measure", measure)
+    return made
+
+
+def test_what_is_done_is_skipped_and_all_of_it_is_recorded(asked, tmp_path, capsys):
+    assert reproduce.reproduce("darkroom", ["random"], [0]) == 1
+    assert reproduce.reproduce("darkroom", ["random", "exact_belief"], [0, 1]) == 3
+    assert asked == [("random", 0), ("random", 1), ("exact_belief", 0), ("exact_belief", 1)]
+    reproduce.record("darkroom")
+    assert reproduce.reproduce("darkroom", ["exact_belief"], [1]) == 0 and len(asked) == 4
+    said = capsys.readouterr().out
+    assert "darkroom: nothing to do, all 1 runs that you ask for are done (1 by this machine" in said
+    table = results.load(tmp_path / "cache" / "results" / "darkroom.csv.gz")
     assert table.groupby(["run", "split"]).size().to_list() == 4 * [8 * 3]
     assert (table["n_rollouts"] == 32).all() and set(table["planner"]) == {"none", "bayes"}
-    cost = pd.read_csv(tmp_path / "data" / "darkroom_cost.csv")
+    cost = pd.read_csv(tmp_path / "cache" / "results" / "darkroom_cost.csv")
     assert len(cost) == 4 and (cost["env_steps"] == 8 * 32 * 3 * 20).all()
 
 
@@ -100,31 +115,90 @@ def test_a_setting_that_is_younger_than_a_part_has_its_default_there():
     plan = PlanConfig.preset("bayes", "darkroom")
     table = pd.DataFrame({"planner": ["none", "bayes", "bayes"], "depth": [None, 25, 25], "candidates": [None, None, 7],
                           "deduplicate": [None, None, True]}, dtype=object)
-    done = reproduce.complete(table)
+    done = parts.complete(table)
     assert done["candidates"].tolist()[1:] == [PlanConfig().candidates, 7] and done["depth"].tolist()[1:] == [plan.depth] * 2
     assert done["deduplicate"].tolist()[1:] == [False, True] and done.iloc[0, 1:].isna().all()
 
 
-def test_a_new_machine_takes_what_is_recorded_and_makes_the_rest(tmp_path, monkeypatch):
-    monkeypatch.setattr(results, "RECORDED", tmp_path / "data")
-    monkeypatch.setattr(runs, "N_EPISODES", 3)
-    asked, real = [], reproduce.measure
-    monkeypatch.setattr(reproduce, "measure", lambda run, env, split: asked.append((run.name, split)) or real(run, env, split))
-    monkeypatch.setenv("DICP_CACHE", str(tmp_path / "one"))
-    reproduce.reproduce("darkroom", ["random", "exact_belief"], [0])
-    files = results.recorded_path("darkroom"), reproduce.cost_path("darkroom")
+def test_what_is_recorded_counts_as_done_and_is_not_copied(asked, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(reproduce, "checkout", lambda: tmp_path)
+    reproduce.main(["--runs", "random", "exact_belief", "--splits", "0", "--record"])
+    files = [tmp_path / "data" / name for name in ("darkroom.csv.gz", "darkroom_cost.csv", "darkroom.json")]
     before = [file.read_bytes() for file in files]
     monkeypatch.setenv("DICP_CACHE", str(tmp_path / "another"))
     asked.clear()
-    reproduce.reproduce("darkroom", ["random", "exact_belief"], [0])
-    assert not asked and before == [file.read_bytes() for file in files]
-    reproduce.reproduce("darkroom", ["random"], [0, 1])
-    assert asked == [("random", 1)] and len(results.recorded("darkroom")) == 3 * 8 * 3
+    reproduce.main(["--runs", "random", "exact_belief", "--splits", "0"])
+    assert not asked and "2 recorded with the package" in capsys.readouterr().out
+    assert not (tmp_path / "another").exists()
+    reproduce.main(["--runs", "random", "--splits", "0", "1"])
+    assert asked == [("random", 1)] and before == [file.read_bytes() for file in files]
+    table = results.load(tmp_path / "another" / "results" / "darkroom.csv.gz")
+    order = [("random", 0), ("random", 1), ("exact_belief", 0)]
+    assert list(table.groupby(["run", "split"], sort=False).groups) == order and len(table) == 3 * 8 * 3
+    reproduce.main(["--runs", "random", "--splits", "0", "1", "--record"])
+    assert len(results.recorded("darkroom")) == 3 * 8 * 3 and asked == [("random", 1)]
+
+
+def test_nothing_is_written_by_a_dry_run(asked, tmp_path, capsys):
+    reproduce.main(["--dry-run", "--runs", "ad_greedy", "random", "--splits", "3"])
+    said = capsys.readouterr().out
+    assert not asked and not (tmp_path / "cache").exists()
+    assert "2 of the 2 runs that you ask for are missing" in said and "time is not known" in said
+
+
+def test_a_dry_run_tells_the_hours_from_recorded_costs(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("DICP_CACHE", str(tmp_path))
+    costs = recorded.recorded_costs("darkroom")
+    ad = costs[costs["run"] == "ad_greedy"]
+    reproduce.main(["--dry-run", "--runs", "ad_greedy", "random", "--splits", "3"])
+    said = capsys.readouterr().out
+    train, act = ad["train_cpu_s"].mean() / 3600, ad["evaluate_cpu_s"].mean() / 3600
+    assert f"ad_greedy split 3: {train + act:.2f} CPU-hours (training {train:.2f}, acting {act:.2f})" in said
+    assert "1 of the 2 runs" in said and not list(tmp_path.iterdir())
+    reproduce.main(["--dry-run", "--env", "metaworld", "--task", "door-open-v3", "--runs", "random", "--splits", "0"])
+    assert "metaworld-door-open-v3 random split 0: 0.0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments, sentence", [
+    (["--splits", "7"], "--splits: invalid choice: 7 (choose from 0, 1, 2, 3, 4)"),
+    (["--runs", "dicp_ad_paper_l5"], "run (in darkroom) is 'dicp_ad_paper_l5'; allowed: 'ad', "),
+    (["--env", "metaworld", "--task", "door-open-v3", "--runs", "bayes"], "run (in metaworld-door-open-v3) is 'bayes'"),
+    (["--task", "reach-v3"], "--task is 'reach-v3'; allowed: none with --env darkroom"),
+    (["--jobs", "0"], "--jobs is 0; allowed: a whole number of at least 1"),
+    (["--jobs", "two"], "--jobs is 'two'; allowed: a whole number"),
+])
+def test_what_cannot_be_is_refused_before_anything_is_made(asked, arguments, sentence, capsys):
+    with pytest.raises(SystemExit) as error:
+        reproduce.main(arguments)
+    assert error.value.code == 2 and sentence in capsys.readouterr().err and not asked
+
+
+@pytest.mark.parametrize("option", ["--record", "--ship"])
+def test_only_a_checkout_can_be_changed(asked, option, tmp_path, monkeypatch, capsys):
+    assert reproduce.checkout() is not None
+    monkeypatch.setattr("dicp.__file__", str(tmp_path / "site-packages" / "dicp" / "__init__.py"))
+    assert reproduce.checkout() is None
+    with pytest.raises(SystemExit):
+        reproduce.main([option])
+    assert "change a checkout of the repository; this package was installed" in capsys.readouterr().err and not asked
+    for change in (lambda: reproduce.record("darkroom", True), lambda: reproduce.ship("darkroom")):
+        with pytest.raises(ValueError, match="checkout"):
+            change()
+
+
+def test_jobs_reach_the_collection_of_histories(asked, monkeypatch):
+    seen = []
+    monkeypatch.setattr(reproduce, "load_or_train", lambda config, n_jobs: seen.append(n_jobs) or 1 / 0)
+    monkeypatch.setattr(reproduce, "histories_of", lambda config, tasks, n_jobs: seen.append(n_jobs) or 1 / 0)
+    for run in ("ad", "source"):
+        with pytest.raises(ZeroDivisionError):
+            reproduce.main(["--runs", run, "--splits", "0", "--jobs", "3"])
+    assert seen == [3, 3]
 
 
 @pytest.mark.usefixtures("headless")
-def test_figures_of_meta_world_are_drawn_from_what_is_recorded(monkeypatch):
-    drawn = {}
-    monkeypatch.setattr(reproduce, "save_figure", lambda figure, name: drawn.update({name: figure.get_suptitle()}))
-    reproduce.draw("metaworld-reach-v3")
-    assert set(drawn) == {"metaworld_success", "metaworld_solved_so_far", "metaworld_ranking"} and all(drawn.values())
+def test_figures_of_meta_world_are_drawn_from_what_is_recorded(tmp_path):
+    figures.draw("metaworld-reach-v3", tmp_path, results.recorded)
+    names = {"metaworld_success", "metaworld_solved_so_far", "metaworld_ranking"}
+    assert {path.stem for path in tmp_path.iterdir()} == names
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in tmp_path.iterdir())

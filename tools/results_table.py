@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from dicp import ml1, results
+from dicp import ml1, results, store
 from dicp.config import ENVS, IMITATORS
 from dicp.paper import paper_curve, paper_table
 from dicp.plot.overview import WORLDS, papers_best
+from dicp.recorded import recorded_costs as cost_of
 
 METHODS = {imitates: imitates.upper() for imitates in IMITATORS}
 ROWS = {
@@ -60,10 +61,6 @@ def summary() -> str:
         cells = [f"{best}: {curve.iloc[-1]:.2f}, {curve.mean():.2f}", *cells, f"{spent:.0f}"]
         lines.append(f"| {WORLDS[env]} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
-
-
-def cost_of(world: str) -> pd.DataFrame:
-    return pd.read_csv(results.RECORDED / f"{world}_cost.csv")
 
 
 def published(env: str, run: str) -> str:
@@ -127,9 +124,9 @@ ML1_FOOTNOTE = (
 
 
 if __name__ == "__main__":
-    text = README.read_text()
+    text = README.read_text(encoding="utf-8")
     blocks = {"summary": summary, "metaworld": ml1_table, **{env: partial(table, env) for env in ENVS}}
     for name in sys.argv[1:] or blocks:
         block = f"<!-- results {name} -->\n{blocks[name]()}\n<!-- end -->"
         text = re.sub(rf"<!-- results {name} -->.*?<!-- end -->", lambda _, block=block: block, text, flags=re.S)
-    README.write_text(text)
+    store.write_text(README, text)

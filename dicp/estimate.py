@@ -1,0 +1,102 @@
+"""What `dicp.reproduce` would have to do, and how long it would take: from the recorded costs."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import pandas as pd
+
+from dicp import runs
+from dicp.artifacts import cache_folder, is_shipped, weights_name
+from dicp.checks import Each, OneOf, checked, text
+from dicp.parts import Part, find, parts_of, shipped
+from dicp.recorded import recorded_costs
+from dicp.runs import SPLITS, Run
+from dicp.store import StoreError
+from dicp.worlds import WORLDS, World
+
+__all__ = ["report"]
+
+
+def missing_parts(world: str, names: Sequence[str], splits: Sequence[int]) -> list[Part]:
+    """The runs that are asked for and not done. Nothing is written; what is damaged is named."""
+    package, missing = shipped(world), []
+    for part in parts_of(world, names, splits):
+        try:
+            if find(part, package, may_write=False) is None:
+                missing.append(part)
+        except StoreError as error:
+            print(f"{error} It would be made anew.")
+            missing.append(part)
+    return missing
+
+
+def estimated(parts: Sequence[Part]) -> pd.DataFrame:
+    """CPU hours of each run: columns part, train, act; not a number where nothing like it is recorded.
+
+    A model that several runs share is trained once, and not at all where its weights lie ready.
+    """
+    rows, trained = [], set()
+    for part in parts:
+        train, act = _cpu_seconds(part)
+        config = runs.config_of(part.run, part.world, part.split)
+        name = weights_name(config)
+        ready = is_shipped(config) or (cache_folder() / "weights" / name).exists()
+        if part.run.world_model is None or ready or name in trained:
+            train = 0.0
+        trained.add(name)
+        rows.append({"part": str(part), "train": train / 3600, "act": act / 3600})
+    return pd.DataFrame(rows, columns=["part", "train", "act"])
+
+
+def _cpu_seconds(part: Part) -> tuple[float, float]:
+    """Of training and of acting, as in other splits of the same run, else of a run with the same
+    model and planner, else of the same kind of world; acting in proportion to the env steps."""
+    alike = [run.name for run in runs.runs_in(part.world) if _kind(run) == _kind(part.run)]
+    for worlds in ([part.world], _worlds_like(part.world)):
+        known = [costs for costs in map(recorded_costs, worlds) if len(costs)]
+        if not known:
+            continue
+        costs = pd.concat(known)
+        for names in ([part.run.name], alike):
+            rows = costs[costs["run"].isin(names)]
+            if len(rows):
+                per_step = (rows["evaluate_cpu_s"] / rows["env_steps"]).mean()
+                return float(rows["train_cpu_s"].mean()), float(per_step * _env_steps(part))
+    return float("nan"), float("nan")
+
+
+def _kind(run: Run) -> tuple:
+    return run.world_model, run.planner, run.imitates, run.world_model is None and run.name
+
+
+def _worlds_like(world: str) -> list[str]:
+    return [other for other in WORLDS if runs.is_grid(other) == runs.is_grid(world)]
+
+
+def _env_steps(part: Part) -> int:
+    where = part.run, part.world, part.split
+    n_lives = len(runs.lives_of(*where)[0]) * runs.n_rollouts_of(*where)
+    return n_lives * runs.episodes_of(*where)[-1] * runs.config_of(*where).env.horizon
+
+
+@checked
+def report(
+    world: World, names: Annotated[Sequence[str], Each(text)],
+    splits: Annotated[Sequence[int], Each(OneOf(SPLITS))] = SPLITS,
+) -> str:
+    """What is missing of the runs that are asked for, and the CPU hours that it would take."""
+    names = [runs.run_named(name, world).name for name in names]
+    n = len(names) * len(splits)
+    parts = missing_parts(world, names, splits)
+    if not parts:
+        return f"{world}: nothing to do, all {n} runs that you ask for are done."
+    hours = estimated(parts)
+    lines = [f"{world}: {len(parts)} of the {n} runs that you ask for are missing."]
+    for row in hours.itertuples():
+        known = row.train + row.act
+        lines.append(f"  {row.part}: " + (
+            f"{known:.2f} CPU-hours (training {row.train:.2f}, acting {row.act:.2f})"
+            if known == known else "nothing like it is recorded, so its time is not known"))
+    total = hours[["train", "act"]].sum().sum()
+    return "\n".join([*lines, f"  together {total:.2f} CPU-hours, as recorded; collecting the "
+                              "histories, where they are missing, comes on top"])

@@ -1,0 +1,75 @@
+"""The figures of what is recorded, world by world, as the README shows them."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+
+from dicp import ml1, plot, runs, store
+from dicp.checks import checked
+from dicp.config import ENVS
+from dicp.runs import RUNS
+from dicp.worlds import World
+
+__all__ = ["draw", "figures_of", "save_figure"]
+
+TITLES = {
+    "darkroom": "Planning pays; with the right model it pays at once",
+    "darkroom_permuted": "After one episode the planner, and DPT, know their actions; AD needs ten",
+    "dark_key_to_door": "The source is stuck at the key, and so is who imitates it; a plan goes on",
+}
+OVERVIEW = "Trained on what nobody could have known, a world model plans as exact inference does"
+
+
+@checked
+def draw(world: World, folder: str | Path, table_of: Callable) -> None:
+    """Save the figures that show a world in `folder`. table_of: the result table of a world by its
+    name, None where there is none."""
+    plot.style()
+    for name, figure in figures_of(world, table_of).items():
+        save_figure(figure, Path(folder) / f"{name}.png")
+        plt.close(figure)
+
+
+@checked
+def figures_of(world: World, table_of: Callable) -> dict[str, Figure]:
+    """All methods of a grid world beside the paper's, and all grid worlds in one, "overview"; of
+    Meta-World all five tasks, as "metaworld_..."."""
+    if runs.is_grid(world):
+        return _of_grids(world, table_of)
+    tables = {name: table_of(f"metaworld-{task}") for name, task in ml1.TASKS.items()}
+    return _of_arms({name: table for name, table in tables.items() if table is not None})
+
+
+def _of_grids(world: str, table_of: Callable[[str], pd.DataFrame | None]) -> dict[str, Figure]:
+    tables = {env: table for env in ENVS if (table := table_of(env)) is not None}
+    table = tables[world]
+    table = table[table["run"].isin([run.name for run in RUNS])].drop(columns="context_length")
+    return {world: plot.comparison(table, title=TITLES[world]),
+            "overview": plot.overview(tables, title=OVERVIEW)}
+
+
+def _of_arms(tables: dict[str, pd.DataFrame]) -> dict[str, Figure]:
+    if not tables:
+        return {}
+    note = ("50 held-out instances, one life each (source: 10, of 10 streams), one training seed; "
+            "bands: 95% bootstrap")
+    figures = {f"metaworld_{value}": plot.ml1_curves(tables, value=value, title=title, note=note)
+               for value, title in ml1.claims(tables).items()}
+    compared = ml1.rankings(tables)
+    if len(compared):
+        note = "50 held-out instances, the last fifth of each life, one training seed"
+        figures["metaworld_ranking"] = plot.ml1_rankings(
+            compared, title=ml1.better_ranking(tables), note=note)
+    return figures
+
+
+@checked
+def save_figure(figure: Figure, path: str | Path) -> None:
+    """Write a figure as PNG; the same figure always gives the same bytes."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    store.write(path, buffer.getvalue())
