@@ -1,101 +1,99 @@
-"""`LearningHistories`: the histories at one path, written task by task, seen through xarray, loaded into memory."""
+"""`LearningHistories`: the histories at one path, written task by task, seen through xarray, loaded
+into memory."""
 
 import os
-import shutil
-import uuid
-from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import torch
 import zarr
 from jaxtyping import Bool, Shaped
 from torch import Tensor
-from zarr.storage import LocalStore, ZipStore
+from zarr.storage import LocalStore
 
+from dicp.checks import Count, Index, Seed, checked, fits_memory, refuse, whole
 from dicp.config import Env, EnvConfig, SourceConfig, env_from_dict
 from dicp.envs.tasks import Task
-from dicp.history.layout import (
-    DONE,
-    EMPTY,
-    FORMAT,
-    VERSION,
+from dicp.history.arrays import HistoryArrays
+from dicp.history.claims import claim, draft_folder
+from dicp.history.flags import COMPLETE, DAMAGED, MISSING
+from dicp.history.layout import FORMAT, VERSION, check_seal, fields_of, log_bytes, new_arrays
+from dicp.history.logs import Log, as_tensors, check_log
+from dicp.history.opening import (
     HistoryError,
-    Tasks,
-    as_task,
-    check_of,
-    check_storable,
     disk_error,
-    fields_of,
-    new_arrays,
-    one_line,
+    holds_something,
     open_group,
-    possible,
-    shape_of,
     unreadable,
 )
-from dicp.history.logs import Log, check_log
+from dicp.history.sample import write_sample
+from dicp.history.tasks import Tasks, as_task, check_storable, check_tasks_of
 from dicp.source import ContinuousLog, SourceLog
+from dicp.store import SEAL, seal_of
+
+__all__ = ["LearningHistories"]
 
 
 class LearningHistories:
     """The histories of a list of tasks at one path: a folder, or a zip file of one (read only).
 
-    `write` sets a task's `done` flag last, so a process killed at any moment loses only the task under way, and several
-    processes may write different tasks at the same time.
+    `write` sets a task's `done` flag last, so a process killed at any moment loses only the task
+    under way, and several processes may write different tasks at the same time.
     """
 
     def __init__(self, path: Path, group: zarr.Group):
         """Use `create` or `open`."""
         self.path, self._store, self._attrs = path, group.store, dict(group.attrs)
-        self.env, self.source = env_from_dict(self._attrs["env"]), SourceConfig(**self._attrs["source"])
+        check_seal(self._attrs)
+        self.env = env_from_dict(self._attrs["env"])
+        self.source = SourceConfig(**self._attrs["source"])
         self.tasks: list[Task] = [as_task(task) for task in self._attrs["tasks"]]
-        self.seed, self.algorithm = int(self._attrs["seed"]), str(self._attrs["algorithm"])
-        self.tasks_per_block = int(self._attrs["tasks_per_block"])
-        self._fields = fields_of(self.env) | DONE
-        self._arrays = {name: group[name] for name in self._fields}
-        self.n_streams = self._arrays["reward"].shape[1]
-        check_of(self.env, self.tasks)
-        for name, array in self._arrays.items():
-            expected = self._fields[name].dtype, self._shape(name)
-            if (array.dtype, array.shape) != expected:
-                raise ValueError(f"{name} is {array.dtype} {array.shape}, not {expected[0]} {expected[1]}")
+        self.seed = whole("seed", self._attrs["seed"])
+        self.algorithm = str(self._attrs["algorithm"])
+        self.algorithm_code: str | None = self._attrs.get("algorithm_code")
+        self.tasks_per_block = whole("tasks_per_block", self._attrs["tasks_per_block"], 1)
+        check_tasks_of(self.env, self.tasks)
+        self.arrays = HistoryArrays(path, group, self.env, self.tasks, self.source.env_steps)
+        self.n_streams = self.arrays.n_streams
 
     @classmethod
+    @checked
     def create(
         cls,
         path: str | Path,
         env: Env,
         source: SourceConfig,
         tasks: Tasks,
-        seed: int = 0,
+        seed: Seed = 0,
         algorithm: str = "ppo",
-        tasks_per_block: int = 1,
+        tasks_per_block: Count = 1,
+        algorithm_code: str | None = None,
     ) -> "LearningHistories":
-        """A new folder at `path`, no task done yet. `tasks_per_block`: how many tasks the source learns at once."""
+        """A new folder at `path`, no task done yet. `tasks_per_block`: how many tasks the source
+        learns at once; `algorithm_code`: what else tells the algorithm from others."""
         path, tasks = Path(path), [as_task(task) for task in tasks]
-        check_storable(env, source, tasks)
-        if path.is_file() or (path.is_dir() and any(path.iterdir())):
+        check_storable(env, source, tasks, tasks_per_block)
+        if holds_something(path):
             raise HistoryError(f"{path} exists already; open it, delete it or choose another path.")
         attrs = {
-            "format": FORMAT, "version": VERSION, "env": asdict(env), "source": asdict(source), "seed": seed,
-            "algorithm": algorithm, "tasks_per_block": tasks_per_block, "tasks": tasks,
+            "format": FORMAT, "version": VERSION, "env": asdict(env), "source": asdict(source),
+            "seed": seed, "algorithm": algorithm, "tasks_per_block": tasks_per_block,
+            "tasks": tasks,
         }
-        draft = draft_of(path)
+        attrs |= {} if algorithm_code is None else {"algorithm_code": algorithm_code}
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            new_arrays(LocalStore(draft), attrs, env, source.n_kept)
-            if path.is_dir():
-                path.rmdir()
-            os.rename(draft, path)                      # appears whole or not at all
+            with draft_folder(path) as draft:
+                new_arrays(LocalStore(draft), attrs, env, source.n_kept)
+                with suppress(FileNotFoundError):
+                    path.rmdir()                         # an empty folder
+                os.rename(draft, path)                   # appears whole or not at all
         except OSError as error:
             raise disk_error(path, error) from error
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
         return cls.open(path)
 
     @classmethod
+    @checked
     def open(cls, path: str | Path) -> "LearningHistories":
         """The histories at `path`; `HistoryError` unless they are there, ours and whole."""
         path = Path(path)
@@ -107,123 +105,125 @@ class LearningHistories:
 
     def __repr__(self) -> str:
         size = f"{int(self.done.sum())} of {len(self.tasks)} tasks, {self.n_streams} streams"
-        return f"LearningHistories({self.env.name}: {size} x {self.source.env_steps} steps, {str(self.path)!r})"
+        steps = f"{self.source.env_steps} steps"
+        return f"LearningHistories({self.env.name}: {size} x {steps}, {str(self.path)!r})"
 
-    def _shape(self, name: str) -> tuple[int, ...]:
-        return shape_of(self.env, self._fields[name], len(self.tasks), self.n_streams, self.source.env_steps)
+    @property
+    def seal(self) -> str:
+        """The digest of all that was decided when the store was made."""
+        return seal_of({name: value for name, value in self._attrs.items() if name != SEAL})
 
     @property
     def done(self) -> Bool[np.ndarray, "task"]:
         """Which tasks are complete."""
-        return self.is_done(slice(None))
+        return self.arrays.flags(range(len(self.tasks))) == COMPLETE
 
-    def is_done(self, index: int | slice) -> np.ndarray:
+    @checked
+    def is_done(self, index: Index) -> bool:
         """Whether task number `index` is complete; faster than `done` where there are thousands."""
-        try:
-            return self._arrays["done"][index]
-        except Exception as error:
-            raise unreadable(self.path, error) from error
+        self._check_index(index)
+        return bool(self.arrays.flags([index])[0] == COMPLETE)
 
     @property
     def dataset(self) -> "xarray.Dataset":      # noqa: F821 (imported when used: it takes a while)
         """Everything as an `xarray.Dataset`; nothing is read before it is used."""
         import xarray
 
-        data = xarray.open_zarr(self._store, chunks=None, consolidated=False, mask_and_scale=False)
-        data = data[list(self._fields)]
-        data.attrs = {name: str(value) for name, value in data.attrs.items() if name != "tasks"}
-        return data.assign_coords(task=[str(task) for task in self.tasks]).set_coords("done")
+        fields = self.arrays.fields
+        options = dict(chunks=None, consolidated=False, mask_and_scale=False)
+        data = xarray.open_zarr(self._store, **options)[list(fields)]
+        for name, field in fields.items():
+            data[name].attrs = {"long_name": field.meaning}
+        shown = {name: value for name, value in self._attrs.items() if name not in ("tasks", SEAL)}
+        data.attrs = {name: str(value) for name, value in shown.items()}
+        names = [str(task) for task in self.tasks]
+        return data.assign_coords(task=names).set_coords("done")
 
-    def write(self, index: int, log: Log) -> None:
-        """Store the histories of task number `index` (each [stream, step]), its `done` flag last."""
-        if self.path.is_file():
-            raise HistoryError(f"{self.path} is read only; write to a folder made by LearningHistories.create.")
-        log = self._log(torch.as_tensor(values) for values in log)
+    @checked
+    def write(self, index: Index, log: Log) -> None:
+        """Store the histories of task number `index` (each [stream, step]), its `done` flag last.
+        Waits for another process that works on the same block of tasks."""
+        self._check_index(index)
+        self.arrays.check_in_place()
+        log = as_tensors(log)
         check_log(self.env, self.source, self.n_streams, self.tasks[index], log)
-        try:
-            for name, values in log._asdict().items():
-                self._arrays[name][index] = values.numpy()
-            self._arrays["done"][index] = True
-        except OSError as error:
-            raise disk_error(self.path, error) from error
+        with claim(self.path, self.block_of(index), wait=True):
+            self.arrays.write(index, log)
 
+    @checked
     def discard(self, tasks: Tasks) -> None:
         """Mark `tasks` as not done, so that `collect` makes them anew (damaged ones, say)."""
+        self.arrays.check_in_place()
         for index in self.indices(tasks):
-            self._arrays["done"][index] = False
+            with claim(self.path, self.block_of(index), wait=True):
+                self.arrays.forget(index)
 
-    def load(self, tasks: Tasks | None = None, n_streams: int | None = None) -> Log:
-        """The histories of `tasks` (None: of all) in memory, those of the first `n_streams` streams."""
+    @checked
+    def load(self, tasks: Tasks | None = None, n_streams: Count | None = None) -> Log:
+        """The histories of `tasks` (None: of all) in memory, those of the first `n_streams` streams
+        (None: of all): arrays [task, stream, step ...]."""
         indices, n_streams = self._complete(tasks), self._streams(n_streams)
-        return self._log(self._read(name, indices, n_streams) for name in fields_of(self.env))
+        size = log_bytes(self.env, len(indices), n_streams, self.source.env_steps)
+        fits_memory("number of tasks", len(indices), size, "fewer, or fewer streams")
+        kind = SourceLog if isinstance(self.env, EnvConfig) else ContinuousLog
+        return kind(*(self.arrays.read(name, indices, n_streams) for name in fields_of(self.env)))
 
+    @checked
     def episode_returns(
-        self, tasks: Tasks | None = None, n_streams: int | None = None
+        self, tasks: Tasks | None = None, n_streams: Count | None = None
     ) -> Shaped[Tensor, "task stream episode"]:
         """The return of every episode, with only the rewards read."""
-        reward = self._read("reward", self._complete(tasks), self._streams(n_streams))
+        reward = self.arrays.read("reward", self._complete(tasks), self._streams(n_streams))
         return reward.unflatten(-1, (-1, self.env.horizon)).sum(-1)
 
-    def save_sample(self, path: str | Path, tasks: Tasks | None = None, n_streams: int | None = None) -> Path:
-        """Write `tasks` and the first `n_streams` streams to one zip file, which `open` reads; returns its path."""
-        path, log = Path(path), self.load(tasks, n_streams)
-        tasks = [self.tasks[index] for index in self.indices(tasks)]
-        draft = draft_of(path)
-        try:
-            with ZipStore(draft, mode="w") as store:
-                arrays = new_arrays(store, self._attrs | {"tasks": tasks}, self.env, log.reward.shape[1])
-                for name, values in log._asdict().items():
-                    arrays[name][:] = values.numpy()
-                arrays["done"][:] = True
-            os.replace(draft, path)
-        except OSError as error:
-            raise disk_error(path, error) from error
-        finally:
-            draft.unlink(missing_ok=True)
-        return path
+    @checked
+    def save_sample(
+        self, path: str | Path, tasks: Tasks | None = None, n_streams: Count | None = None
+    ) -> Path:
+        """Write `tasks` and the first `n_streams` streams to one zip file, which `open` reads, and
+        make its folder where there is none; returns its path."""
+        log = self.load(tasks, n_streams)
+        chosen = [self.tasks[index] for index in self.indices(tasks)]
+        return write_sample(Path(path), self._attrs | {"tasks": chosen}, self.env, log)
 
-    def _log(self, values: Iterable[Tensor]) -> Log:
-        return (SourceLog if isinstance(self.env, EnvConfig) else ContinuousLog)(*values)
-
-    def indices(self, tasks: Tasks | None) -> list[int]:
-        """The places of `tasks` (None: of all) in `self.tasks`; `HistoryError` names one that is not there."""
+    @checked
+    def indices(self, tasks: Tasks | None = None) -> list[int]:
+        """The places of `tasks` (None: of all) in `self.tasks`; `HistoryError` names one that is
+        not there."""
         position = {task: i for i, task in enumerate(self.tasks)}
         wanted = self.tasks if tasks is None else [as_task(task) for task in tasks]
-        unknown = [task for task in wanted if task not in position]
-        if unknown:
-            raise HistoryError(f"Task {unknown[0]!r} is not at {self.path}; allowed: its {len(position)} .tasks.")
+        for task in wanted:
+            if task not in position:
+                allowed = f"its {len(position)} .tasks"
+                raise HistoryError(f"Task {task!r} is not at {self.path}; allowed: {allowed}.")
         return [position[task] for task in wanted]
 
+    @checked
+    def block_of(self, index: Index) -> int:
+        """The first task of the block of task number `index`."""
+        return index // self.tasks_per_block * self.tasks_per_block
+
+    def _check_index(self, index: int) -> None:
+        if index >= len(self.tasks):
+            raise refuse("index", index, f"a whole number from 0 to {len(self.tasks) - 1}")
+
     def _complete(self, tasks: Tasks | None) -> list[int]:
-        indices, done = self.indices(tasks), self.done
-        missing = [str(self.tasks[i]) for i in indices if not done[i]]
+        """The indices of `tasks`; `HistoryError` if one of them is not complete."""
+        indices = self.indices(tasks)
+        flag_of = dict(zip(indices, self.arrays.flags(indices), strict=True))
+        missing = [str(self.tasks[index]) for index in indices if flag_of[index] == MISSING]
         if missing:
             names = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
             count = f"{len(missing)} of {len(indices)} tasks at {self.path}"
-            raise HistoryError(f"{count} are not collected yet ({names}); call collect again, or load those that are.")
+            cure = "call collect again, or load those that are"
+            raise HistoryError(f"{count} are not collected yet ({names}); {cure}.")
+        for index in indices:
+            if flag_of[index] == DAMAGED:
+                raise self.arrays.damaged("done flag", index, "it is not the byte 1")
         return indices
 
     def _streams(self, n_streams: int | None) -> int:
-        if n_streams is not None and not 1 <= n_streams <= self.n_streams:
-            raise HistoryError(f"n_streams is {n_streams}; allowed: 1 to {self.n_streams}, the streams of {self.path}.")
+        if n_streams is not None and n_streams > self.n_streams:
+            allowed = f"1 to {self.n_streams}, the streams of {self.path}"
+            raise HistoryError(f"n_streams is {n_streams}; allowed: {allowed}.")
         return n_streams or self.n_streams
-
-    def _read(self, name: str, indices: list[int], n_streams: int) -> Shaped[Tensor, "task stream ..."]:
-        """One chunk after the other, so that damage can be laid to a task."""
-        values = np.empty((len(indices), n_streams, *self._shape(name)[2:]), self._fields[name].dtype)
-        for row, index in enumerate(indices):
-            why = "missing or overwritten"
-            try:
-                values[row] = self._arrays[name][index, :n_streams]
-            except Exception as error:
-                why, values[row] = one_line(error), EMPTY[self._fields[name].dtype]
-            if not possible(values[row], name, self.env):
-                task = self.tasks[index]
-                cure = "get a new copy" if self.path.is_file() else f"discard([{task}]) and collect again make it anew"
-                raise HistoryError(f"The {name} of task {task} in {self.path} is damaged ({why}); {cure}.")
-        return torch.from_numpy(values)
-
-
-def draft_of(path: Path) -> Path:
-    """A name beside `path` for what is not yet complete."""
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")

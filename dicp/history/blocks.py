@@ -1,0 +1,159 @@
+"""Blocks of tasks, computed by this process or by workers, shared with other processes that collect
+the same histories."""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from dicp.checks import refuse, whole
+from dicp.config import Env, EnvConfig, SourceConfig
+from dicp.envs.tasks import Task
+from dicp.history.claims import claim
+from dicp.history.histories import LearningHistories
+from dicp.history.logs import Log, as_tensors, check_log
+from dicp.history.opening import HistoryError
+from dicp.history.workers import runner
+from dicp.processes import end_with_parent, one_thread
+from dicp.source import TASKS_PER_BLOCK, ContinuousLog, SourceLog, train_continuous_ppo, train_ppo
+
+__all__ = ["Algorithm", "block_seed", "block_size", "collect_blocks"]
+
+INSTANCES_PER_BLOCK = 5             # of Meta-World, learnt at once: eight CPU-minutes
+POLL_SECONDS = 1.0                  # between two looks at what another process computes
+Algorithm = Callable[[Env, Sequence[Task], SourceConfig, int], Log]     # (env, tasks, source, seed)
+
+
+def block_size(env: Env, n_tasks: int, algorithm: str | Algorithm) -> int:
+    """How many tasks the source learns at once. Fixed by the number of tasks alone, so that the
+    bytes never depend on the machine; a multiple of four blocks, so that two or four cores end
+    together."""
+    if algorithm != "ppo":
+        return whole("algorithm.tasks_per_block", getattr(algorithm, "tasks_per_block", 1), 1)
+    if not isinstance(env, EnvConfig):
+        return INSTANCES_PER_BLOCK
+    n_blocks = 4 * -(-n_tasks // (4 * TASKS_PER_BLOCK))
+    return -(-n_tasks // n_blocks)
+
+
+def block_seed(seed: int, first: int) -> int:
+    """The seed of the block that begins with task number `first`."""
+    return int(np.random.SeedSequence((seed, first)).generate_state(1)[0])
+
+
+@dataclass(frozen=True)
+class Job:
+    """One block of the histories at `path`; what a worker gets."""
+
+    path: Path
+    seal: str                       # of the histories: others at the same path are not touched
+    first: int                      # number of its first task
+    algorithm: str | Algorithm
+    parent: int                     # the process that collects
+
+    def __call__(self) -> tuple[int, bool]:
+        """(`first`, whether the block is complete now). It is not where another process computes
+        it."""
+        if os.getpid() != self.parent:
+            end_with_parent(self.parent)
+        histories = LearningHistories.open(self.path)
+        if histories.seal != self.seal:
+            raise HistoryError(f"{self.path} was replaced by other histories; collect elsewhere.")
+        with claim(self.path, self.first) as mine:
+            if mine:
+                compute_block(histories, self.first, self.algorithm)
+        return self.first, mine
+
+
+def collect_blocks(
+    histories: LearningHistories, firsts: Sequence[int], algorithm: str | Algorithm, n_jobs: int,
+    bar: tqdm,
+) -> None:
+    """Return when the blocks that begin with the tasks number `firsts` are complete, each computed
+    here or by another process that collects."""
+    jobs = {first: Job(histories.path, histories.seal, first, algorithm, os.getpid())
+            for first in firsts}
+    n_missing = {first: len(missing_in(histories, first)) for first in jobs}
+    told = False
+    with runner(n_jobs, len(jobs)) as run:
+        while jobs:
+            with closing(run(list(jobs.values()))) as results:
+                for first, is_complete in results:
+                    if is_complete:
+                        del jobs[first]
+                        bar.update(n_missing[first])
+            if jobs and not told:
+                told = True
+                print(f"{histories.path}: another process collects, too; waiting for its part.",
+                      flush=True)
+            if jobs:
+                time.sleep(POLL_SECONDS)
+            for first in [first for first in jobs if not missing_in(histories, first)]:
+                del jobs[first]
+                bar.update(n_missing[first])
+
+
+def missing_in(histories: LearningHistories, first: int) -> list[int]:
+    """The tasks of a block that are not complete."""
+    stop = min(first + histories.tasks_per_block, len(histories.tasks))
+    return [index for index in range(first, stop) if not histories.is_done(index)]
+
+
+# ---- one block ----------------------------------------------------------------------------------
+
+
+def compute_block(histories: LearningHistories, first: int, algorithm: str | Algorithm) -> None:
+    """Run the source on one block and write what is missing of it. The caller holds its lock."""
+    missing = missing_in(histories, first)
+    if not missing:
+        return
+    tasks = histories.tasks[first : first + histories.tasks_per_block]
+    run = algorithm if callable(algorithm) else ALGORITHMS[algorithm]
+    with one_thread():
+        log = run(histories.env, tasks, histories.source, block_seed(histories.seed, first))
+    log = of_tasks(log, histories, tasks)
+    for index in missing:
+        one = type(log)(*(values[index - first, : histories.n_streams] for values in log))
+        check_log(histories.env, histories.source, histories.n_streams, histories.tasks[index], one)
+        histories.arrays.write(index, one)
+
+
+def of_tasks(log: object, histories: LearningHistories, tasks: Sequence[Task]) -> Log:
+    """What an algorithm returned, as a log of tensors; `ValueError` unless it is one of `tasks`."""
+    if not isinstance(log, SourceLog | ContinuousLog):
+        raise refuse(f"What {histories.algorithm} returned", log, "a SourceLog or a ContinuousLog")
+    log = as_tensors(log)
+    if not all(isinstance(x, torch.Tensor) and x.ndim >= 3 for x in log):
+        parts = [getattr(x, "shape", type(x).__name__) for x in log]
+        allowed = "arrays [task, stream, step ...]"
+        raise refuse(f"What {histories.algorithm} returned", parts, allowed)
+    n_tasks = len(log[0])
+    if any(len(values) != len(tasks) for values in log):
+        allowed = f"the {len(tasks)} asked for"
+        raise ValueError(f"{histories.algorithm} returned {n_tasks} tasks; allowed: {allowed}.")
+    return log
+
+
+def run_ppo(env: Env, tasks: Sequence[Task], source: SourceConfig, seed: int) -> Log:
+    if isinstance(env, EnvConfig):
+        return train_ppo(env, tasks, source, seed)
+    from dicp.envs.metaworld import MetaWorld  # which not every machine has
+
+    world = MetaWorld(env.task, tasks, source.n_streams, env.horizon)
+    return train_continuous_ppo(world, range(env.n_observed), source, seed)
+
+
+def run_sb3(env: Env, tasks: Sequence[Task], source: SourceConfig, seed: int) -> Log:
+    from dicp.source.sb3 import train_sb3
+
+    logs = [train_sb3(env, task, source, seed) for task in tasks]
+    return type(logs[0])(*(torch.cat(values) for values in zip(*logs, strict=True)))
+
+
+ALGORITHMS = {"ppo": run_ppo, "sb3": run_sb3}

@@ -1,0 +1,62 @@
+"""The tasks of learning histories: their form, and whether their histories can be stored."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from dicp.checks import fits_memory, plain, refuse
+from dicp.config import Env, EnvConfig, SourceConfig
+from dicp.envs.grid import check_tasks
+from dicp.envs.tasks import Task
+from dicp.history.layout import EMPTY, log_bytes
+from dicp.history.opening import HistoryError
+
+__all__ = ["Tasks", "as_task", "check_storable", "check_tasks_of"]
+
+Tasks = Sequence | np.ndarray        # each task also as a list or an array (`as_task`)
+DEEPEST = 3                          # ((x, y), (x, y)) is two deep
+
+
+def as_task(value: object, depth: int = 0) -> Task | float:
+    """A task as JSON, NumPy or a user writes it, in the form of the task lists: numbers and tuples
+    of them. `ValueError` for anything else."""
+    value = plain(value)
+    if isinstance(value, list | tuple | np.ndarray) and len(value) and depth < DEEPEST:
+        return tuple(as_task(part, depth + 1) for part in value)
+    if type(value) is int or (type(value) is float and math.isfinite(value)):
+        return value
+    raise refuse("task", value, "a finite number, or a list or tuple of them")
+
+
+def check_tasks_of(env: Env, tasks: Sequence[Task]) -> None:
+    """Raise `ValueError` unless each can be a task of the world. An instance of Meta-World is a
+    list of coordinates; whether there is such a one is found out when it is made."""
+    if isinstance(env, EnvConfig):
+        check_tasks(env, tasks)
+        return
+    for task in tasks:
+        if not isinstance(task, tuple) or any(isinstance(part, tuple) for part in task):
+            raise refuse(f"{env.task} task", task, "the coordinates of an instance, as numbers")
+
+
+def check_storable(
+    env: Env, source: SourceConfig, tasks: Sequence[Task], tasks_per_block: int
+) -> None:
+    """Raise `ValueError` unless histories of `tasks` fit into the arrays, and those of a block into
+    memory."""
+    if isinstance(env, EnvConfig) and env.n_cells > EMPTY["uint8"]:
+        why = "because cells are stored in one byte"
+        raise HistoryError(f"env.size is {env.size}; allowed: at most 15, {why}.")
+    check_tasks_of(env, tasks)
+    n_different = len(set(tasks))
+    if not tasks or n_different < len(tasks):
+        count = f"tasks holds {len(tasks)}, {n_different} of them different"
+        raise HistoryError(f"{count}; allowed: some, each once.")
+    if source.env_steps % env.horizon:
+        allowed = f"a multiple of the horizon {env.horizon}"
+        raise HistoryError(f"source.env_steps is {source.env_steps}; allowed: {allowed}.")
+    n_together = min(tasks_per_block, len(tasks))
+    size = log_bytes(env, n_together, source.n_streams, source.env_steps)
+    fewer = f"fewer, for {n_together} tasks together and {source.n_streams} streams each"
+    fits_memory("source.env_steps", source.env_steps, size, fewer)
