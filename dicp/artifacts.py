@@ -19,8 +19,8 @@ from dicp.config import ENVS, Config, EnvConfig
 from dicp.envs import Task, all_tasks, split_of
 from dicp.files import CheckpointError, load_saved, save_model, weights_name, world_name
 from dicp.history import LearningHistories, collect
-from dicp.history.layout import as_task
 from dicp.history.logs import Log
+from dicp.history.tasks import as_task
 from dicp.models import Model
 from dicp.states import Device
 from dicp.store import StoreError

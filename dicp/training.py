@@ -20,8 +20,8 @@ from dicp.config import Config, EnvConfig, TrainConfig
 from dicp.envs import Task, split_of
 from dicp.envs.grid import check_tasks
 from dicp.files import CheckpointError, check_same, write_csv
-from dicp.history.layout import as_task
 from dicp.history.logs import Log
+from dicp.history.tasks import as_task
 from dicp.models import HierarchicalModel, Model, new_model
 from dicp.models.sizes import check_training
 from dicp.processes import TERMINATED, one_thread, stoppable

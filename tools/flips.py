@@ -20,17 +20,21 @@ from typing import Any, NamedTuple
 import kills
 import torch
 
-from dicp import artifacts, files, reproduce, results, runs
+from dicp import artifacts, parts, recorded, reproduce
 from dicp.config import Config
 from dicp.history import LearningHistories
+from dicp.states import load_state
+
+RECORDED = recorded.RECORDED
 
 
 class Kind(NamedTuple):
-    """One kind of file: which, and how it is read."""
+    """One kind of file: which, how it is read, and what an error has to name (None: the file's folder)."""
 
     name: str
     path: Path
     read: Callable[[], Any]
+    named: Path | None = None
 
 
 def same(a: Any, b: Any) -> bool:
@@ -49,10 +53,6 @@ def read_weights(config: Config) -> Any:
     return trained.model.state_dict(), trained.log, trained.cpu_seconds
 
 
-def read_state(path: Path) -> Any:
-    return files.load_state(path)
-
-
 def read_histories(path: Path) -> Any:
     histories = LearningHistories.open(path)
     about = [histories.env, histories.source, histories.seed, histories.algorithm, histories.tasks_per_block]
@@ -64,7 +64,7 @@ def kinds(folder: Path) -> list[Kind]:
     kills.make_everything_small(folder)
     config = Config.preset("darkroom", world_model="observational")
     torch.manual_seed(0)
-    reproduce.reproduce("darkroom", ("random", "dicp_ad"), (0,), n_jobs=1)
+    reproduce.reproduce("darkroom", ["random", "dicp_ad"], [0], n_jobs=1)
     weights = folder / "weights" / artifacts.weights_name(config)
     histories = next(folder.glob("histories/*.zarr"))
     sample = LearningHistories.open(histories).save_sample(folder / "sample.zarr.zip", n_streams=2)
@@ -72,23 +72,30 @@ def kinds(folder: Path) -> list[Kind]:
     trained = sorted(weights.parent.glob(f"{weights.stem}.*"))
     found = [Kind(f"weights {path.suffix}", path, lambda: read_weights(config)) for path in trained]
     state = folder / "state" / "state.pt"
-    found.append(Kind("training state", state, lambda: read_state(state)))
-    run = next(run for run in runs.RUNS if run.name == "random")
-    part = folder / "results" / "darkroom" / runs.part_name(run, "darkroom", 0)
-    both = part, part.with_suffix(".json")
-    found += [Kind(f"part {path.suffix}", path, lambda: reproduce.read_part(part)) for path in both]
-    found += [Kind(f"recorded {path.name}", path, lambda: results.recorded("darkroom")) for path in recorded(folder)]
-    inside = sorted(path for path in histories.rglob("*") if path.is_file())
-    found += [Kind(f"histories {path.relative_to(histories)}", path, lambda: read_histories(histories)) for path in inside]
+    found.append(Kind("training state", state, lambda: load_state(state)))
+    (part,) = parts.parts_of("darkroom", ["random"], [0])
+    found += [Kind(f"part {path.suffix}", path, lambda: parts.read_part(part)) for path in (part.path, part.record)]
+    found += [Kind(f"recorded {path.name}", path, read_recorded) for path in recorded_files(folder)]
+    for path in files_of(histories):
+        name = f"histories {path.relative_to(histories)}"
+        found.append(Kind(name, path, lambda: read_histories(histories), named=histories))
     return [*found, Kind("sample", sample, lambda: read_histories(sample))]
 
 
-def recorded(folder: Path) -> list[Path]:
+def files_of(histories: Path) -> list[Path]:
+    """Everything but the chunks of all tasks but one."""
+    inside = (path for path in histories.rglob("*") if path.is_file())
+    return sorted(path for path in inside if "c" not in path.parts or f"{path}/".split("/c/")[1].startswith("3/"))
+
+
+def read_recorded() -> Any:
+    return recorded.recorded("darkroom"), recorded.recorded_costs("darkroom")
+
+
+def recorded_files(folder: Path) -> list[Path]:
     """A copy of the recorded results of a world, and from now on these are the recorded ones."""
-    there = Path(results.__file__).parent / "data" / "results"
-    results.RECORDED = folder / "recorded"
-    shutil.copytree(there, results.RECORDED)
-    return sorted(results.RECORDED.glob("darkroom[._]*[!permuted]*"))
+    recorded.RECORDED = Path(shutil.copytree(RECORDED, folder / "recorded"))
+    return [recorded.RECORDED / f"darkroom{rest}" for rest in (".csv.gz", "_cost.csv", ".json")]
 
 
 def attack(kind: Kind, n: int, rng: random.Random) -> Counter:
@@ -98,11 +105,10 @@ def attack(kind: Kind, n: int, rng: random.Random) -> Counter:
         data = bytearray(whole)
         data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
         kind.path.write_bytes(data)
-        artifacts.forget()
         try:
             seen["harmless" if same(kind.read(), right) else "SILENT"] += 1
         except ValueError as error:
-            seen["noticed" if str(kind.path.parent) in str(error) else "NAMELESS"] += 1
+            seen["noticed" if str(kind.named or kind.path.parent) in str(error) else "NAMELESS"] += 1
         except Exception as error:
             seen[f"RAW {type(error).__name__}"] += 1
     kind.path.write_bytes(whole)

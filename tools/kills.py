@@ -29,9 +29,10 @@ from typing import NamedTuple
 
 from zarr.storage import _local
 
-from dicp import artifacts, reproduce, results, runs, store
+from dicp import artifacts, recorded, reproduce, runs, store
 from dicp.config import Config, SourceConfig
 from dicp.history import LearningHistories
+from dicp.states import load_state
 
 SPLITS = (0, 1)
 NAMES = ("random", "source", "ad", "dicp_ad_gated")
@@ -58,13 +59,14 @@ def make_everything_small(folder: Path) -> None:
     preset = Config.preset
     Config.preset = lambda *args, **kwargs: small(preset(*args, **kwargs))
     runs.N_EPISODES, runs.MOST_TASKS, runs.N_ROLLOUTS = 3, {"darkroom": 2}, {"darkroom": 2}
-    results.RECORDED = folder / "nothing is recorded"
+    recorded.RECORDED = folder / "nothing is recorded"
     artifacts.train = partial(artifacts.train, save_every=5)
     os.environ["DICP_CACHE"] = str(folder)
 
 
 def run_reproduce() -> None:
     reproduce.reproduce("darkroom", NAMES, SPLITS, n_jobs=1)
+    reproduce.record("darkroom")
 
 
 def run_training() -> None:
@@ -170,7 +172,7 @@ def complete(folder: Path) -> set[str]:
         _, sealed = store.read_record(record)
         there.add(f"{record.relative_to(folder)} {sealed}")
     for state in folder.glob("weights/unfinished/*/state.pt"):
-        artifacts.load_state(state)
+        load_state(state)
     for path in folder.glob("histories/*.zarr"):
         histories = LearningHistories.open(path)
         there |= {f"{path.name} task {task}" for task, done in zip(histories.tasks, histories.done, strict=True) if done}
