@@ -13,7 +13,7 @@ from dicp.beliefs import (
     tokens_of,
     windows_of,
 )
-from dicp.config import Config, EnvConfig, ModelConfig
+from dicp.config import Config, EnvConfig, MetaWorldConfig, ModelConfig
 from dicp.envs import GridRules
 from dicp.models import new_model
 from dicp.oracles import GoalExplorer, RandomPolicy, Simulator, exact_belief
@@ -178,3 +178,36 @@ def test_nobody_knows_the_walk_in_permuted():
     env = EnvConfig.preset("darkroom_permuted")
     with pytest.raises(ValueError, match="allowed: 'darkroom', 'dark_key_to_door'"):
         believed_rewards(exact_belief(env), exact_belief(env).begin(1), env, torch.tensor([0]))
+
+
+def unrecorded(life):
+    return life._replace(observation=None, action=None, next_observation=None)
+
+
+@pytest.mark.parametrize("sentence, call", [
+    ("life is None; allowed: a Life", lambda life: tokens_of(None, ENV)),
+    ("life.observation is None; allowed: a life", lambda life: tokens_of(unrecorded(life), ENV)),
+    ("life.observation is None; allowed: a life", lambda life: windows_of(unrecorded(life), ENV)),
+    ("life is 'Life'; allowed: a life in a grid", lambda life: log_of(unrecorded(life))),
+    ("env.horizon is 50; allowed: 20", lambda life: windows_of(life, EnvConfig(horizon=50))),
+    ("env is MetaWorldConfig.*; allowed: the world", lambda life: windows_of(life, MetaWorldConfig(horizon=20))),
+    ("env is .*size=3.*; allowed: the world", lambda life: tokens_of(life, EnvConfig(size=3))),
+    ("n_steps is 81; allowed: 1 to 80", lambda life: last_episodes(windows_of(life, ENV), 81, ENV)),
+    ("tokens is 3; allowed: a Tokens", lambda life: remember(GoalExplorer(ENV), 3)),
+    ("model is None; allowed: a Learner", lambda life: remember(None, tokens_of(life, ENV))),
+    ("context is None; allowed: what model.begin",
+     lambda life: believed_rewards(GoalExplorer(ENV), None, ENV, torch.tensor([0]))),
+    ("cell is 81; allowed: numbers of cells, from 0 to 80",
+     lambda life: believed_rewards(GoalExplorer(ENV), GoalExplorer(ENV).begin(1), ENV, torch.tensor([81]))),
+    ("model.config.world_model is 'none'; allowed: 'observational'",
+     lambda life: p_reward(model_of("none"), windows_of(life, ENV))),
+])
+def test_what_nothing_is_known_of_is_refused(sentence, call, life):
+    with pytest.raises(ValueError, match=sentence):
+        call(life)
+
+
+def test_a_large_room_does_not_fit_into_histories():
+    env = EnvConfig(size=30)
+    with pytest.raises(ValueError, match="observation.* is 4[0-9][0-9]; allowed: 0 to 255"):
+        log_of(rollout(RandomPolicy(env), env, [(0, 0)], 1, 1))

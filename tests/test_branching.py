@@ -1,5 +1,7 @@
 """What would have happened: the real outcomes are those of the simulator, and nothing is changed by asking."""
 
+import inspect
+
 import pytest
 import torch
 
@@ -46,5 +48,23 @@ def test_what_was_done_is_what_would_have_happened(imitates):
         assert torch.equal(tried.reward[0], life.reward.flatten(0, 1)[:, moment, None].expand(-1, 2))
         assert torch.equal(tried.next_observation[0, :, 0], life.next_observation.flatten(0, 1)[:, moment])
     assert torch.equal(windows_of(life, env).reward, life.reward.flatten(0, 1))
-    with pytest.raises(ValueError, match="moment is 40; allowed"):
-        tried_out(model, life, env, INSTANCES, [40])
+    for sentence, moments, tasks in (
+        ("moment is 40; allowed: a whole number from 0 to 39", [40], INSTANCES),
+        (r"moments\[0\] is -1; allowed", [-1], INSTANCES), ("moments is None; allowed: a seq", None, INSTANCES),
+        (r"moments is \[\]; allowed", [], INSTANCES), ("number of tasks is 1; allowed: 2", [0], INSTANCES[:1]),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            tried_out(model, life, env, tasks, moments)
+    with pytest.raises(ValueError, match="n_candidates is 1[0-9]*; allowed: fewer candidates .*GiB"):
+        tried_out(model, life, env, INSTANCES, [0], 2**50)
+
+
+def test_candidates_that_cannot_be_put_in_order_are_refused():
+    for imagined, real, sentence in (
+        (torch.zeros(2, 1), torch.zeros(2, 1), "number of candidates is 1; allowed: at least 2"),
+        (torch.zeros(2, 3), 3, "real is 3; allowed: a Tensor of Float"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            rank_agreement(imagined, real)
+    with pytest.raises(ValueError, match="shape of real is .1, 3.; allowed: .2, 3."):
+        inspect.unwrap(rank_agreement)(torch.zeros(2, 3), torch.zeros(1, 3))      # as without a type checker

@@ -209,6 +209,13 @@ def test_a_type_says_what_is_allowed(hint, right, wrong, sentence):
         assert "\n" not in str(refusal.value)
 
 
+def test_the_nearest_name_is_said_last():
+    with pytest.raises(ValueError) as refusal:
+        rule_of(Annotated[str, OneOf(("darkroom", "metaworld"))] | None)("env", "drakroom")
+    assert str(refusal.value) == (
+        "env is 'drakroom'; allowed: 'darkroom', 'metaworld', or None. Did you mean 'darkroom'?")
+
+
 @pytest.mark.parametrize("hint", [Any, object, T, Vague])
 def test_a_type_that_says_nothing_allows_everything(hint):
     assert rule_of(hint) is anything and rule_of(hint)("x", math.nan) is math.nan

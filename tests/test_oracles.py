@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from dicp.config import EnvConfig, PlanConfig
+from dicp.config import EnvConfig, MetaWorldConfig, PlanConfig
 from dicp.envs import GridRules, GridWorld, all_tasks, split_tasks
 from dicp.oracles import ActionExplorer, Belief, Explorer, GoalExplorer, RandomPolicy, Simulator, exact_belief
 from dicp.planning import WorldModel
@@ -306,3 +306,19 @@ def test_a_random_policy_earns_what_the_random_walk_says():
 def test_a_random_policy_cannot_plan():
     with pytest.raises(ValueError, match="this agent has no world model"):
         rollout(RandomPolicy(ENV), ENV, GOALS[:1], 1, 1, PlanConfig.preset("bayes"))
+
+
+@pytest.mark.parametrize("sentence, call", [
+    ("env is None; allowed: an EnvConfig, or a MetaWorldConfig", lambda: RandomPolicy(None)),
+    ("env is MetaWorldConfig.*; allowed: an EnvConfig", lambda: exact_belief(MetaWorldConfig())),
+    ("env.name is 'darkroom'; allowed: 'darkroom_permuted'", lambda: ActionExplorer(ENV)),
+    ("env.name is 'darkroom_permuted'; allowed: 'darkroom', 'dark_key", lambda: GoalExplorer(PERMUTED)),
+    ("batch is 0; allowed: a whole number of at least 1", lambda: GoalExplorer(ENV).begin(0)),
+    ("batch is 1[0-9]*; allowed: fewer agents .*GiB", lambda: GoalExplorer(ENV).begin(2**50)),
+    ("batch is 3; allowed: a multiple of the number of tasks, 2", lambda: Simulator(ENV, GOALS[:2]).begin(3)),
+    (r"tasks is \[\]; allowed: at least one task", lambda: Simulator(ENV, [])),
+    ("context_length is True; allowed", lambda: RandomPolicy(ENV).begin(1, True)),
+])
+def test_impossible_oracles_are_refused(sentence, call):
+    with pytest.raises(ValueError, match=sentence):
+        call()

@@ -1,10 +1,13 @@
 """The planners: hand-sized beams, a plain beam written with lists, brute force, and optimal play with a perfect model."""
 
+import math
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pytest
 import torch
 
+import dicp.checks
 import dicp.rollout
 from dicp.config import Config, EnvConfig, ModelConfig, PlanConfig
 from dicp.envs import all_tasks
@@ -223,6 +226,35 @@ def test_a_plan_ends_with_the_episode():
 def test_impossible_plans_are_refused(field, value):
     with pytest.raises(ValueError, match=f"{field} is {value!r}; allowed"):
         replace(PAPER, **{field: value})
+
+
+@pytest.mark.parametrize("sentence, changes", [
+    ("model is 'paper'; allowed: a WorldModel, which has advance, fork, imagine, propose", {"model": "paper"}),
+    ("root is None; allowed: what model.begin", {"root": None}),
+    ("root is 0.0; allowed: what model.begin", {"root": np.float32(0)}),
+    ("config is 'paper'; allowed: a PlanConfig", {"config": "paper"}),
+    ("steps_left is 0; allowed: a whole number of at least 1", {"steps_left": 0}),
+    ("steps_left is nan; allowed", {"steps_left": math.nan}),
+    ("generator is 0; allowed: a Generator, or None", {"generator": 0}),
+    ("curious is .*; allowed: a Tensor of Bool", {"curious": torch.ones(1)}),
+    ("length of curious is 2; allowed: 1", {"curious": torch.ones(2).bool()}),
+    ("plan.beam_width is 1000000; allowed: fewer futures.*GiB",
+     {"config": replace(PAPER, beam_width=10**6, depth=30), "steps_left": 30}),
+])
+def test_impossible_searches_are_refused(sentence, changes, monkeypatch):
+    monkeypatch.setattr(dicp.checks, "memory", lambda: 1e9)
+    valid = dict(model=Table.random(0), root=torch.tensor([[0]]), config=PAPER, steps_left=4)
+    with pytest.raises(ValueError, match=sentence):
+        beam_search(**valid | changes)
+
+
+def test_a_planner_names_the_field_that_it_does_not_know():
+    with pytest.raises(ValueError, match="plan has the field 'beam_with'; .*Did you mean 'beam_width'"):
+        PlanConfig.preset("paper", beam_with=3)
+    with pytest.raises(ValueError, match="plan.depth is 0; allowed: a whole number from 1 to 1000000"):
+        PlanConfig.preset("paper", depth=0)
+    with pytest.raises(ValueError, match="task is 'reach-v3'; allowed: none in darkroom"):
+        PlanConfig.preset("paper", "darkroom", "reach-v3")
 
 
 def test_an_unknown_planner_is_refused():

@@ -91,21 +91,21 @@ def _is_simple(hint: Any) -> bool:
 
 def _any_of(hints: tuple) -> Rule:
     """A value that keeps one of several rules; None is tried first and named last."""
-    if str in hints and any(
-        isinstance(hint, type) and issubclass(hint, os.PathLike) for hint in hints
-    ):
+    if any(isinstance(hint, type) and issubclass(hint, os.PathLike) for hint in hints):
         hints = tuple(hint for hint in hints if hint is not str)  # a path may be a text, too
     rules = [rule_of(hint) for hint in sorted(hints, key=lambda hint: hint is not type(None))]
 
     def check(what: str, value: object) -> Any:
-        errors = []
+        allowed, hints = {}, []
         for rule in rules:
             try:
                 return rule(what, value)
             except ValueError as error:
-                errors.append(str(error).partition("; allowed: ")[2].rstrip("."))
-        names = [name for name in errors if name != "None"] + ["None"] * ("None" in errors)
-        raise refuse(what, value, ", or ".join(dict.fromkeys(names))) from None
+                sentence, meant, name = str(error).partition(" Did you mean ")
+                allowed[sentence.partition("; allowed: ")[2].rstrip(".")] = rule is not _nothing
+                hints.append(meant + name)
+        names = sorted(allowed, key=lambda name: not allowed[name])
+        raise ValueError(str(refuse(what, value, ", or ".join(names))) + max(hints)) from None
 
     return check
 
