@@ -6,7 +6,10 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from dicp.envs.tasks import Cell
+from dicp.checks import checked, one_of, refuse
+from dicp.envs.tasks import Cell, Size, is_cell
+
+__all__ = ["Mark", "draw_grid"]
 
 SCALE = 3                                                   # drawn pixels for each pixel of the picture
 SIDE, LEFT, TOP, RIGHT, BOTTOM = 432, 32, 48, 16, 32        # pixels: the grid and the margins around it
@@ -51,8 +54,14 @@ class Pen:
         self.draw.text((x * SCALE, y * SCALE), text, fill=colour, anchor=anchor, font=font)
 
 
-def draw_grid(size: int, trail: list[Cell], marks: list[Mark], left: str, right: str) -> np.ndarray:
-    """The grid with the cells of the episode so far, `marks` and the agent on the last cell: uint8 [height width 3]."""
+@checked
+def draw_grid(
+    size: Size, trail: list[Cell], marks: list[Mark], left: str, right: str
+) -> np.ndarray:
+    """The grid with the cells of the episode so far, `marks` and the agent on the last cell: uint8
+    [height width 3]. left, right: what is written above it. Raises `ValueError` for what does not
+    lie on the grid."""
+    check_drawing(size, trail, marks)
     pen = Pen(size)
     for cell in trail:
         pen.box(cell, TRAIL, -0.5, -0.5, 0.5, 0.5)
@@ -70,6 +79,20 @@ def draw_grid(size: int, trail: list[Cell], marks: list[Mark], left: str, right:
     pen.text(LEFT, TOP / 2, left, 21, INK, "lm")
     pen.text(LEFT + SIDE, TOP / 2, right, 21, INK, "rm")
     return np.asarray(pen.image.reduce(SCALE))
+
+
+def check_drawing(size: int, trail: list[Cell], marks: list[Mark]) -> None:
+    """Raise `ValueError` unless all that is to be drawn lies on the grid."""
+    if not trail:
+        raise refuse("trail", trail, "at least one cell")
+    for mark in marks:
+        if not isinstance(mark, Mark):
+            raise refuse("marks", marks, "a list of Mark")
+        one_of("kind of a mark", mark.kind, COLOURS)
+    for cell in (*trail, *(mark.cell for mark in marks)):
+        if not is_cell(cell, size):
+            allowed = f"(x, y) with x and y whole numbers from 0 to {size - 1}"
+            raise refuse("cell to draw", cell, allowed)
 
 
 def draw_lines(pen: Pen) -> None:

@@ -7,25 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Int, Integer
 from numpy import ndarray
 from torch import Tensor
 
-from dicp.checks import Count, checked, fits_memory, refuse
+from dicp.checks import Count, check_fields, checked, fits_memory, refuse
 from dicp.config import EnvConfig
+from dicp.envs.grid_checks import check_size, is_integer, whole_numbers
 from dicp.envs.tasks import PERMUTATIONS, Task, check_tasks
 
 __all__ = ["MOVES", "STAY", "GridRules", "GridState", "GridStep", "GridWorld", "cell_to_xy"]
 
 MOVES = torch.tensor([[1, 0], [-1, 0], [0, 1], [0, -1], [0, 0]])   # +x, -x, +y, -y, stay
 STAY = 4
-INTEGERS = frozenset({
-    torch.uint8, torch.uint16, torch.uint32, torch.uint64, torch.int8, torch.int16, torch.int32,
-    torch.int64,
-})
-CELL_BYTES = 8 * len(MOVES) * 4         # of a cell in a table of moves, with what making it takes
 AGENT_BYTES = 8 * 2 * 8                 # of an agent in a world, with what a step makes
 
 Rows = Integer[Tensor, "task stream"] | Integer[ndarray, "task stream"]     # as a user may write it
@@ -61,45 +56,10 @@ def xy_of(cell: Integer[Tensor, "*batch"], size: int) -> Integer[Tensor, "*batch
     return torch.stack((cell // size, cell % size), dim=-1)
 
 
-def is_integer(x: Tensor | ndarray) -> bool:
-    """Whether its dtype is one of the integers, of any width; bool is none."""
-    if isinstance(x, Tensor):
-        return x.dtype in INTEGERS
-    return x.dtype.kind in "iu"
-
-
-def whole_numbers(what: str, value: Tensor | ndarray, shape: tuple[int, ...], top: int) -> Tensor:
-    """`value` as a tensor of int64; raise `ValueError` unless it is a tensor or an array of that
-    shape, (task, stream) or (row,), of whole numbers from 0 to `top`."""
-    allowed = f"whole numbers from 0 to {top}"
-    if not isinstance(value, Tensor | ndarray):
-        raise refuse(what, value, f"a tensor of the shape {shape} with {allowed}")
-    if value.shape != shape:
-        axes = "task, stream" if len(shape) == 2 else "row"
-        raise refuse(f"the shape of {what}", tuple(value.shape), f"{shape} ({axes})")
-    if not is_integer(value):
-        raise refuse(f"the dtype of {what}", value.dtype, f"an integer one, with {allowed}")
-    if isinstance(value, ndarray):
-        value = torch.from_numpy(value.astype(np.int64, order="C"))
-    numbers = value.long().cpu()
-    unsigned = numbers.numpy().view(np.uint64)          # where a negative number is a huge one
-    if unsigned.max(initial=0) > top:
-        wrong = numbers[(numbers < 0) | (numbers > top)][0]
-        raise ValueError(f"{what} holds {int(wrong)}; allowed: {allowed}.")
-    return numbers
-
-
 def check_action(action: Rows, shape: Sequence[int]) -> Int[Tensor, "task stream"]:
     """`action` in int64; raise `ValueError` unless it holds whole numbers from 0 to 4 in that
     shape."""
     return whole_numbers("action", action, tuple(shape), len(MOVES) - 1)
-
-
-def check_size(config: EnvConfig, n_tasks: int) -> None:
-    """Raise `ValueError` if the tables of that many tasks do not fit into the memory."""
-    variants = n_tasks if config.name == "darkroom_permuted" else 1
-    n_bytes = variants * config.n_cells * CELL_BYTES
-    fits_memory("size", config.size, n_bytes, "a smaller whole number, of at least 2")
 
 
 @dataclass(frozen=True)
@@ -111,6 +71,15 @@ class GridRules:
     goals: Int[Tensor, "task stage"]                  # the cell that pays at each stage; -1 where nothing pays any more
     pays_forever: bool                                # every step on the goal pays (else once, then the next stage)
     size: int
+
+    def __post_init__(self):
+        check_fields(self, "rules")
+        n_cells, n_tasks = self.size**2, len(self.goals)
+        table, allowed = tuple(self.next_cell.shape), (n_cells, len(MOVES))
+        if table not in ((1, *allowed), (n_tasks, *allowed)):
+            raise refuse("the shape of rules.next_cell", table, f"(1 or {n_tasks}, *{allowed})")
+        if self.goals.ndim != 2:
+            raise refuse("the shape of rules.goals", tuple(self.goals.shape), "(task, stage)")
 
     @classmethod
     @checked

@@ -13,7 +13,8 @@ import torch
 from dicp.checks import Count, OneOf, Seed, Whole, checked, plain, refuse, whole
 from dicp.config import EnvConfig
 from dicp.envs.draw import Mark, draw_grid
-from dicp.envs.grid import GridRules, GridState, check_size, xy_of
+from dicp.envs.grid import GridRules, GridState, xy_of
+from dicp.envs.grid_checks import check_size
 from dicp.envs.tasks import PERMUTATIONS, Cell, Size, Task, is_cell
 
 __all__ = ["ACTIONS", "DarkKeyToDoor", "Darkroom", "DarkroomPermuted", "GridEnv"]

@@ -15,11 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy import ndarray
 
+from dicp.checks import Each, Number, refuse
 from dicp.envs.metaworld_import import MetaWorldMissing, libraries
 
 __all__ = ["Instance", "MetaWorldMissing", "libraries"]
 
 Instance = tuple[float, ...]       # the numbers in which an environment differs from the others of its task
+MOST_METRES = 10                   # of a coordinate; the library's own are below 1
 
 
 def quaternion(matrix: ndarray) -> ndarray:
@@ -172,7 +174,9 @@ class Simulator:
         self.commands = slice(sum(sizes[:2]), self.size)
 
     def starts(self, instances: Sequence[Instance]) -> list[Start]:
-        """What the library's reset makes of each instance. Each begins with a fresh model, so their order does not matter."""
+        """What the library's reset makes of each instance. Each begins with a fresh model, so their
+        order does not matter. Raises `ValueError` for what cannot be an instance."""
+        instances = [self._instance(instance) for instance in instances]
         arrays = {name: getattr(self.model, name) for name in dir(self.model)}
         arrays = {name: array for name, array in arrays.items() if isinstance(array, ndarray)}
         fresh, attributes, starts = {name: array.copy() for name, array in arrays.items()}, vars(self.env), []
@@ -185,18 +189,26 @@ class Simulator:
         touched = {name: fresh[name] for start in starts for name in start.model}
         return [start._replace(model=touched | start.model) for start in starts]
 
+    def _instance(self, instance: Any) -> Instance:
+        """The instance as plain numbers."""
+        size = self.env._random_reset_space.shape[0]
+        try:
+            return Each(Number(-MOST_METRES, MOST_METRES), size)("instance", instance)
+        except ValueError:
+            span = f"from -{MOST_METRES} to {MOST_METRES}"
+            allowed = f"{size} finite numbers {span}, see ml1_instances"
+            raise refuse(f"instance of {self.name}", instance, allowed) from None
+
     def _reset(self, instance: Instance) -> tuple[ndarray, ndarray]:
         """(physics, observation)"""
-        size = self.env._random_reset_space.shape[0]
-        if len(instance) != size or not np.isfinite(instance).all():
-            raise ValueError(f"instance of {self.name} is {instance!r}; allowed: {size} finite numbers, see ml1_instances.")
         self.env._set_task_called = True
         draws = iter([np.array(instance, np.float64) for _ in range(2)])     # the library resets twice
         self.env._get_state_rand_vec = draws.__next__
         try:
             observation, _ = self.env.reset()
         except StopIteration:                                                # it would draw, in vain, for ever
-            raise ValueError(f"instance of {self.name} is {instance!r}; allowed: a goal further from the object.") from None
+            what, allowed = f"instance of {self.name}", "a goal further from the object"
+            raise refuse(what, instance, allowed) from None
         physics = np.empty(self.size)
         self._mujoco.mj_getState(self.model, self.data, physics, self._parts)
         return physics, observation

@@ -12,6 +12,8 @@ import numpy as np
 from jaxtyping import Bool, Float64
 from numpy import ndarray
 
+__all__ = ["REWARDS", "Scene"]
+
 Rows = Float64[ndarray, "row"]
 Points = Float64[ndarray, "row 3"]
 Places = Callable[[str], Points]

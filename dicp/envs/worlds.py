@@ -8,10 +8,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from dicp.checks import Count, checked, refuse
 from dicp.config import Env, EnvConfig, MetaWorldConfig
 from dicp.envs.grid import GridWorld
 from dicp.envs.metaworld import MetaWorld
 from dicp.envs.tasks import Instance, Task
+
+__all__ = ["Outcome", "SeenMetaWorld", "world_of"]
 
 
 class Outcome(NamedTuple):
@@ -27,9 +30,12 @@ class Outcome(NamedTuple):
 class SeenMetaWorld:
     """Meta-World with the numbers that agents see, in single precision."""
 
-    def __init__(self, env: MetaWorldConfig, tasks: Sequence[Instance], n_streams: int):
-        self.world, self.tasks, self.n_observed = MetaWorld(env.task, tasks, n_streams, env.horizon), tasks, env.n_observed
-        self.max_return = torch.full((len(tasks),), 10.0 * env.horizon)      # nobody can do better; few come close
+    @checked
+    def __init__(self, env: MetaWorldConfig, tasks: Sequence[Instance], n_streams: Count):
+        self.world, self.tasks = MetaWorld(env.task, tasks, n_streams, env.horizon), tasks
+        self.n_observed = env.n_observed
+        highest = 10.0 * env.horizon                        # nobody can do better; few come close
+        self.max_return = torch.full((len(tasks),), highest)
 
     @property
     def t(self) -> int:
@@ -39,7 +45,10 @@ class SeenMetaWorld:
         return self._seen(self.world.reset())
 
     def step(self, action: Float[Tensor, "task stream 4"]) -> Outcome:
-        step = self.world.step(action.double().numpy())
+        """Take one action everywhere. Raises `ValueError` as `MetaWorld.step`."""
+        if not isinstance(action, Tensor) or action.dtype == torch.bool or action.is_complex():
+            raise refuse("action", action, "a tensor of real numbers, (task, stream, 4)")
+        step = self.world.step(action.detach().double().numpy())
         seen, observation = self._seen(step.next_observation), self._seen(step.observation)
         return Outcome(torch.from_numpy(step.reward).float(), seen, observation, step.done, torch.from_numpy(step.success))
 
@@ -47,6 +56,8 @@ class SeenMetaWorld:
         return torch.from_numpy(observation[..., : self.n_observed]).float()
 
 
-def world_of(env: Env, tasks: Sequence[Task], n_streams: int) -> GridWorld | SeenMetaWorld:
-    """`n_streams` agents in each of the tasks."""
+@checked
+def world_of(env: Env, tasks: Sequence[Task], n_streams: Count) -> GridWorld | SeenMetaWorld:
+    """`n_streams` agents in each of the tasks. Raises `ValueError` for a task of another world and
+    for more agents than the memory holds."""
     return (GridWorld if isinstance(env, EnvConfig) else SeenMetaWorld)(env, tasks, n_streams)
