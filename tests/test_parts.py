@@ -1,7 +1,9 @@
 """Runs that are kept in the cache: done if their record says so, made anew and named if not, never
 lost, and each made by one process alone."""
 
+import itertools
 import os
+import shutil
 import signal
 import sys
 import time
@@ -186,30 +188,50 @@ def test_a_table_with_holes_is_not_kept(cache, done, monkeypatch):
         parts.combined(WORLD)
 
 
-def killed_at(n, action):
-    """Run `action` in a process that is killed at its n-th call within the store; whether it was."""
+def killed(prepare, action):
+    """Run `action` in a process that `prepare` arranges the death of; whether it died of it."""
     pid = os.fork()
     if pid == 0:
-        calls = []
-
-        def count(frame, event, argument):
-            if event == "c_call" and frame.f_code.co_filename == store.__file__:
-                calls.append(1)
-                if len(calls) == n:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
         try:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            sys.setprofile(count)
+            prepare()
             action()
         finally:
             os._exit(0)
     return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
 
 
+def kill():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def at_call(n):
+    """Die at the n-th function that the store calls, of any kind."""
+    calls = itertools.count(1)
+
+    def count(frame, event, argument):
+        if event == "c_call" and frame.f_code.co_filename == store.__file__ and next(calls) == n:
+            kill()
+
+    return lambda: sys.setprofile(count)
+
+
+def at_system_call(n):
+    """Die at the n-th time that the store asks the operating system for something."""
+    calls = itertools.count(1)
+
+    class Counted:
+        def __getattr__(self, name):
+            if next(calls) == n:
+                kill()
+            return getattr(os, name)
+
+    return lambda: setattr(store, "os", Counted())
+
+
 def test_a_kill_at_any_step_of_one_write_loses_nothing(cache, whole, done):
     one, n = part("exact_belief"), 1
-    while killed_at(n, lambda: parts.write_part(one, *done["exact_belief", 1])):
+    while killed(at_call(n), lambda: parts.write_part(one, *done["exact_belief", 1])):
         try:
             parts.read_part(one)
         except store.StoreError as error:
@@ -225,16 +247,14 @@ def test_a_kill_at_any_step_of_one_write_loses_nothing(cache, whole, done):
 
 
 def test_a_kill_anywhere_loses_nothing(cache, whole, capsys):
-    """One cache, killed again and again, each time a little later: in the end all is as it was."""
-    n_kills, n = 0, 1
-    while killed_at(n, make_all):
-        n_kills += 1
-        n += 13
-        if n_kills % 10 == 0:
-            make_all()
+    """One cache, killed again and again until all is done, then from nothing."""
+    n_kills = 0
+    for i in range(30):
+        if killed(at_system_call(1 + 7 * i % 37), make_all):
+            n_kills += 1
+        else:
             assert contents(cache) == whole
-            for path in (path for path in cache.rglob("*") if path.is_file()):
-                path.unlink()
+            shutil.rmtree(cache)
     make_all()
     assert n_kills > 20 and contents(cache) == whole and not list(cache.rglob("*.tmp"))
 
