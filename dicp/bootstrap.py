@@ -10,6 +10,7 @@ from dicp.checks import Count, OneOf, Seed, checked, fits_memory, refuse
 __all__ = ["CELL", "bootstrap_weights", "interval", "iqm"]
 
 CELL = ["split", "train_seed", "task"]
+HIGHEST = 1e100            # sums of larger numbers may overflow
 
 
 @checked
@@ -57,8 +58,9 @@ def _numbers(what: str, values) -> np.ndarray:
         array = np.asarray(values)
     except (ValueError, TypeError):
         array = np.asarray(None)
-    if array.dtype.kind not in "iuf" or not array.ndim or not array.size or not np.isfinite(array).all():
-        raise refuse(what, values, "a sequence of finite numbers")
+    numbers = array.dtype.kind in "iuf" and array.ndim and array.size
+    if not numbers or not (np.abs(array.astype(float)) <= HIGHEST).all():
+        raise refuse(what, values, f"a sequence of finite numbers, of at most {HIGHEST:g}")
     return array.astype(float)
 
 

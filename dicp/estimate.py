@@ -1,16 +1,15 @@
 """What `dicp.reproduce` would have to do, and how long it would take: from the recorded costs."""
 
 from collections.abc import Sequence
-from typing import Annotated
 
 import pandas as pd
 
 from dicp import runs
 from dicp.artifacts import cache_folder, is_shipped, weights_name
-from dicp.checks import Each, OneOf, checked, text
+from dicp.checks import checked
 from dicp.parts import Part, find, parts_of, shipped
 from dicp.recorded import recorded_costs
-from dicp.runs import SPLITS, Run
+from dicp.runs import SPLITS, Names, Run, Splits
 from dicp.store import StoreError
 from dicp.worlds import WORLDS, World
 
@@ -80,10 +79,7 @@ def _env_steps(part: Part) -> int:
 
 
 @checked
-def report(
-    world: World, names: Annotated[Sequence[str], Each(text)],
-    splits: Annotated[Sequence[int], Each(OneOf(SPLITS))] = SPLITS,
-) -> str:
+def report(world: World, names: Names, splits: Splits = SPLITS) -> str:
     """What is missing of the runs that are asked for, and the CPU hours that it would take."""
     names = [runs.run_named(name, world).name for name in names]
     n = len(names) * len(splits)

@@ -46,6 +46,8 @@ def figures_of(world: World, table_of: Callable) -> dict[str, Figure]:
 
 def _of_grids(world: str, table_of: Callable[[str], pd.DataFrame | None]) -> dict[str, Figure]:
     tables = {env: table for env in ENVS if (table := table_of(env)) is not None}
+    if world not in tables:
+        raise ValueError(f"There is no result table of {world!r} to draw.")
     table = tables[world]
     table = table[table["run"].isin([run.name for run in RUNS])].drop(columns="context_length")
     return {world: plot.comparison(table, title=TITLES[world]),

@@ -4,20 +4,19 @@ A part is done if its digest is that of its record. The record is written last; 
 recorded with the package count as done without being copied here.
 """
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
 from dicp import runs, store
 from dicp.artifacts import cache_folder
-from dicp.checks import Each, OneOf, checked, text
+from dicp.checks import checked
 from dicp.config import PlanConfig
 from dicp.recorded import COSTS, EXACT, recorded, recorded_costs, recorded_path
-from dicp.runs import SPLITS, Run
+from dicp.runs import SPLITS, Names, Run, Splits
 from dicp.store import StoreError
 from dicp.tables import COMPACT, decode, encode, need_columns, validate
 from dicp.worlds import World
@@ -58,8 +57,7 @@ def results_folder() -> Path:
 
 @checked
 def parts_of(
-    world: World, names: Annotated[Sequence[str], Each(text)] | None = None,
-    splits: Annotated[Sequence[int], Each(OneOf(SPLITS))] = SPLITS, begun: set | None = None,
+    world: World, names: Names | None = None, splits: Splits = SPLITS, begun: set | None = None,
 ) -> list[Part]:
     """The parts of a world in the order of its table: run by run, and split by split in each.
 

@@ -11,27 +11,23 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated
 
 import pandas as pd
 
 import dicp
 from dicp import artifacts, estimate, figures, parts, recorded, results, runs, store
 from dicp.artifacts import SHIPPED, histories_of, load_or_train, save_trained, weights_name
-from dicp.checks import Count, Each, OneOf, checked, refuse, text, whole
+from dicp.checks import Count, checked, refuse, whole
 from dicp.config import ENVS, ML1_TASKS, Config
 from dicp.envs import GridRules, split_of
 from dicp.oracles import RandomPolicy, exact_belief
 from dicp.parts import Part
 from dicp.processes import stoppable
 from dicp.rollout import rollout
-from dicp.runs import RUNS, SPLITS, Run, Split
+from dicp.runs import RUNS, SPLITS, Names, Run, Split, Splits
 from dicp.worlds import World
 
 __all__ = ["measure", "record", "reproduce", "ship"]
-
-Names = Annotated[Sequence[str], Each(text)]
-Splits = Annotated[Sequence[int], Each(OneOf(SPLITS))]
 
 
 @checked

@@ -1,0 +1,136 @@
+"""The recorded results in the package: known by their records, found by a world's name alone, the
+same bytes when they are put together again."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+
+import dicp
+from dicp import parts, recorded, store
+from dicp.worlds import WORLDS
+
+SMALL = "metaworld-sweep-v3"
+FILES = (f"{SMALL}.csv.gz", f"{SMALL}_cost.csv", f"{SMALL}.json")
+
+
+@pytest.fixture
+def copy(tmp_path, monkeypatch):
+    """A copy of the recorded results of one world, which may be spoilt."""
+    for name in FILES:
+        shutil.copy(recorded.RECORDED / name, tmp_path / name)
+    monkeypatch.setattr(recorded, "RECORDED", tmp_path)
+    return tmp_path
+
+
+def read_all():
+    recorded.recorded_costs(SMALL)
+    recorded.recorded(SMALL)
+
+
+def test_the_recorded_results_are_package_data():
+    assert recorded.RECORDED.is_relative_to(next(iter(dicp.__path__)))
+    assert len(recorded.recorded_worlds()) == 8
+    for world in recorded.recorded_worlds():
+        values, sealed = store.read_record(recorded.RECORDED / f"{world}.json")
+        assert sealed and set(values["sha256"]) == {"table", "costs"}
+
+
+@pytest.mark.parametrize("world", recorded.recorded_worlds())
+def test_put_together_again_they_are_the_same_bytes(world, tmp_path, monkeypatch):
+    monkeypatch.setenv("DICP_CACHE", str(tmp_path / "empty"))
+    assert recorded.write_recorded(tmp_path, world, *parts.combined(world))
+    for name in (f"{world}.csv.gz", f"{world}_cost.csv", f"{world}.json"):
+        assert (tmp_path / name).read_bytes() == (recorded.RECORDED / name).read_bytes(), name
+    assert not (tmp_path / "empty").exists()
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_no_flipped_bit_goes_unnoticed(copy, name):
+    data = (copy / name).read_bytes()
+    before = json.loads((copy / FILES[2]).read_bytes())
+    for i in range(40):
+        where = i * len(data) // 40
+        (copy / name).write_bytes(data[:where] + bytes([data[where] ^ 1 << i % 8]) + data[where + 1:])
+        try:
+            read_all()
+        except store.StoreError as error:
+            assert name in str(error) or FILES[2] in str(error)
+        else:
+            assert json.loads((copy / FILES[2]).read_bytes()) == before      # a space, say
+    (copy / name).write_bytes(data)
+    read_all()
+
+
+def test_a_missing_or_foreign_record_is_named(copy):
+    (copy / FILES[2]).unlink()
+    with pytest.raises(store.StoreError, match=rf"{SMALL}\.json cannot be read"):
+        recorded.recorded(SMALL)
+    store.write_record(copy / FILES[2], {"world": "darkroom", "sha256": {}})
+    with pytest.raises(store.StoreError, match="no sealed record of the results of"):
+        recorded.recorded(SMALL)
+    (copy / FILES[2]).write_text(json.dumps({"world": SMALL, "sha256": {}}), encoding="utf-8")
+    with pytest.raises(store.StoreError, match="no sealed record"):
+        recorded.recorded(SMALL)
+
+
+@pytest.mark.parametrize("name", ["../x", "darkroom/../darkroom", "", "drakroom", "metaworld-", "/etc/x", None, 3])
+@pytest.mark.parametrize("read", [recorded.recorded, recorded.recorded_path, recorded.recorded_costs])
+def test_a_name_is_that_of_a_world(read, name):
+    with pytest.raises(ValueError, match="^env is .*; allowed: 'darkroom', .*'metaworld-reach-v3'"):
+        read(name)
+
+
+def test_a_world_without_records_says_what_there_is():
+    with pytest.raises(ValueError, match="recorded are: darkroom, .*--task door-open-v3 makes them"):
+        recorded.recorded("metaworld-door-open-v3")
+    assert not recorded.recorded_path("metaworld-door-open-v3").exists()
+    assert recorded.recorded_costs("metaworld-door-open-v3").empty and len(WORLDS) == 53
+
+
+class Killed(BaseException):
+    """As if the process had ended here."""
+
+
+def test_a_kill_between_two_files_leaves_what_the_record_knows(copy, monkeypatch):
+    table, costs = recorded.recorded(SMALL), recorded.recorded_costs(SMALL)
+    table, costs = (rows[rows["run"].isin(["random", "source"])] for rows in (table, costs))
+    recorded.write_recorded(copy, SMALL, table, costs)
+    less, fewer = (rows[rows["run"] == "source"] for rows in (table, costs))
+    real, left = store.write, []
+
+    def write(path, data):
+        if not left:
+            raise Killed
+        left.pop()
+        return real(path, data)
+
+    monkeypatch.setattr(store, "write", write)
+    for n_writes in range(5):
+        left[:] = [None] * n_writes
+        try:
+            recorded.write_recorded(copy, SMALL, less, fewer)
+        except Killed:
+            assert n_writes < 4
+        assert len(recorded.recorded(SMALL)) in (len(table), len(less))
+        assert set(parts.shipped(SMALL)) >= set(fewer["part"])
+        left[:] = [None] * 9
+        recorded.write_recorded(copy, SMALL, table, costs)
+    left[:] = [None] * 9
+    assert not recorded.write_recorded(copy, SMALL, table, costs)       # all of it is there already
+
+
+def test_the_same_rows_are_not_packed_anew(copy):
+    """Another zlib packs the same rows into other bytes; what is tracked stays as it is."""
+    table, costs = recorded.recorded(SMALL), recorded.recorded_costs(SMALL)
+    packed = (copy / FILES[0]).read_bytes()
+    other = copy / "other"
+    table.to_csv(copy / "x.csv.gz", index=False, float_format="%.5g", lineterminator="\n",
+                 compression={"method": "gzip", "mtime": 0, "compresslevel": 1})
+    other.mkdir()
+    shutil.copy(copy / "x.csv.gz", other / FILES[0])
+    assert (other / FILES[0]).read_bytes() != packed
+    recorded.write_recorded(other, SMALL, table, costs)
+    assert (other / FILES[0]).read_bytes() == (copy / "x.csv.gz").read_bytes()
+    pd.testing.assert_frame_equal(recorded.decode((other / FILES[0]).read_bytes(), FILES[0]), table)
