@@ -25,8 +25,8 @@ def write_sample(path: Path, attrs: dict, env: Env, log: Log) -> Path:
     arrays["done"][:] = True
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as file:
-        for name, content in members.items():
-            file.writestr(zipfile.ZipInfo(name), content.to_bytes())    # dated 1980, as all of them
+        for name in sorted(members):
+            file.writestr(zipfile.ZipInfo(name), members[name].to_bytes())       # dated 1980, all
     try:
         store.write(path, packed.getvalue())
     except store.StoreError as error:

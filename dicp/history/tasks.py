@@ -24,9 +24,9 @@ def as_task(value: object, depth: int = 0) -> Task | float:
     value = plain(value)
     if isinstance(value, list | tuple | np.ndarray) and len(value) and depth < DEEPEST:
         return tuple(as_task(part, depth + 1) for part in value)
-    if type(value) is int or (type(value) is float and math.isfinite(value)):
+    if type(value) is int or (depth and type(value) is float and math.isfinite(value)):
         return value
-    raise refuse("task", value, "a finite number, or a list or tuple of them")
+    raise refuse("task", value, "a whole number, or a list or tuple of finite numbers")
 
 
 def check_tasks_of(env: Env, tasks: Sequence[Task]) -> None:

@@ -54,8 +54,10 @@ def worker_pool(n_workers: int) -> Iterator["joblib.Parallel | None"]:        # 
             pool = started_pool(stack, n_workers)
         except (AssertionError, ImportError, OSError) as error:
             pool = None
-            print(f"No other processes can be started here ({one_line(error)}): all is computed in "
-                  "this one.", flush=True)
+            no_semaphores = isinstance(error, AssertionError)        # as joblib says it
+            why = "there are no semaphores" if no_semaphores else one_line(error)
+            print(f"No worker processes can be started here ({why}); going on in this process.",
+                  flush=True)
         yield pool
 
 
@@ -63,7 +65,9 @@ def started_pool(stack: ExitStack, n_workers: int) -> "joblib.Parallel":       #
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")      # joblib's own that it does without processes
         import joblib
-    stack.enter_context(joblib.parallel_config(backend="loky", inner_max_num_threads=1))
+
+        config = joblib.parallel_config(backend="loky", inner_max_num_threads=1)
+    stack.enter_context(config)
     # One job at a time for each worker, and none waiting: no queue outlives this process.
     pool = joblib.Parallel(
         n_workers, return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1

@@ -5,16 +5,20 @@ learns from what was drawn, the log keeps what was done.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Annotated, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
+from dicp.checks import Each, Seed, Whole, at_least, checked, refuse
 from dicp.config import SourceConfig
+from dicp.source.limits import BYTES, check_finite, check_fits
 from dicp.source.nets import Nets
 from dicp.source.ppo import advantages
+
+__all__ = ["ContinuousLog", "World", "train_continuous_ppo"]
 
 
 class ContinuousLog(NamedTuple):
@@ -55,6 +59,13 @@ def inputs_of(observation: np.ndarray) -> Float[Tensor, "net stream input"]:
     """Observations [task stream d_observation] as the policy nets read them, and once more for the value nets."""
     x = torch.from_numpy(observation).float()
     return torch.cat((x, torch.ones_like(x[..., :1])), dim=-1).repeat(2, 1, 1)
+
+
+def check_given(name: str, values: Tensor, env_step: int) -> None:
+    """Raise `ValueError` unless what the world gives is finite."""
+    if not values.isfinite().all():
+        what = f"The {name} that the world gives at env step {env_step}"
+        raise ValueError(f"{what} is nan or infinite; allowed: finite numbers.")
 
 
 def log_probability(z: Float[Tensor, "task row d_action"], log_std: Float[Tensor, "task d_action"]) -> Tensor:
@@ -105,11 +116,14 @@ def act(
     log_std, records, done = nets.layers[4].clone(), [], []
     for t in range(start, start + source.n_steps):
         x = inputs_of(observation)
+        check_given("observation", x, t)
         out = nets.forward(x)
         z = torch.randn(out[:n].shape, generator=generator)
         action, value = out[:n] + log_std.exp()[:, None] * z, out[n:, :, 0].clone()
+        check_finite(start // source.n_steps, source, actions=action, values=value)
         step = world.step(action.clamp(-1, 1).double().numpy())
         reward = torch.from_numpy(step.reward).float()
+        check_given("reward", reward, t)
         log.observation[:, :, t] = torch.from_numpy(observation[:, :kept, seen])
         log.action[:, :, t], log.reward[:, :, t] = action[:, :kept].clamp(-1, 1), reward[:, :kept]
         log.success[:, :, t] = torch.from_numpy(step.success[:, :kept])
@@ -134,8 +148,10 @@ def learn(nets: Nets, data: Experience, generator: torch.Generator) -> None:
             nets.adam_step()
 
 
+@checked
 def train_continuous_ppo(
-    world: World, seen: Sequence[int], source: SourceConfig, seed: int, on_update: Callable[[int], None] | None = None
+    world: World, seen: Annotated[Sequence[int], Each(Whole(0))], source: SourceConfig, seed: Seed,
+    on_update: Callable[[int], None] | None = None,
 ) -> ContinuousLog:
     """Train one PPO agent a task of `world`, side by side, and log the transitions of the first `keep_streams` streams; of
     the observations, which the agents get whole, only the numbers `seen`.
@@ -143,14 +159,25 @@ def train_continuous_ppo(
     The paper's source algorithm (appendix): stable-baselines3's PPO with the settings in `SourceConfig`, episodes cut off at
     the horizon bootstrapped as there. The tasks share random numbers and the order of the minibatches, nothing else.
     `on_update(i)` is called after update i = 0, 1, ...
+
+    `FloatingPointError` where weights, gradients or actions are not finite any more.
     """
+    if world.n_streams != source.n_streams:
+        raise refuse("world.n_streams", world.n_streams, f"source.n_streams, {source.n_streams}")
     generator, observation = torch.Generator().manual_seed(seed), world.reset()
+    if getattr(observation, "ndim", 0) != 3:
+        raise refuse("world.reset()", observation, "an array [task, stream, number]")
     n_tasks, _, n_observed = observation.shape
+    at_least("number of tasks", n_tasks, 1)
+    if not seen or max(seen) >= n_observed:
+        raise refuse("seen", seen, f"numbers of an observation, from 0 to {n_observed - 1}")
+    check_fits(source, n_tasks, n_observed, 4, bytes_per_step=BYTES * (len(seen) + 6))
     nets = Nets(n_observed, 4, n_tasks, source, generator, gaussian=True)
     log = empty_log(n_tasks, source, world.horizon, len(seen))
     for update, start in enumerate(range(0, source.env_steps, source.n_steps)):
         observation, data = act(nets, world, observation, log, start, seen, generator)
         learn(nets, data, generator)
+        check_finite(update, source, gradients=nets.sum_of_norms, weights=nets.weights)
         if on_update is not None:
             on_update(update)
     return log

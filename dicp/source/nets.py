@@ -8,6 +8,8 @@ from torch import Tensor
 
 from dicp.config import SourceConfig
 
+__all__ = ["Nets"]
+
 
 class Nets:
     """The policy nets (first half) and value nets (second half) of all tasks in one flat vector, and Adam's state: two
@@ -27,6 +29,7 @@ class Nets:
         self.shapes += [(n_tasks, n_outputs)] if gaussian else []
         self.weights, self.grad, self.m, self.v = torch.zeros(4, sum(map(prod, self.shapes)))
         self.adam_steps, self.buffers = torch.zeros(()), {}
+        self.sum_of_norms = torch.zeros(n_tasks)         # of gradients: finite if each is
         self.layers, self.grads = self.split(self.weights), self.split(self.grad)
         w1, w2, w3 = self.layers[:3]
         for i in range(n):
@@ -72,6 +75,7 @@ class Nets:
         """Clip the gradient of each task (of its policy and value net together), then one step of Adam."""
         norms = torch.cat([torch.linalg.vector_norm(g.flatten(1), dim=1) for g in self.grads])
         norm = torch.linalg.vector_norm(norms.view(-1, self.n_tasks), dim=0)
+        self.sum_of_norms.add_(norm)
         scale = (self.source.max_grad_norm / (norm + 1e-6)).clamp_(max=1)
         for g in self.grads:
             g.mul_(scale.repeat(len(g) // self.n_tasks).view(-1, *[1] * (g.dim() - 1)))

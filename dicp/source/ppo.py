@@ -15,10 +15,13 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from dicp.checks import at_least
+from dicp.checks import Seed, at_least, checked
 from dicp.config import EnvConfig, SourceConfig
 from dicp.envs import GridWorld, Task, cell_to_xy
+from dicp.source.limits import check_finite, check_fits
 from dicp.source.nets import Nets
+
+__all__ = ["TASKS_PER_BLOCK", "SourceLog", "train_ppo"]
 
 # CPU-seconds of one thread for the 81 goals of Darkroom in blocks of 9, 14, 27, 41 and 81: 118, 107, 89, 96, 94
 # (stable-baselines3: 46 a goal, 3,770 in all). Small blocks pay for calls, large ones for padding to the most cells.
@@ -122,7 +125,9 @@ def advantages(
 
 def act(nets: GridNets, world: GridWorld, log: SourceLog, start: int, generator: torch.Generator) -> None:
     """Take `n_steps` steps in every stream, from env step `start` on, and log them."""
-    logp, _ = nets.tables()
+    logp, values = nets.tables()
+    update = start // nets.source.n_steps
+    check_finite(update, nets.source, action_probabilities=logp, values=values)
     bounds = logp.exp().cumsum(-1)[..., :-1]              # an action is the number of bounds below a uniform number
     for t in range(start, start + nets.source.n_steps):
         cell = world.state.cell
@@ -155,8 +160,9 @@ def learn(
             nets.adam_step()
 
 
+@checked
 def train_ppo(
-    env: EnvConfig, tasks: Sequence[Task], source: SourceConfig, seed: int,
+    env: EnvConfig, tasks: Sequence[Task], source: SourceConfig, seed: Seed,
     on_update: Callable[[int], None] | None = None,
 ) -> SourceLog:
     """Train one PPO agent a task, side by side, and log every transition of every stream.
@@ -164,10 +170,13 @@ def train_ppo(
     The paper's source algorithm (section 5.1, appendix): stable-baselines3's PPO with the settings in `SourceConfig`.
     The tasks of one call share random numbers and the order of the minibatches, nothing else: the log is reproduced by
     the same seed and the same list of tasks. `on_update(i)` is called after update i = 0, 1, ...
+
+    `FloatingPointError` where weights, gradients or probabilities are not finite any more.
     """
     if env.n_cells > 256:
         raise ValueError(f"size is {env.size}; allowed: at most 16, since the log stores a cell in one byte.")
     at_least("number of tasks", len(tasks), 1)
+    check_fits(source, len(tasks), 2, env.n_actions, bytes_per_step=3)
     world = GridWorld(env, tasks, source.n_streams)
     generator = torch.Generator().manual_seed(seed)
     nets = GridNets(env, len(tasks), source, generator)
@@ -176,6 +185,7 @@ def train_ppo(
     for update, start in enumerate(range(0, source.env_steps, source.n_steps)):
         act(nets, world, log, start, generator)
         learn(nets, log, start, world.state.cell, generator)
+        check_finite(update, source, gradients=nets.sum_of_norms, weights=nets.weights)
         if on_update is not None:
             on_update(update)
     return log

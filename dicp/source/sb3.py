@@ -1,6 +1,8 @@
-"""The source algorithm through stable-baselines3: reference for `train_ppo`, and where another algorithm plugs in."""
+"""The source algorithm through stable-baselines3: reference for `train_ppo`, and where another
+algorithm plugs in."""
 
 from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 import gymnasium
 import numpy as np
@@ -10,12 +12,24 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv
 
+from dicp.checks import Whole, checked, refuse
 from dicp.config import Env, EnvConfig, SourceConfig
 from dicp.envs import GridWorld, Task, cell_to_xy
 from dicp.source.continuous import ContinuousLog, World
+from dicp.source.limits import check_fits
 from dicp.source.ppo import SourceLog
 
+__all__ = ["ContinuousVecEnv", "GridVecEnv", "make_ppo", "train_sb3"]
+
+Seed32 = Annotated[int, Whole(0, 2**32 - 1)]         # what NumPy's generator takes
 Algorithm = type[BaseAlgorithm] | Callable[[VecEnv, SourceConfig, int], BaseAlgorithm]
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """What an algorithm makes: a model of stable-baselines3, or anything that learns like one."""
+
+    def learn(self, total_timesteps: int) -> Any: ...
 
 
 class RecordedVecEnv(VecEnv):
@@ -140,8 +154,44 @@ def make_ppo(vec_env: VecEnv, source: SourceConfig, seed: int) -> PPO:
     ))
 
 
+def new_model(
+    algorithm: Algorithm | None, vec_env: VecEnv, source: SourceConfig, seed: int
+) -> Learner:
+    if not isinstance(algorithm, type):
+        model = (algorithm or make_ppo)(vec_env, source, seed)
+        if not isinstance(model, Learner):
+            raise refuse("What algorithm makes", model, "a model of stable-baselines3")
+        return model
+    if not issubclass(algorithm, BaseAlgorithm):
+        raise refuse("algorithm", algorithm, "an algorithm of stable-baselines3, or a function")
+    return quiet(algorithm("MlpPolicy", vec_env, seed=seed, device="cpu"))
+
+
+def learn(model: Learner, env_steps: int, source: SourceConfig) -> None:
+    """Train; `FloatingPointError` where the weights are not finite any more."""
+    try:
+        model.learn(env_steps)
+    except ValueError as error:                      # PyTorch's distributions refuse them
+        check_weights(model, source, error)
+        raise
+    check_weights(model, source)
+
+
+def check_weights(
+    model: Learner, source: SourceConfig, cause: Exception | None = None
+) -> None:
+    policy = getattr(model, "policy", None)
+    parameters = policy.parameters() if isinstance(policy, torch.nn.Module) else ()
+    if not all(x.isfinite().all() for x in parameters):
+        update = f"update {model.num_timesteps // (source.n_steps * source.n_streams)}"
+        cure = f"try a learning_rate below {source.learning_rate:g}"
+        what = f"the weights of {type(model).__name__} are not finite after {update}"
+        raise FloatingPointError(f"{what} of the source; {cure}.") from cause
+
+
+@checked
 def train_sb3(
-    env: Env, task: Task, source: SourceConfig, seed: int, algorithm: Algorithm | None = None
+    env: Env, task: Task, source: SourceConfig, seed: Seed32, algorithm: Algorithm | None = None
 ) -> SourceLog | ContinuousLog:
     """Train one agent on one task with stable-baselines3; the log has task dimension 1.
 
@@ -154,7 +204,10 @@ def train_sb3(
         log = train_sb3(EnvConfig(), (0, 3), SourceConfig(), seed=0, algorithm=make_a2c)
 
     stable-baselines3 seeds the global generators of `random` and NumPy; that of torch is put back.
+    `FloatingPointError` where the weights are not finite any more.
     """
+    n_inputs, bytes_per_step = (2, 24) if isinstance(env, EnvConfig) else (39, 4 * 17)
+    check_fits(source, 1, n_inputs, 5, bytes_per_step)
     if isinstance(env, EnvConfig):
         vec_env = GridVecEnv(env, task, source.n_streams)
     else:
@@ -163,9 +216,6 @@ def train_sb3(
         world = MetaWorld(env.task, [task], source.n_streams, env.horizon)
         vec_env = ContinuousVecEnv(world, range(env.n_observed))
     with torch.random.fork_rng(devices=[]):
-        if isinstance(algorithm, type):
-            model = quiet(algorithm("MlpPolicy", vec_env, seed=seed, device="cpu"))
-        else:
-            model = (algorithm or make_ppo)(vec_env, source, seed)
-        model.learn(source.env_steps * source.n_streams)
+        model = new_model(algorithm, vec_env, source, seed)
+        learn(model, source.env_steps * source.n_streams, source)
     return vec_env.log(source.env_steps)
