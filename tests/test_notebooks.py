@@ -220,11 +220,11 @@ def test_a_broken_rule_is_noticed(rule, spoil):
 
 def test_pair_check_notices_edits_of_either_half(tmp_path):
     py, text = tmp_path / "a.py", "# %%\nx = 1\n"
-    py.write_text(text)
+    py.write_text(text, encoding="utf-8")
     assert "missing" in run_notebooks.problems(py)[0]
     notebook = run_notebooks.read(py)
     nbformat.write(notebook, tmp_path / "a.ipynb")
-    py.write_text(run_notebooks.as_py(notebook))
+    py.write_text(run_notebooks.as_py(notebook), encoding="utf-8")
     assert run_notebooks.problems(py) == []
     notebook.cells[0].source = "x = 2"
     nbformat.write(notebook, tmp_path / "a.ipynb")

@@ -313,7 +313,7 @@ def test_a_damaged_state_is_refused(log, tmp_path, share):
     state.write_bytes(state.read_bytes()[: int(share * state.stat().st_size)])
     with refused("not a whole training state"):
         fit(tiny(), log, tmp_path)
-    state.write_text("no state\nat all")
+    state.write_text("no state\nat all", encoding="utf-8")
     with refused("not a whole training state"):
         fit(tiny(), log, tmp_path)
 
@@ -351,7 +351,7 @@ def test_a_saved_model_comes_back(saved):
     trainer, path = saved
     model, settings = load_model(path, trainer.config)
     assert settings == trainer.config and equal(weights(model), weights(trainer.model)) and not model.training
-    assert json.loads(path.with_suffix(".json").read_text())["cpu_seconds"] == 1.5
+    assert json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["cpu_seconds"] == 1.5
     tokens = Tokens(*(torch.randint(below, (2, 9)) for below in (81, 5, 2, 81, 2)))
     assert torch.equal(model(tokens), trainer.model.eval()(tokens))
     assert not list(path.parent.glob("*.tmp"))
@@ -368,7 +368,7 @@ def test_truncated_weights_are_refused(saved, share):
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"config": {"env": {}}}', '{"config": {"env": {"goal": 3}}}'])
 def test_a_damaged_config_is_refused(saved, text):
     trainer, path = saved
-    path.with_suffix(".json").write_text(text)
+    path.with_suffix(".json").write_text(text, encoding="utf-8")
     with refused("model.safetensors is not a whole model"):
         load_model(path)
     path.with_suffix(".json").unlink()
@@ -384,12 +384,12 @@ def test_weights_of_another_config_or_architecture_are_refused(saved):
     changes = (({"d_ff": 32}, "size mismatch"), ({"n_layers": 2}, "Missing key"), ({"world_model": "none"}, "Missing key"),
                ({"any_cell_may_pay": True}, "Unexpected key"))
     for change, reason in changes:
-        facts = json.loads(beside.read_text())
+        facts = json.loads(beside.read_text(encoding="utf-8"))
         facts["config"]["model"] |= change
-        beside.write_text(json.dumps(facts))
+        beside.write_text(json.dumps(facts), encoding="utf-8")
         with refused(f"another architecture than its config: .*{reason}"):
             load_model(path)
-        beside.write_text(json.dumps({"config": asdict(trainer.config)}))
+        beside.write_text(json.dumps({"config": asdict(trainer.config)}), encoding="utf-8")
 
 
 @full_disk
@@ -401,15 +401,15 @@ def test_weights_of_another_config_or_architecture_are_refused(saved):
 ])
 def test_a_full_disk_keeps_what_was_there(log, tmp_path, name, write):
     path, part = tmp_path / name, tmp_path / f"{name}.tmp"
-    path.write_text("old")
+    path.write_text("old", encoding="utf-8")
     part.symlink_to("/dev/full")
     with refused("cannot be written, the disk is full: make room and call again; what was there before is kept"):
         write(Trainer(tiny(), log), path)
-    assert path.read_text() == "old" and not part.is_symlink()
+    assert path.read_text(encoding="utf-8") == "old" and not part.is_symlink()
 
 
 def test_a_folder_that_is_a_file_is_refused(log, tmp_path):
-    (tmp_path / "folder").write_text("a file")
+    (tmp_path / "folder").write_text("a file", encoding="utf-8")
     with refused("cannot be written"):
         fit(tiny(), log, tmp_path / "folder" / "below")
 
@@ -526,7 +526,7 @@ def test_shipped_comes_before_cached_before_trained(log, tmp_path, monkeypatch):
     assert shipped.origin == "shipped" and (shipped.model.policy_head.bias == 7).all()
 
     unfinished = cache / "unfinished" / settings.key
-    (unfinished / "state.pt").write_text("left behind")
+    (unfinished / "state.pt").write_text("left behind", encoding="utf-8")
     anew = load_or_train(settings, retrain=True, progress=False)
     assert anew.origin == "trained" and len(collected) == 2 and equal(weights(anew.model), weights(again.model))
     other = load_or_train(tiny(seed=1), progress=False)                      # no file of another config will do
