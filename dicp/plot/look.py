@@ -1,7 +1,9 @@
 """How things look: colours, line styles and label placement, the same in every figure."""
 
+import sys
 from typing import NamedTuple
 
+import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
@@ -13,6 +15,7 @@ from dicp.config import IMITATORS
 from dicp.results import CONTROLS
 
 SIZE = (7, 3.5)      # inches
+IN_NOTEBOOKS = ("inline", "ipympl", "widget", "nbagg")       # backends that draw into a notebook
 GREY, BLACK = "#6e6e6e", "#222222"
 # Okabe and Ito's colour-blind-safe blue and vermillion; the planners share the orange family and differ in dash, too
 COLOURS = {
@@ -60,7 +63,9 @@ PAPERS = {"imitation": LOOKS["ad"].faint("the paper's imitation"), "DICP": LOOKS
 
 
 def style() -> None:
-    """Set matplotlib up for 7 x 3.5 inch figures that are legible from the back row."""
+    """Set matplotlib up for 7 x 3.5 inch figures that are legible from the back row. In a notebook they are drawn inline, even
+    where the environment names another backend (MPLBACKEND, as on clusters); one that draws into notebooks, too, is kept."""
+    _draw_inline()
     sns.set_theme(context="notebook", style="ticks", rc={
         "figure.figsize": SIZE, "figure.dpi": 110, "savefig.dpi": 110, "font.size": 12, "axes.titlesize": 14,
         "axes.titleweight": "bold", "axes.titlelocation": "left", "axes.titlepad": 12, "axes.labelsize": 12.5,
@@ -68,6 +73,13 @@ def style() -> None:
         "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": BLACK, "axes.labelcolor": BLACK,
         "axes.linewidth": 1, "lines.solid_capstyle": "round", "figure.constrained_layout.use": True,
     })
+
+
+def _draw_inline() -> None:
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    backend = matplotlib.get_backend().lower()
+    if getattr(shell, "kernel", None) is not None and not any(name in backend for name in IN_NOTEBOOKS):
+        shell.run_line_magic("matplotlib", "inline")
 
 
 def axes(ax: Axes | None, title: str, size: tuple[float, float] = SIZE) -> Axes:
