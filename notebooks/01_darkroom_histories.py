@@ -493,6 +493,7 @@ leads_to = rules.next_cell[shown % len(rules.next_cell)].tolist()               
 moves = PERMUTATIONS[tasks[shown]] if permuted else range(5)                             # what each action does
 pays = [goal] * (n + 1) if rules.pays_forever else [marks["key"], goal]                  # what pays next, after each reward
 
+
 # %%
 def nearest(cell, found):
     """The action that ends nearest to what pays next (else: here), along the longer leg first, without bumping into a

@@ -1,6 +1,6 @@
 """Print the lowest versions that pyproject.toml allows, one requirement a line, as CI installs them.
 
-    python tools/lowest_versions.py > lowest.txt && pip install -r lowest.txt
+    python tools/lowest_versions.py > lowest.txt && pip install -r lowest.txt -e '.[test]'
 """
 
 import re
