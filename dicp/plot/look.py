@@ -11,7 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.lines import Line2D
 
-from dicp.config import IMITATORS
+from dicp.checks import one_of
+from dicp.config import IMITATORS, PLANNERS
+from dicp.plot.arguments import Size, Title, check_title
 from dicp.results import CONTROLS
 
 SIZE = (7, 3.5)      # inches
@@ -82,10 +84,9 @@ def _draw_inline() -> None:
         shell.run_line_magic("matplotlib", "inline")
 
 
-def axes(ax: Axes | None, title: str, size: tuple[float, float] = SIZE) -> Axes:
+def axes(ax: Axes | None, title: Title, size: Size = SIZE) -> Axes:
     """`ax`, or a new figure's; with the claim as its title, which may not be empty."""
-    if not isinstance(title, str) or not title.strip():
-        raise ValueError(f"title is {title!r}; allowed: the one claim that the figure makes, in words.")
+    check_title("title", title)
     if ax is None:
         _, ax = plt.subplots(figsize=size, layout="constrained")
     ax.set_title(title)
@@ -96,7 +97,7 @@ def look_of(method: str, planner: str = "none") -> Look:
     """The look of a method: by its planner where it plans, else by its name (DICP without a planner acts as AD)."""
     if method in CONTROLS:
         return LOOKS[method]
-    if planner != "none":
+    if one_of("planner", planner, PLANNERS) != "none":
         return LOOKS[planner]
     if method in IMITATORS:
         return LOOKS["ad"]._replace(label=method.upper())
