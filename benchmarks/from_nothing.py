@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 
+from dicp import store
 from dicp.config import ENVS, Config, PlanConfig
 from dicp.envs import split_tasks
 from dicp.history import collect
@@ -85,7 +86,7 @@ def main() -> None:
             stages.agent(preset, histories, planner)
     print(f"{'in all':70} {sum(row['cpu_s'] for row in stages.rows):8.1f} CPU-s")
     if args.json:
-        args.json.write_text(json.dumps(stages.rows, indent=1) + "\n")
+        store.write_text(args.json, json.dumps(stages.rows, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from dicp import store
 from dicp.config import Config, PlanConfig
 from dicp.models import Model, new_model
 from dicp.planning import sampled_search
@@ -83,7 +84,7 @@ def main() -> None:
         plans = f"10 candidates, depth {row['depth']}" if row["depth"] else "no"
         print(f"{'DICP-' + row['imitates'].upper():<12}{plans:<28}{row['ms']:>14.2f}{row['ratio']:>8.2f}")
     if args.json:
-        args.json.write_text(json.dumps(rows, indent=1) + "\n")
+        store.write_text(args.json, json.dumps(rows, indent=1) + "\n")
 
 
 if __name__ == "__main__":

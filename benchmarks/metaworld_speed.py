@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dicp import store
 from dicp.envs.metaworld import ML1_TASKS, Instance, MetaWorld, ml1_instances
 
 HORIZON, LIBRARY_EPISODES, REPETITIONS = 100, 10, 3
@@ -86,7 +87,7 @@ def main() -> None:
         beside = f"{row['library']:>9.1f}{'':19}{row['library'] / row['ours']:>7.1f}x" if "library" in row else ""
         print(f"{name:<30}{row['ours']:>8.1f}{beside}", flush=True)
     if args.json:
-        args.json.write_text(json.dumps(rows, indent=1) + "\n")
+        store.write_text(args.json, json.dumps(rows, indent=1) + "\n")
 
 
 if __name__ == "__main__":

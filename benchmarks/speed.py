@@ -21,6 +21,7 @@ from typing import NamedTuple
 import torch
 from naive import TwoTokenTrainer, WholeWindows
 
+from dicp import store
 from dicp.beliefs import log_of
 from dicp.config import ENVS, Config, EnvConfig, PlanConfig, SourceConfig
 from dicp.envs import GridWorld, all_tasks
@@ -239,7 +240,7 @@ def main() -> None:
                   f"{tokens:>16}  {CASES[name].reference}", flush=True)
     print(f"{torch.get_num_threads()} thread(s)")
     if args.json:
-        args.json.write_text(json.dumps(rows, indent=1) + "\n")
+        store.write_text(args.json, json.dumps(rows, indent=1) + "\n")
 
 
 if __name__ == "__main__":

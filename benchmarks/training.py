@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from dicp import store
 from dicp.artifacts import sample_histories
 from dicp.config import Config
 from dicp.history.logs import Log
@@ -77,7 +78,7 @@ def main() -> None:
                 print(f"{env:<10} {profile:<6} {config.method:<9} {device:<5} {found['ms']:7.1f} ms an update, "
                       f"{found['minutes']:6.1f} min for {config.train.updates:,}", flush=True)
     if args.json:
-        args.json.write_text(json.dumps(rows, indent=1))
+        store.write_text(args.json, json.dumps(rows, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -32,6 +32,12 @@ split = 0             # which tasks are held out: 0 to 4, the paper's five split
 seed = 0              # of the agents' first weights and of their dice
 
 # %%
+from dicp import parameters
+from dicp.config import ENVS, IMITATORS, EnvConfig, ModelConfig, SourceConfig
+
+p = parameters.check(globals(), env=ENVS, method=IMITATORS, split=range(5), seed=range(100))
+
+# %%
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -43,15 +49,13 @@ import pandas as pd
 import torch
 from IPython.display import display
 
-from dicp import exercises, history, parameters, plot
-from dicp.config import ENVS, IMITATORS, EnvConfig, ModelConfig, SourceConfig
+from dicp import exercises, history, plot
 from dicp.envs import GridRules, GridWorld, all_tasks, cell_to_xy, split_tasks
 from dicp.envs.gym import ACTIONS
 from dicp.envs.tasks import PERMUTATIONS
 from dicp.source import SourceLog, train_ppo
 from dicp.windows import WindowSampler
 
-p = parameters.check(globals(), env=ENVS, method=IMITATORS, split=range(5), seed=range(100))
 plot.style()
 
 
@@ -476,22 +480,33 @@ assert no_progress[early].mean() > no_task[early].mean() and no_task[later].mean
 # %%
 my_guess = None       # share of the first episode's actions that are as good as the best, e.g. 0.5
 
+permuted = p.env == "darkroom_permuted"
 one = SourceLog(*(part[shown : shown + 1, :1] for part in log))           # one stream of one task; 64 windows, 2 episodes each
 copied, corrected = (
-    WindowSampler(world, one, optimal_of=of).history(64, 2, n_episodes, torch.Generator().manual_seed(p.seed))
+    WindowSampler(world, one, optimal_of=of, push_walls=permuted)
+    .history(64, 2, n_episodes, torch.Generator().manual_seed(p.seed))
     for of in (None, tasks[shown : shown + 1]))
 returns = copied.reward.unflatten(1, (2, n)).sum(-1)         # window episode
 w = int((returns[:, 1] - returns[:, 0]).argmax())            # the window that improves most
 cells, actions, rewards = (x[w].tolist() for x in (copied.tokens.observation, copied.action, copied.reward))
 leads_to = rules.next_cell[shown % len(rules.next_cell)].tolist()                        # cell action
-moves = PERMUTATIONS[tasks[shown]] if p.env == "darkroom_permuted" else range(5)         # what each action does
+moves = PERMUTATIONS[tasks[shown]] if permuted else range(5)                             # what each action does
 pays = [goal] * (n + 1) if rules.pays_forever else [marks["key"], goal]                  # what pays next, after each reward
 
+
+# %%
 def nearest(cell, found):
-    """The action that ends nearest to what pays next (else: here), without bumping into a wall, and in x before y."""
-    x, y = divmod(pays[found] if found < len(pays) else cell, 9)
-    bumps = [end == cell and move != 4 for end, move in zip(leads_to[cell], moves, strict=True)]
-    return min(range(5), key=lambda a: (away(divmod(leads_to[cell][a], 9), (x, y)), bumps[a], moves[a] > 1))
+    """The action that ends nearest to what pays next (else: here), along the longer leg first, without bumping into a
+    wall. In Permuted, where nobody knows which action stays: on the goal, push against the wall."""
+    (x, y), here = divmod(pays[found] if found < len(pays) else cell, 9), divmod(cell, 9)
+    y_first = abs(here[1] - y) > abs(here[0] - x)
+
+    def preference(action):
+        end, move = leads_to[cell][action], moves[action]
+        idle = move == 4 if permuted else end == cell and move != 4
+        return away(divmod(end, 9), (x, y)), idle, (move > 1) != y_first
+
+    return min(range(5), key=preference)
 
 
 found = [sum(rewards[t - t % n : t]) for t in range(2 * n)]  # rewards so far in the episode

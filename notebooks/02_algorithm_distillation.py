@@ -31,7 +31,14 @@ env = "darkroom"      # the world: darkroom | darkroom_permuted | dark_key_to_do
 method = "ad"         # what is imitated: ad (the source's actions) | dpt (optimal ones) | idt (through decisions)
 profile = "fast"      # fast: shipped weights, seconds | paper: the paper's training settings, minutes to hours on a GPU
 seed = 0              # of the dice and of the weights (those of seed 0 are shipped, others are trained: minutes)
-retrain = False       # True: collect the histories and train the model here, from nothing: minutes
+retrain = False       # True: train here, whatever is shipped (goes on where it was stopped)
+
+# %%
+from dicp import parameters
+from dicp.config import ENVS, IMITATORS, PROFILES, Config, EnvConfig
+
+p = parameters.check(globals(), env=ENVS, method=IMITATORS, profile=PROFILES, seed=range(100),
+                     retrain=bool)
 
 # %%
 import math
@@ -45,10 +52,9 @@ import torch
 import torch.nn.functional as F
 from IPython.display import Markdown, display
 
-from dicp import exercises, parameters, plot, results
+from dicp import exercises, plot, results
 from dicp.artifacts import load_or_train, sample_histories
 from dicp.beliefs import tokens_of
-from dicp.config import ENVS, IMITATORS, Config, EnvConfig
 from dicp.envs import GridRules, GridWorld, cell_to_xy, split_tasks
 from dicp.envs.tasks import PERMUTATIONS
 from dicp.history import episode_returns
@@ -56,7 +62,6 @@ from dicp.rollout import rollout
 from dicp.training import Trainer, learning_rate
 from dicp.windows import Tokens, Windows, WindowSampler, newborn
 
-p = parameters.check(globals(), env=ENVS, method=IMITATORS, profile=("fast", "paper"), seed=range(100), retrain=bool)
 plot.style()
 def say(**texts): display(Markdown(texts.get(p.env, "")))            # what holds in this world
 

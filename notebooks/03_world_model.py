@@ -30,7 +30,14 @@ env = "darkroom"      # the world: darkroom | darkroom_permuted | dark_key_to_do
 method = "ad"         # the imitator beside whom the observational world model is trained: ad | dpt | idt
 profile = "fast"      # fast: shipped weights, seconds | paper: the paper's training settings, minutes to hours on a GPU
 seed = 0              # of the dice and of the weights (those of seed 0 are shipped, others are trained: minutes)
-retrain = False       # True: train everything from nothing
+retrain = False       # True: train here, whatever is shipped (goes on where it was stopped)
+
+# %%
+from dicp import parameters
+from dicp.config import ENVS, IMITATORS, PROFILES, Config, EnvConfig, PlanConfig
+
+p = parameters.check(globals(), env=ENVS, method=IMITATORS, profile=PROFILES, seed=range(100),
+                     retrain=bool)
 
 # %%
 from dataclasses import replace
@@ -41,10 +48,9 @@ import matplotlib.pyplot as plt
 import torch
 import torch.nn.functional as F
 
-from dicp import exercises, parameters, plot
+from dicp import exercises, plot
 from dicp.artifacts import load_or_train, sample_histories
 from dicp.beliefs import believed_rewards, first_arrivals, last_episodes, log_of, p_reward, remember, tokens_of, windows_of
-from dicp.config import ENVS, IMITATORS, Config, EnvConfig, PlanConfig
 from dicp.envs import GridRules, all_tasks, cell_to_xy, split_tasks
 from dicp.envs.gym import ACTIONS
 from dicp.envs.tasks import PERMUTATIONS
@@ -55,7 +61,6 @@ from dicp.rollout import rollout
 from dicp.training import Trainer
 from dicp.windows import Tokens, Windows, WindowSampler
 
-p = parameters.check(globals(), env=ENVS, method=IMITATORS, profile=("fast", "paper"), seed=range(100), retrain=bool)
 plot.style()
 
 # %%

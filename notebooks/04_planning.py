@@ -33,23 +33,27 @@ method = "ad"         # the imitator whose DICP version plans: ad | dpt (not in 
 planner = "bayes"     # of your own run: none (the imitator alone) | paper | gated | bayes (this one imitates nobody)
 profile = "fast"      # fast: shipped weights, seconds | paper: the paper's training settings, minutes to hours on a GPU
 seed = 0              # of the dice and of the weights (those of seed 0 are shipped, others are trained: minutes)
-retrain = False       # True: train everything from nothing
+retrain = False       # True: train here, whatever is shipped (goes on where it was stopped)
 
 # %%
+from dicp import parameters
+from dicp.config import ENVS, IMITATORS, ML1_TASKS, PLANNERS, PROFILES, Config, EnvConfig, PlanConfig
+
+p = parameters.check(globals(), env=(*ENVS, "metaworld"), task=ML1_TASKS, planner=PLANNERS, profile=PROFILES, seed=range(100),
+                     method=("ad", "idt") if env == "metaworld" else IMITATORS, retrain=bool)
+
 import timeit
 from math import isclose
 
 import matplotlib.pyplot as plt
 import torch
-import torch.nn.functional as F
 from IPython.display import Markdown, display
 
-from dicp import exercises, ml1, parameters, plot, results
+from dicp import exercises, ml1, plot, results
 from dicp import paper as published
 from dicp.artifacts import is_shipped, load_or_train, sample_histories
 from dicp.beliefs import believed_rewards, remember, tokens_of, windows_of
 from dicp.branching import rank_agreement, tried_out
-from dicp.config import ENVS, IMITATORS, ML1_TASKS, PLANNERS, Config, EnvConfig, PlanConfig
 from dicp.envs import GridRules, all_tasks, split_of, split_tasks
 from dicp.envs.tasks import PERMUTATIONS
 from dicp.oracles import Simulator
@@ -57,12 +61,10 @@ from dicp.planning import beam_search, sampled_search
 from dicp.rollout import rollout
 from dicp.windows import Tokens
 
-p = parameters.check(globals(), env=(*ENVS, "metaworld"), task=ML1_TASKS, planner=PLANNERS, profile=("fast", "paper"),
-                     method=("ad", "idt") if env == "metaworld" else IMITATORS, seed=range(100), retrain=bool)
-arm, room = (p.env == "metaworld", "darkroom" if p.env == "metaworld" else p.env)        # an arm's search is hard to draw
-plot.style()
-
 # %%
+plot.style()
+arm = p.env == "metaworld"
+room = "darkroom" if arm else p.env                          # an arm's search is hard to draw
 world, held_out = EnvConfig.preset(room), split_tasks(room, 0)[1][:8]
 kinds = {"interventional": "ad", "observational": p.method}              # the first has no policy, it imitates nobody
 configs = {kind: Config.preset(room, p.profile, kind, p.seed, imitates=who) for kind, who in kinds.items()}
@@ -351,7 +353,7 @@ def search(panels):                                          # Darkroom: where d
     agents = {"policy": (trained, None), "the paper's planner": (trained, paper), "Bayes planner": (explorer, bayes)}
     for ax, (name, (model, plan)) in zip(panels, agents.items(), strict=True):
         lives = rollout(model, world, [corner], 16, 6, plan, p.seed)
-        searching, been = lives.reward[0].cumsum(-1) == 0, F.one_hot(lives.next_observation[0], 81)
+        searching, been = lives.reward[0].cumsum(-1) == 0, lives.next_observation[0][..., None] == torch.arange(81)
         new = been.cumsum(1).gather(2, lives.next_observation[0][..., None])[..., 0] == 1
         shares[name] = float(new[searching].float().mean())
         visits = (been * searching[..., None]).sum((0, 1)) / 16

@@ -30,18 +30,24 @@ task = "reach-v3"     # reach-v3 | push-v3 | pick-place-v3 | sweep-v3 | peg-inse
 method = "ad"         # the imitator whose DICP version plans: ad | idt
 profile = "fast"      # fast: shipped weights, seconds | paper: the paper's training settings, 4 to 6 hours on a GPU
 seed = 0              # of the dice and of the weights (those of seed 0 are shipped, others are trained: hours)
-retrain = False       # True: train everything from nothing
+retrain = False       # True: train here, whatever is shipped (goes on where it was stopped)
+
+# %%
+from dicp import parameters
+from dicp.config import ML1_TASKS, PROFILES, Config, PlanConfig
+
+p = parameters.check(globals(), task=ML1_TASKS, method=("ad", "idt"), profile=PROFILES, seed=range(100),
+                     retrain=bool)
 
 # %%
 import matplotlib.pyplot as plt
 import torch
 from IPython.display import Markdown, display
 
-from dicp import exercises, ml1, parameters, plot
+from dicp import exercises, ml1, plot
 from dicp.artifacts import is_shipped, load_or_train
 from dicp.beliefs import windows_of
 from dicp.branching import rank_agreement, tried_out
-from dicp.config import ML1_TASKS, Config, PlanConfig
 from dicp.envs import split_of
 from dicp.envs.metaworld import MetaWorld
 from dicp.envs.metaworld_camera import Camera, CameraMissing
@@ -50,7 +56,6 @@ from dicp.oracles import RandomPolicy
 from dicp.paper import paper_table
 from dicp.rollout import rollout
 
-p = parameters.check(globals(), task=ML1_TASKS, method=("ad", "idt"), profile=("fast", "paper"), seed=range(100), retrain=bool)
 plot.style()
 
 # %%

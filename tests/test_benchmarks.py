@@ -103,7 +103,7 @@ def test_a_run_prints_a_table_and_writes_it(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["speed.py", *options])
     monkeypatch.setattr(torch, "set_num_threads", lambda n: None)
     speed.main()
-    (row,) = json.loads((tmp_path / "rows.json").read_text())
+    (row,) = json.loads((tmp_path / "rows.json").read_text(encoding="utf-8"))
     assert list(row) == ["name", "env", "ours", "reference", "unit", "ratio", "tokens_per_cpu_s", "threads"]
     assert row["name"] == "env" and row["ratio"] > 0 and row["threads"] == torch.get_num_threads()
     assert "Gymnasium environment, one agent, one step at a time" in capsys.readouterr().out
@@ -146,7 +146,7 @@ def test_an_update_is_timed_in_every_kind_of_training(monkeypatch, tmp_path, cap
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(sys, "argv", ["training.py", "--seconds", "0.1", "--paper", "--json", str(tmp_path / "rows.json")])
     training.main()
-    rows = json.loads((tmp_path / "rows.json").read_text())
+    rows = json.loads((tmp_path / "rows.json").read_text(encoding="utf-8"))
     assert [(row["method"], row["profile"], row["device"]) for row in rows] == [
         ("dicp_dpt", "fast", "cpu"), ("dicp_idt", "fast", "cpu"), ("dicp_ad", "fast", "cpu")]
     assert all(row["minutes"] == pytest.approx(row["ms"] / 100, abs=0.06) for row in rows)          # 600 updates

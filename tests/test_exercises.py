@@ -1,5 +1,9 @@
 """Every check says "not attempted" to a stub, "correct" to a solution, and something helpful to common mistakes."""
 
+import inspect
+import types
+
+import numpy as np
 import pytest
 import torch
 
@@ -169,3 +173,27 @@ def test_arguments_cannot_be_spoilt(capsys):
 
     exercises.check_discounted_return(careless)
     assert capsys.readouterr().out == "correct\n"
+
+
+BAD = [float("nan"), float("inf"), -float("inf"), -1, 0, 2**63, 1e308, True, "0", None, [], np.int64(3), np.float64("nan")]
+
+
+@pytest.mark.parametrize("bad", BAD, ids=repr)
+@pytest.mark.parametrize("name", exercises.__all__)
+def test_wrong_arguments_get_one_sentence(name, bad, capsys):
+    """Of every public function; the reader's answer itself (`answer`) gets a hint instead."""
+    function = getattr(exercises, name)
+    if not isinstance(function, types.FunctionType):
+        return
+    good = {"fn": lambda *args: None, "strict": False, "grade": lambda fn: None, "answer": 1.0, "wanted": 1.0, "mistakes": {},
+            "case": "x"}
+    for argument in inspect.signature(function).parameters:
+        call = {given: good[given] for given in inspect.signature(function).parameters} | {argument: bad}
+        try:
+            function(**call)
+        except ValueError as error:
+            assert str(error).startswith(f"{argument} is ") and "; allowed: " in str(error) and "\n" not in str(error)
+        except (exercises.Hint, AssertionError):
+            assert argument in ("answer", "wanted", "strict")
+        else:
+            assert argument in ("answer", "wanted") or (argument, bad) in (("strict", True), ("case", "0"), ("mistakes", None))

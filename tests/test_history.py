@@ -398,8 +398,8 @@ def test_no_changed_bit_goes_unnoticed(whole, copy):
 
 
 BROKEN = {
-    "truncated metadata": (lambda p: (p / "zarr.json").write_text('{"attributes": {"form'), "is damaged or not"),
-    "truncated array metadata": (lambda p: (p / "cell" / "zarr.json").write_text("{"), "is damaged or not"),
+    "truncated metadata": (lambda p: (p / "zarr.json").write_bytes(b'{"attributes": {"form'), "is damaged or not"),
+    "truncated array metadata": (lambda p: (p / "cell" / "zarr.json").write_bytes(b"{"), "is damaged or not"),
     "missing array": (lambda p: shutil.rmtree(p / "reward"), r"damaged .*reward.*; delete it and collect anew"),
     "missing metadata": (lambda p: (p / "zarr.json").unlink(), r"without learning histories \(no zarr.json in it\)"),
     "newer": (lambda p: edit_json(p / "zarr.json", lambda j: j["attributes"].update(version=2)),
@@ -431,7 +431,7 @@ def test_paths_without_histories_are_refused(tmp_path):
     fails("no learning histories at .*nowhere; correct the path", LearningHistories.open, tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     fails(r"folder without learning histories \(no zarr.json in it\)", LearningHistories.open, tmp_path / "empty")
-    (tmp_path / "notes.txt").write_text("not histories")
+    (tmp_path / "notes.txt").write_text("not histories", encoding="utf-8")
     fails("is a file, but not a whole .zarr.zip", LearningHistories.open, tmp_path / "notes.txt")
     fails("is a file, but not a whole .zarr.zip", collect_here, tmp_path / "notes.txt")
     fails("exists already", LearningHistories.create, tmp_path / "notes.txt", ENV, SOURCE, TASKS)

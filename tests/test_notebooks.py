@@ -7,13 +7,17 @@ import ast
 import copy
 import importlib.util
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
 import pytest
+from nbconvert.exporters import PythonExporter, ScriptExporter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 ROOT = Path(__file__).parents[1]
+LIGHT = {"dicp.parameters", "dicp.config"}
 PAIRS = sorted((ROOT / "notebooks").glob("*.py"))
 SPEC = importlib.util.spec_from_file_location("run_notebooks", ROOT / "tools" / "run_notebooks.py")
 run_notebooks = importlib.util.module_from_spec(SPEC)
@@ -141,8 +145,34 @@ def kernel(notebook):
     assert notebook.metadata.get("kernelspec", {}).get("name") == "python3", "the kernelspec must be python3"
 
 
-RULES = [parameters_cell, cell_count, short_code, short_prose, opens_with_a_question, figures, few_prints, solutions,
-         no_errors, drawn, no_machine_names, kernel]
+def light_start(notebook):
+    """What stands between the parameters and their check decides how long a wrong value waits for its sentence."""
+    body = [node for cell in code(notebook) for node in tree(cell).body]
+    at = next((i for i, node in enumerate(body) if "parameters.check" in ast.unparse(node)), len(body))
+    imported = {name for node in body[:at] for name in modules(node)}
+    assert imported <= LIGHT, f"{sorted(imported - LIGHT)} are imported before parameters.check, allowed: {sorted(LIGHT)}"
+
+
+def modules(node):
+    if isinstance(node, ast.ImportFrom):
+        return [f"dicp.{alias.name}" for alias in node.names] if node.module == "dicp" else [node.module]
+    return [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+
+
+def draws_inline(notebook):
+    assert any(calls(cell, "plot.style") for cell in code(notebook)), \
+        "plot.style() is not called: where MPLBACKEND is set, the notebook would draw nothing"
+
+
+def becomes_a_script(notebook):
+    _, resources = PythonExporter().from_notebook_node(notebook)
+    found = notebook.metadata.get("language_info", {})
+    assert found == run_notebooks.LANGUAGE, f"language_info is {found}: nbconvert needs {run_notebooks.LANGUAGE}"
+    assert resources["output_extension"] == ScriptExporter().from_notebook_node(notebook)[1]["output_extension"] == ".py"
+
+
+RULES = [parameters_cell, light_start, draws_inline, becomes_a_script, cell_count, short_code, short_prose,
+         opens_with_a_question, figures, few_prints, solutions, no_errors, drawn, no_machine_names, kernel]
 
 
 @pytest.mark.skipif(not PAIRS, reason="no notebooks yet")
@@ -160,6 +190,26 @@ class TestNotebooks:
         rule(nbformat.read(py.with_suffix(".ipynb"), as_version=4))
 
 
+START = """
+import sys, nbformat
+cells = [cell.source for cell in nbformat.read(sys.argv[1], as_version=4).cells if cell.cell_type == "code"]
+scope = {"__name__": "__main__"}
+exec(cells[0], scope)
+scope["seed"] = -1
+try:
+    exec(cells[1], scope)
+except ValueError as error:
+    print(error, {"torch", "pandas", "matplotlib", "xarray"} & set(sys.modules))
+"""
+
+
+@pytest.mark.parametrize("py", PAIRS, ids=lambda p: p.stem)
+def test_a_wrong_value_gets_its_sentence_before_anything_heavy_is_imported(py):
+    run = subprocess.run([sys.executable, "-c", START, str(py.with_suffix(".ipynb"))], capture_output=True, text=True,
+                         encoding="utf-8")
+    assert run.stdout == "parameter 'seed' is -1; allowed: a whole number from 0 to 99. set()\n", run.stderr
+
+
 def test_every_notebook_has_its_source():
     assert [p.with_suffix(".py") for p in sorted((ROOT / "notebooks").glob("*.ipynb"))] == PAIRS
 
@@ -172,7 +222,8 @@ def sample():
     check = "exercises.check_keep_best(f"
     cells = [new_markdown_cell("# Why plan? $\\sum_t$")] + [new_markdown_cell("words " * 99)] * 17 + [
         new_code_cell('env = "darkroom"  # darkroom\nseed = -1  # any', metadata={"tags": ["parameters"]}),
-        new_code_cell("%matplotlib inline\np = parameters.check(globals(), env=ENVS, seed=int)"),
+        new_code_cell("%matplotlib inline\nfrom dicp import parameters\np = parameters.check(globals(), env=ENVS, seed=int)\n"
+                      "import torch\nplot.style()"),
         new_code_cell(f"def f(): ...\n{check})", metadata={"tags": ["exercise"]}),
         new_code_cell(f"def f(): return 1\n{check}, strict=True)",
                       metadata={"tags": ["solution"], "jupyter": {"source_hidden": True}}),
@@ -181,7 +232,7 @@ def sample():
         cell["id"] = f"cell-{i}"
         if cell.cell_type == "code":
             cell["execution_count"] = i
-    return new_notebook(cells=cells, metadata={"kernelspec": run_notebooks.KERNEL})
+    return new_notebook(cells=cells, metadata={"kernelspec": run_notebooks.KERNEL, "language_info": run_notebooks.LANGUAGE})
 
 
 def change(cell, **changes):
@@ -201,6 +252,10 @@ BROKEN = [
     (no_errors, change(25, execution_count=None)), (no_errors, change(25, outputs=[
         new_output("stream", name="stderr", text="UserWarning")])),
     (drawn, change(25, outputs=[new_output("display_data", {"text/markdown": "Pictures cannot be drawn here (no display)"})])),
+    (light_start, change(19, source="import torch\np = parameters.check(globals())\nplot.style()")),
+    (light_start, change(19, source="from dicp import plot\np = parameters.check(globals())\nplot.style()")),
+    (draws_inline, change(19, source="p = parameters.check(globals())")),
+    (becomes_a_script, lambda n: n.metadata["language_info"].pop("file_extension")),
     (no_machine_names, change(25, source="open('/home/me/x')")), (kernel, lambda n: n.metadata.clear()),
 ]
 
@@ -220,11 +275,11 @@ def test_a_broken_rule_is_noticed(rule, spoil):
 
 def test_pair_check_notices_edits_of_either_half(tmp_path):
     py, text = tmp_path / "a.py", "# %%\nx = 1\n"
-    py.write_text(text)
+    py.write_text(text, encoding="utf-8")
     assert "missing" in run_notebooks.problems(py)[0]
     notebook = run_notebooks.read(py)
     nbformat.write(notebook, tmp_path / "a.ipynb")
-    py.write_text(run_notebooks.as_py(notebook))
+    py.write_text(run_notebooks.as_py(notebook), encoding="utf-8")
     assert run_notebooks.problems(py) == []
     notebook.cells[0].source = "x = 2"
     nbformat.write(notebook, tmp_path / "a.ipynb")

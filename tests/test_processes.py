@@ -47,7 +47,8 @@ def test_a_setting_or_a_call_wins_over_the_default():
 
 
 def test_import_dicp_is_light():
-    heavy = python("import sys, dicp.config; print({'torch', 'pandas', 'matplotlib', 'xarray'} & set(sys.modules))")
+    heavy = python("import sys, dicp.config, dicp.parameters\n"
+                   "print({'torch', 'pandas', 'matplotlib', 'xarray'} & set(sys.modules))")
     assert heavy == "set()"
 
 

@@ -12,7 +12,6 @@ import base64
 import hashlib
 import io
 import json
-import os
 import sys
 import time
 from copy import deepcopy
@@ -24,7 +23,13 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from PIL import Image
 
+from dicp import store
+
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+LANGUAGE = {         # what nbconvert needs to make a .py of it; the kernel's own also names its version, which differs
+    "codemirror_mode": {"name": "ipython", "version": 3}, "file_extension": ".py", "mimetype": "text/x-python",
+    "name": "python", "nbconvert_exporter": "python", "pygments_lexer": "ipython3",
+}
 JUPYTEXT = {         # in the notebook itself, so that every jupytext command and JupyterLab write the same pair
     "cell_metadata_filter": "tags,jupyter,-all",
     "notebook_metadata_filter": "kernelspec,jupytext,-jupytext.text_representation.jupytext_version",
@@ -34,7 +39,7 @@ JUPYTEXT = {         # in the notebook itself, so that every jupytext command an
 def source_hash(notebook) -> str:
     """A hash of all code cells, in order; prose may change without making outputs stale."""
     code = [cell.source.strip() for cell in notebook.cells if cell.cell_type == "code"]
-    return hashlib.sha256(json.dumps(code).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(code).encode("utf-8")).hexdigest()[:16]
 
 
 def problems(py: Path) -> list[str]:
@@ -43,7 +48,7 @@ def problems(py: Path) -> list[str]:
     if not ipynb.exists():
         return [f"{ipynb.name} is missing: run tools/run_notebooks.py on {py.name}."]
     notebook, found = nbformat.read(ipynb, as_version=4), []
-    if as_py(notebook) != py.read_text():
+    if as_py(notebook) != py.read_text(encoding="utf-8"):
         found.append(f"{py.name} and {ipynb.name} differ: edit the .py, then run tools/run_notebooks.py.")
     if notebook.metadata.get("dicp", {}).get("source_hash") != source_hash(notebook):
         found.append(f"the outputs of {ipynb.name} are stale: its code has changed since they were made.")
@@ -59,7 +64,7 @@ def read(py: Path):
     """The .py as a notebook without outputs; cell ids are positions, so that a re-run changes no line needlessly."""
     notebook = jupytext.read(py)
     notebook.metadata = nbformat.NotebookNode({
-        "kernelspec": KERNEL, "language_info": {"name": "python"},
+        "kernelspec": KERNEL, "language_info": deepcopy(LANGUAGE),
         "jupytext": JUPYTEXT, "dicp": {"source_hash": source_hash(notebook)},
     })
     notebook.nbformat, notebook.nbformat_minor = 4, 5
@@ -92,11 +97,15 @@ def run(py: Path, timeout: int) -> None:
     ).execute()
     shrink(notebook)
     # the kernel adds its own version to the metadata, which would differ from one machine to the next
-    notebook.metadata["language_info"] = {"name": "python"}
-    part = py.with_suffix(".ipynb.tmp")
-    nbformat.write(notebook, part)
-    py.write_text(as_py(nbformat.read(part, as_version=4)))      # read back: writing sorts the cells' metadata
-    os.replace(part, py.with_suffix(".ipynb"))
+    notebook.metadata["language_info"] = deepcopy(LANGUAGE)
+    write(notebook, py)
+
+
+def write(notebook, py: Path) -> None:
+    """Both halves of a pair, each whole or not at all."""
+    text = nbformat.writes(notebook).rstrip("\n") + "\n"
+    store.write_text(py, as_py(nbformat.reads(text, as_version=4)))       # read back: writing sorts the cells' metadata
+    store.write_text(py.with_suffix(".ipynb"), text)
 
 
 def main() -> int:

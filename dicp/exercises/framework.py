@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from functools import wraps
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
+
+from dicp.checks import checked, refuse
 
 
 class Hint(Exception):
@@ -16,10 +18,30 @@ class NotAttempted(Exception):
     """The stub is still there: it returns nothing."""
 
 
-def exercise(grade: Callable[[Callable], None]) -> Callable:
-    """Make a check out of `grade(fn)`, which calls `fn` on cases and raises `Hint` at the first wrong answer."""
+def _numbers(what: str, value: object) -> object:
+    try:
+        torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise refuse(what, value, "a tensor, an array, a list or a number") from None
+    return value
 
-    @wraps(grade)
+
+def _words(what: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise refuse(what, value, "a text")
+    return value
+
+
+Numbers = Annotated[Any, _numbers]
+Words = Annotated[str, _words]
+
+
+@checked
+def exercise(grade: Callable[[Callable], None]) -> Callable:
+    """Make a check out of `grade(fn)`, which calls `fn` on cases and raises `Hint` at the first wrong answer. The check is
+    called with the reader's function; with `strict` it raises `AssertionError` unless that is correct."""
+
+    @checked
     def check(fn: Callable, strict: bool = False) -> None:
         try:
             grade(_guarded(fn))
@@ -32,6 +54,8 @@ def exercise(grade: Callable[[Callable], None]) -> Callable:
         if strict and verdict != "correct":
             raise AssertionError(f"{grade.__name__}: {verdict}")
 
+    for name in ("__module__", "__name__", "__qualname__", "__doc__"):      # not its signature, which has no `strict`
+        setattr(check, name, getattr(grade, name))
     return check
 
 
@@ -66,7 +90,8 @@ def same(answer: Tensor, wanted: Tensor) -> bool:
     return answer.shape == wanted.shape and torch.allclose(answer, wanted, rtol=1e-4, atol=1e-6, equal_nan=True)
 
 
-def expect(answer, wanted, mistakes: Mapping[str, object] | None = None, case: str = "") -> None:
+@checked
+def expect(answer: object, wanted: Numbers, mistakes: Mapping[str, object] | None = None, case: Words = "") -> None:
     """Raise `Hint` unless `answer` equals `wanted`. mistakes: {hint: the wrong answer that deserves it}."""
     answer, wanted = as_tensor(answer), torch.as_tensor(wanted)
     if same(answer, wanted):
@@ -82,8 +107,11 @@ def expect(answer, wanted, mistakes: Mapping[str, object] | None = None, case: s
     raise Hint(f"{where.strip().capitalize() or 'the answer'}: got {_short(answer)}, wanted {_short(wanted)}")
 
 
-def expect_number(answer, wanted, mistakes: Mapping | None = None, case: str = "") -> None:
+@checked
+def expect_number(answer: object, wanted: Numbers, mistakes: Mapping | None = None, case: Words = "") -> None:
     """The same for a single number; a tensor of one element passes."""
+    if torch.as_tensor(wanted).numel() != 1:
+        raise refuse("wanted", wanted, "one number")
     answer = as_tensor(answer)
     if answer.numel() != 1:
         raise Hint(f"return one number, not {answer.numel()} of them")

@@ -1,8 +1,12 @@
 """The figure vocabulary: one colour per method, one claim per figure (its title), axes that carry their units.
 
-Every function takes `ax=None` and returns the Axes it drew on. Call `style()` once, at the top of a notebook.
+Every function takes `ax=None` and returns the Axes it drew on. Call `style()` once, at the top of a notebook. A wrong argument
+is a `ValueError` with one sentence.
 """
 
+import types
+
+from dicp.checks import checked
 from dicp.plot.ablations import ablations, parts
 from dicp.plot.arm import at_first_sight, film, hand_paths, pictures, table_top, who_is_right
 from dicp.plot.beliefs import MODELS, belief_curves, belief_panels, look_up
@@ -34,3 +38,7 @@ __all__ = [
     "overview", "papers_best",
     "PLUM", "claim", "lessons", "lines", "mark_guess", "paths", "stream_returns", "task_split", "transitions",
 ]
+
+# What is public checks its arguments; inside the package they have been checked.
+globals().update({name: checked(value) for name, value in globals().items()
+                  if name in __all__ and isinstance(value, types.FunctionType)})

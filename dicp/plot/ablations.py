@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from dicp import results
+from dicp.plot.arguments import Columns, Guess, Named, Title, Words
 from dicp.plot.histories import claim
 from dicp.plot.look import BLACK, COLOURS, GREY, axes, tint
 
@@ -17,7 +18,7 @@ SERIES = {
     "AD": COLOURS["ad"], "IDT": COLOURS["ad"], "the paper's planner": COLOURS["paper"], "gated planner": COLOURS["gated"],
     "Bayes planner": COLOURS["bayes"], **{f"DICP-{name}, no planner": tint(COLOURS["ad"], 0.45) for name in ("AD", "IDT")},
 }
-Panels = Mapping[str, Mapping[str, Mapping[object, str | float]]]
+Panels = Named[Mapping[str, Mapping[object, str | float]]]
 
 
 def all_episodes(table: pd.DataFrame) -> pd.DataFrame:
@@ -26,9 +27,9 @@ def all_episodes(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def ablations(
-    table: pd.DataFrame, panels: Panels, *, title: str, note: str = "", ncols: int = 3,
+    table: pd.DataFrame, panels: Panels, *, title: Title, note: Words = "", ncols: Columns = 3,
     measure: Callable[[pd.DataFrame], pd.DataFrame] = all_episodes,
-    ylabel: str = "return, all episodes\n(highest possible = 1)",
+    ylabel: Words = "return, all episodes\n(highest possible = 1)",
 ) -> Figure:
     """What each run is worth (`measure`) with its 95% interval, a panel for each setting that is changed.
 
@@ -84,7 +85,7 @@ def _draw(ax: Axes, series: Mapping[float, tuple], label: str, ordered: bool) ->
     ax.vlines(list(series), low, high, color=colour, lw=1.6, zorder=2)
 
 
-def parts(values: Mapping[str, float], *, title: str, xlabel: str, note: str = "", guess: float | None = None,
+def parts(values: Named[float], *, title: Title, xlabel: Words, note: Words = "", guess: Guess | None = None,
           ax: Axes | None = None) -> Axes:
     """A bar for the whole, the first of `values`, and one for what is left without each of its parts."""
     ax = axes(ax, title, (7, 1.7 + 0.42 * len(values)))

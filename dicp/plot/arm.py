@@ -1,7 +1,8 @@
 """Figures of Meta-World: the table from above, pictures of the arm, where a hand went, what a first look tells."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Annotated
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,13 +11,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 
+from dicp.checks import Whole
+from dicp.plot.arguments import Columns, Guess, Named, Numbers, Rate, Several, Title, Words
 from dicp.plot.histories import claim
 from dicp.plot.look import BLACK, COLOURS, GREY, TIME, axes, caption, tint
 
 HIDDEN = "#009E73"                   # what the agent cannot see: goals
 
 
-def table_top(panels: Mapping[str, Mapping[str, Mapping]], *, title: str, note: str = "") -> Figure:
+def table_top(panels: Named[Mapping[str, Mapping]], *, title: Title, note: Words = "") -> Figure:
     """The table from above, a panel a task, in metres.
 
     panels: title -> name of a split ("training", "held out") -> {"object": [n 3], "goal": [n 3]}. Later splits are darker.
@@ -42,7 +45,7 @@ def table_top(panels: Mapping[str, Mapping[str, Mapping]], *, title: str, note: 
     return figure
 
 
-def pictures(frames: Mapping[str, np.ndarray], *, title: str, note: str = "", ncols: int = 5) -> Figure:
+def pictures(frames: Named[np.ndarray], *, title: Title, note: Words = "", ncols: Columns = 5) -> Figure:
     """Pictures [height width 3], each with its name."""
     rows = -(-len(frames) // ncols)
     figure, panels = plt.subplots(rows, ncols, figsize=(2.5 * ncols, 2.35 * rows + 0.5), layout="constrained", squeeze=False)
@@ -55,7 +58,7 @@ def pictures(frames: Mapping[str, np.ndarray], *, title: str, note: str = "", nc
     return figure
 
 
-def film(frames: Sequence[np.ndarray], fps: float = 12, colours: int = 64):
+def film(frames: Several[np.ndarray], fps: Rate = 12, colours: Annotated[int, Whole(2, 255)] = 64):
     """Pictures [height width 3] one after the other, as a GIF (an IPython `Image`)."""
     from IPython.display import Image  # only here: every other figure does without IPython
 
@@ -72,7 +75,7 @@ def film(frames: Sequence[np.ndarray], fps: float = 12, colours: int = 64):
     return Image(data=buffer.getvalue(), format="gif")
 
 
-def hand_paths(panels: Mapping[str, Mapping], *, title: str, note: str = "") -> Figure:
+def hand_paths(panels: Named[Mapping], *, title: Title, note: Words = "") -> Figure:
     """Where hands went: from above (upper row) and from the side (lower row), dark where late.
 
     panels: title -> {"paths": [path][step 3], "goal": 3 numbers, "object": path [step 3] or None}, all in metres.
@@ -100,7 +103,7 @@ def hand_paths(panels: Mapping[str, Mapping], *, title: str, note: str = "") -> 
     return figure
 
 
-def at_first_sight(shares: Mapping[str, float], *, title: str, guess: float | None = None, note: str = "") -> Axes:
+def at_first_sight(shares: Named[float], *, title: Title, guess: Guess | None = None, note: Words = "") -> Axes:
     """How much of the goal the first observation tells, 0 to 1, a bar a task."""
     ax = axes(None, title)
     at = np.arange(len(shares))
@@ -119,8 +122,8 @@ def at_first_sight(shares: Mapping[str, float], *, title: str, guess: float | No
 
 
 def who_is_right(
-    imagined: Sequence[float], real: Sequence[float], *, title: str, xlabel: str = "reward, imagined",
-    ylabel: str = "reward, when really tried", same: bool = True, ax: Axes | None = None, note: str = "",
+    imagined: Numbers, real: Numbers, *, title: Title, xlabel: Words = "reward, imagined",
+    ylabel: Words = "reward, when really tried", same: bool = True, ax: Axes | None = None, note: Words = "",
 ) -> Axes:
     """What a model says of actions, against what they bring when they are really tried (both: [case]). `same`: both are the
     same quantity, and a dashed line shows where a perfect model would be. A few cases far from all others do not set the scale:

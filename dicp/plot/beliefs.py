@@ -1,6 +1,6 @@
 """Figures of notebook 03: beliefs about every cell side by side, by any number, and what is looked up in the context."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -9,6 +9,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from dicp.plot.arguments import Brightness, Group, Guess, Inches, Named, Numbers, Several, Side, Steps, Title, Words
 from dicp.plot.grid import _marks, _room
 from dicp.plot.look import BLACK, COLOURS, GREY, HEAT, axes, label_ends
 
@@ -18,8 +19,8 @@ REFERENCE = COLOURS["source"]
 
 
 def belief_panels(
-    rows: Mapping[str, Sequence], columns: Sequence[str], *, title: str, marks: Sequence[Mapping] | None = None,
-    label: str = "P(reward)", size: int = 9, gamma: float = 0.35, inches: float = 2.25,
+    rows: Named[Sequence], columns: Several[str], *, title: Title, marks: Sequence[Mapping] | None = None,
+    label: Words = "P(reward)", size: Side = 9, gamma: Brightness = 0.35, inches: Inches = 2.25,
 ) -> Figure:
     """Rooms in rows and columns with one colour scale from 0 to 1. `rows`: name -> [column][cell]; `marks`: for each
     column, what to mark (agent, goal, start, visited: as in `grid_heatmap`)."""
@@ -45,8 +46,8 @@ def belief_panels(
 
 
 def belief_curves(
-    curves: Mapping[str, Sequence[float]], x: Sequence[float], *, title: str, xlabel: str, ylabel: str,
-    thin: Collection[str] = ("exact belief",), level: float | None = None, ax: Axes | None = None,
+    curves: Named[Numbers], x: Numbers, *, title: Title, xlabel: Words, ylabel: Words,
+    thin: Group[str] = ("exact belief",), level: Guess | None = None, ax: Axes | None = None,
 ) -> Axes:
     """Lines over `x`, from 0 up, with their names at the right end; models in their colours, all else grey.
 
@@ -69,7 +70,7 @@ def belief_curves(
 
 
 def look_up(
-    weights: Mapping[str, Sequence[float]], horizon: int, *, title: str
+    weights: Named[Numbers], horizon: Steps, *, title: Title
 ) -> Figure:
     """The weights of a look-up, null key first: a panel a query, a bar a transition of the context, oldest left."""
     figure, panels = plt.subplots(len(weights), 1, figsize=(7, 1.75 * len(weights) + 0.9), sharex=True, layout="constrained")

@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from dicp import results
 from dicp.checks import one_of
 from dicp.paper import paper_curve
+from dicp.plot.arguments import Frames, Guess, Height, Numbers, Several, Title, Words
 from dicp.plot.histories import mark_guess
 from dicp.plot.look import BLACK, GREY, LOOKS, PAPERS, Look, axes, caption, darker, label_ends, look_of, tint
 
@@ -46,8 +47,8 @@ def _plain(value) -> str:
 
 
 def returns(
-    table: pd.DataFrame, *, title: str, value: str = "episode_return", paper: Sequence[str] = (),
-    recorded: pd.DataFrame | None = None, optimum: float | bool = True, guess: float | None = None,
+    table: pd.DataFrame, *, title: Title, value: str = "episode_return", paper: Sequence[str] = (),
+    recorded: pd.DataFrame | None = None, optimum: Height | bool = True, guess: Guess | None = None,
     labels: bool = True, ax: Axes | None = None,
 ) -> Axes:
     """Learning curves against environment steps in context, with 95% bootstrap bands.
@@ -132,7 +133,7 @@ def sizes(table: pd.DataFrame) -> str:
 
 
 def bars(
-    summary: pd.DataFrame, metric: str, *, title: str, xlabel: str | None = None, labels: Sequence[str] | None = None,
+    summary: pd.DataFrame, metric: str, *, title: Title, xlabel: Words | None = None, labels: Several[str] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """One bar a row of `results.summary` for one metric, with its 95% interval as a line and the value beside."""
@@ -164,8 +165,9 @@ def _words(metric: str) -> str:
 
 
 def calibration(
-    p, hit, n_visited, *, title: str, groups: Sequence[tuple[int, int]] = ((0, 9), (10, 29), (30, 59), (60, 80)),
-    n_bins: int = 8, log: bool = True, ax: Axes | None = None,
+    p: Numbers, hit: Numbers, n_visited: Numbers, *, title: Title,
+    groups: Several[tuple[int, int]] = ((0, 9), (10, 29), (30, 59), (60, 80)), n_bins: Frames = 8, log: bool = True,
+    ax: Axes | None = None,
 ) -> Axes:
     """Predicted P(reward) against how often a reward came, by how many cells had been visited when it was predicted.
 

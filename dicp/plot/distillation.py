@@ -1,12 +1,12 @@
 """Figures of notebook 02: what training teaches, what a policy prefers where, returns goal by goal."""
 
-from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from dicp.plot.arguments import Cell, Guess, Named, Numbers, Side, Steps, Table, Title, Words
 from dicp.plot.grid import ROOM, _marks, _room, xy
 from dicp.plot.histories import mark_guess
 from dicp.plot.look import BLACK, COLOURS, GREY, axes, label_ends, tint
@@ -14,8 +14,10 @@ from dicp.plot.look import BLACK, COLOURS, GREY, axes, label_ends, tint
 STEP = np.array([[1, 0], [-1, 0], [0, 1], [0, -1], [0, 0]])
 
 
-def arrows(probability, visits, *, title: str, goal: int | None = None, start: int | None = None, size: int = 9,
-           ax: Axes | None = None) -> Axes:
+def arrows(
+    probability: Table, visits: Numbers, *, title: Title, goal: Cell | None = None, start: Cell | None = None, size: Side = 9,
+    ax: Axes | None = None,
+) -> Axes:
     """What a policy prefers in each cell: the mean of its moves as an arrow (long: sure; none where it is undecided or stays).
 
     probability: [cell, action], averaged over the visits of each cell; cells without `visits` [cell] stay empty.
@@ -31,7 +33,7 @@ def arrows(probability, visits, *, title: str, goal: int | None = None, start: i
     return ax
 
 
-def by_goal(shares: Mapping[str, Sequence[float]], *, title: str, guess: float | None = None, note: str = "") -> Axes:
+def by_goal(shares: Named[Numbers], *, title: Title, guess: Guess | None = None, note: Words = "") -> Axes:
     """A dot a goal and their mean as a line, for each group. shares: group -> return of each goal, highest possible = 1."""
     ax = axes(None, title)
     for i, values in enumerate(shares.values()):
@@ -47,7 +49,7 @@ def by_goal(shares: Mapping[str, Sequence[float]], *, title: str, guess: float |
 
 
 def training(
-    loss: Sequence[float], shipped: Sequence[float], by_position: Mapping[str, Sequence[float]], *, title: str, horizon: int
+    loss: Numbers, shipped: Numbers, by_position: Named[Numbers], *, title: Title, horizon: Steps
 ) -> Figure:
     """Left: the reader's loss over the shipped model's. Right: the surprise at each position of a window: of the reader's
     model, of one trained on the last position alone, of the shipped one."""
@@ -78,8 +80,8 @@ def training(
 
 
 def trend(
-    x: Sequence[float], curves: Mapping[str, Sequence[float]], *, title: str, xlabel: str, ylabel: str = "",
-    guess: float | None = None, level: float | None = None, ax: Axes | None = None,
+    x: Numbers, curves: Named[Numbers], *, title: Title, xlabel: Words, ylabel: Words = "",
+    guess: Guess | None = None, level: Guess | None = None, ax: Axes | None = None,
 ) -> Axes:
     """AD (the first curve) and a reference, between 0 and 1. guess, level: the reader's guess, in units of x or of y."""
     ax = axes(ax, title)

@@ -1,6 +1,5 @@
 """Figures of notebook 03: who chose a step and what it paid, errors by context, a training run and its prior."""
 
-from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -8,13 +7,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator, PercentFormatter
 
+from dicp.plot.arguments import Colour, Guess, Height, Named, Numbers, Table, Title
 from dicp.plot.beliefs import MODELS
 from dicp.plot.look import BLACK, COLOURS, GREY, axes, tint
 
 
 def who_chose(
-    observed: Mapping[str, tuple[float, int]], predicted: Mapping[str, Sequence[float]], *, title: str,
-    guess: float | None = None, ax: Axes | None = None,
+    observed: Named[tuple], predicted: Named[Numbers], *, title: Title,
+    guess: Guess | None = None, ax: Axes | None = None,
 ) -> Axes:
     """How often a step paid, by who chose it (grey bars with 95% intervals), and what each model predicted (dots).
 
@@ -43,7 +43,7 @@ def who_chose(
     return ax
 
 
-def by_context(values, *, what: str, ax: Axes, colour: str = COLOURS["paper"]) -> Axes:
+def by_context(values: Table, *, what: Title, ax: Axes, colour: Colour = COLOURS["paper"]) -> Axes:
     """An error against the transitions in context: `values` [episodes before, step], the same target steps in each row,
     each row's mean as a bold line."""
     values = np.asarray(values, dtype=float)
@@ -57,7 +57,7 @@ def by_context(values, *, what: str, ax: Axes, colour: str = COLOURS["paper"]) -
     return ax
 
 
-def learned_to_remember(losses: Mapping[str, Sequence[float]], blind: float, ratios: Mapping[str, Sequence[float]]) -> Figure:
+def learned_to_remember(losses: Named[Numbers], blind: Height, ratios: Named[Numbers]) -> Figure:
     """Left: the reward loss of training runs (running means), the first one the reader's, and the loss of a model
     without a memory. Right: P(reward) of each held-out goal, relative to other cells as far away, by model."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8), layout="constrained")

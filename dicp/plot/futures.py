@@ -11,6 +11,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, NullLocator
 
+from dicp.plot.arguments import Cell, Colour, Inches, Named, Several, Side, Title, Words
 from dicp.plot.curves import bars
 from dicp.plot.grid import ROOM, _marks, _room, _scale, xy
 from dicp.plot.histories import claim
@@ -18,8 +19,8 @@ from dicp.plot.look import BLACK, COLOURS, HEAT, axes, caption, darker, tint
 
 
 def futures(
-    paths: Sequence[Sequence[int]], *, title: str, start: int = 40, goal: int | None = None,
-    colour: str = COLOURS["bayes"], size: int = 9, ax: Axes | None = None,
+    paths: Several[Sequence[int]], *, title: Title, start: Cell = 40, goal: Cell | None = None,
+    colour: Colour = COLOURS["bayes"], size: Side = 9, ax: Axes | None = None,
 ) -> Axes:
     """The tree of imagined futures on the grid: `paths` [future][step], the cells that each would lead to. Branches that
     many futures share are thick; cells where a future ends are filled."""
@@ -36,7 +37,7 @@ def futures(
     return ax
 
 
-def plans(panels: Mapping[str, Mapping], *, title: str, note: str = "", size: int = 9, inches: float = 3.3) -> Figure:
+def plans(panels: Named[Mapping], *, title: Title, note: Words = "", size: Side = 9, inches: Inches = 3.3) -> Figure:
     """Rooms side by side, each with a plan (orange dashes) from where the agent is (disc).
 
     panels: name -> plan: the imagined cells; and perhaps walked: the cells of the episode so far, with the present one
@@ -78,8 +79,8 @@ def plans(panels: Mapping[str, Mapping], *, title: str, note: str = "", size: in
 
 
 def by_width(
-    curves: Mapping[str, Mapping[int, float]], *, title: str, ylabel: str, colours: Sequence, log: bool = False,
-    note: str = "", ax: Axes | None = None,
+    curves: Named[Mapping[int, float]], *, title: Title, ylabel: Words, colours: Several[str], log: bool = False,
+    note: Words = "", ax: Axes | None = None,
 ) -> Axes:
     """A number for each beam width: `curves` name -> {beam_width: value}; the widths are on a logarithmic axis."""
     ax = axes(ax, title)
@@ -106,7 +107,7 @@ def by_width(
     return ax
 
 
-def bar_panels(summary: pd.DataFrame, metrics: Mapping[str, str], *, title: str) -> Figure:
+def bar_panels(summary: pd.DataFrame, metrics: Named[str], *, title: Title) -> Figure:
     """One panel of bars for each metric of `results.summary` (metric -> its name in words), the methods named once."""
     n = len(summary) // summary["metric"].nunique()
     figure, panels = plt.subplots(1, len(metrics), figsize=(13, 2 + 0.36 * n))

@@ -12,6 +12,8 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from PIL import Image as Pillow
 
+from dicp.checks import refuse
+from dicp.plot.arguments import Brightness, Cell, Frames, Height, Numbers, Rate, Several, Side, Table, Title, Words
 from dicp.plot.look import BLACK, COLOURS, GREY, HEAT, TIME, axes, tint
 
 ROOM = (4.2, 4.2)      # inches
@@ -38,6 +40,9 @@ def _room(ax: Axes, size: int, lines: bool = True) -> None:
 
 def _marks(ax: Axes, size: int, agent=None, goal=None, start=None, visited: Iterable = (), key=None) -> None:
     """The agent (a blue disc), the goal (a star), the key (a diamond), the start (a ring), visited cells (dots)."""
+    for name, cell in {"agent": agent, "goal": goal, "start": start, "key": key}.items():
+        if cell is not None and not 0 <= cell < size**2:
+            raise refuse(name, cell, f"a cell, a whole number from 0 to {size**2 - 1}")
     cells, scale = np.asarray(list(visited), dtype=int), _scale(ax)
     if cells.size:
         ax.plot(*xy(cells, size).T, "o", color=GREY, ms=3.5 * scale, zorder=2)
@@ -57,9 +62,9 @@ def _scale(ax: Axes) -> float:
 
 
 def grid_heatmap(
-    values, ax: Axes | None = None, *, title: str, agent: int | None = None, goal: int | None = None,
-    start: int | None = None, key: int | None = None, visited: Iterable[int] = (), vmax: float | None = None,
-    label: str | None = None, gamma: float = 1.0,
+    values: Numbers, ax: Axes | None = None, *, title: Title, agent: Cell | None = None, goal: Cell | None = None,
+    start: Cell | None = None, key: Cell | None = None, visited: Iterable[int] = (), vmax: Height | None = None,
+    label: Words | None = None, gamma: Brightness = 1.0,
 ) -> Axes:
     """A number for each cell as a colour, white = 0. `values`: [size, size] indexed [x, y], or [cell].
 
@@ -82,8 +87,8 @@ def grid_heatmap(
 
 
 def trajectories(
-    cells: Sequence[Sequence[int]], *, title: str, start: int | None = None, goal: int | None = None,
-    key: int | None = None, episodes: Sequence[int] | None = None, size: int = 9, ax: Axes | None = None,
+    cells: Several[Sequence[int]], *, title: Title, start: Cell | None = None, goal: Cell | None = None,
+    key: Cell | None = None, episodes: Numbers | None = None, size: Side = 9, ax: Axes | None = None,
 ) -> Axes:
     """Paths through the room, one line an episode, from light (early) to dark (late). `cells`: [episode][step].
 
@@ -109,8 +114,8 @@ def trajectories(
 
 
 def animate(
-    cells, *, title: str, goal: int | None = None, start: int = 40, key: int | None = None, rewards=None, beliefs=None,
-    max_frames: int = 40, fps: float = 5, size: int = 9,
+    cells: Numbers, *, title: Title, goal: Cell | None = None, start: Cell = 40, key: Cell | None = None,
+    rewards: Table | None = None, beliefs: Numbers | None = None, max_frames: Frames = 40, fps: Rate = 5, size: Side = 9,
 ):
     """An agent sweeping the room as a GIF (an IPython `Image`): its path in this episode, over the belief.
 

@@ -1,6 +1,6 @@
 """Figures of notebook 01: labelled lines, the split of the tasks, the streams of a task, paths and transitions."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,13 +11,14 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
+from dicp.plot.arguments import Cell, Columns, Group, Guess, Named, Numbers, Side, Table, Title, Words
 from dicp.plot.grid import ROOM, _marks, _room, xy
 from dicp.plot.look import BLACK, COLOURS, GREY, HEAT, axes, caption, label_ends, tint
 
 PLUM, RED = "#A0457E", "#D55E00"       # an algorithm that we broke on purpose; data that are wrong
 
 
-def claim(figure: Figure, title: str, note: str = "", handles: Sequence[Line2D] = (), ncols: int = 4) -> None:
+def claim(figure: Figure, title: Title, note: Words = "", handles: Sequence[Line2D] = (), ncols: Columns = 4) -> None:
     """The title of a figure of several panels, whose own titles become small. note: as in `lines`.
 
     handles: what one legend below all panels explains, in `ncols` columns; the note stands above it.
@@ -33,8 +34,8 @@ def claim(figure: Figure, title: str, note: str = "", handles: Sequence[Line2D] 
 
 
 def lines(
-    curves: Mapping, *, title: str, xlabel: str, ylabel: str, colours: Sequence[str] = (), thin: Collection[str] = (),
-    guess: float | None = None, level: float | None = None, note: str = "", ax: Axes | None = None,
+    curves: Named[Numbers], *, title: Title, xlabel: Words, ylabel: Words, colours: Sequence[str] = (), thin: Group[str] = (),
+    guess: Guess | None = None, level: Guess | None = None, note: Words = "", ax: Axes | None = None,
 ) -> Axes:
     """Lines over 1, 2, ... with their names at the right end. colours: default from black to light grey.
 
@@ -58,7 +59,7 @@ def lines(
     return ax
 
 
-def mark_guess(ax: Axes, guess: float | None = None, level: float | None = None) -> None:
+def mark_guess(ax: Axes, guess: Guess | None = None, level: Guess | None = None) -> None:
     """The reader's guess as a dotted line: upright at x = guess, or flat at y = level. A far one widens the axes."""
     text = {"textcoords": "offset points", "xytext": (5, 5), "fontsize": 11.5, "zorder": 6,
             "bbox": {"fc": "white", "ec": "none", "pad": 1.5, "alpha": 0.85}}
@@ -74,8 +75,8 @@ def mark_guess(ax: Axes, guess: float | None = None, level: float | None = None)
 
 
 def task_split(
-    numbers, held_out: Collection[tuple[int, int]], *, title: str, shown: Collection[tuple[int, int]] = (),
-    note: str = "", xlabel: str = "x", ylabel: str = "y", ax: Axes | None = None,
+    numbers: Table, held_out: Group[tuple[int, int]], *, title: Title, shown: Group[tuple[int, int]] = (),
+    note: Words = "", xlabel: Words = "x", ylabel: Words = "y", ax: Axes | None = None,
 ) -> Axes:
     """All tasks of a world as a map: held-out ones filled, `shown` framed. In Darkroom the map is the room.
 
@@ -103,7 +104,9 @@ def task_split(
     return ax
 
 
-def stream_returns(returns, *, title: str, guess: float | None = None, note: str = "", ax: Axes | None = None) -> Axes:
+def stream_returns(
+    returns: Table, *, title: Title, guess: Guess | None = None, note: Words = "", ax: Axes | None = None
+) -> Axes:
     """Every stream of a task as a row, every episode as a column. `returns`: [stream, episode]."""
     values, ax = np.asarray(returns), axes(ax, title)
     n_streams, n_episodes = values.shape
@@ -119,7 +122,7 @@ def stream_returns(returns, *, title: str, guess: float | None = None, note: str
 
 
 def paths(
-    cells, *, title: str, goal: int, start: int = 40, key: int | None = None, size: int = 9, ax: Axes | None = None
+    cells: Table, *, title: Title, goal: Cell, start: Cell = 40, key: Cell | None = None, size: Side = 9, ax: Axes | None = None
 ) -> Axes:
     """The paths of several streams in one episode, each shifted a little. `cells`: [stream, step]."""
     ax, cells = axes(ax, title, ROOM), np.asarray(cells)
@@ -131,7 +134,7 @@ def paths(
     return ax
 
 
-def transitions(cells, next_cells, *, title: str, size: int = 9, ax: Axes | None = None) -> Axes:
+def transitions(cells: Numbers, next_cells: Numbers, *, title: Title, size: Side = 9, ax: Axes | None = None) -> Axes:
     """Every transition as a line from cell to next cell: grey for a step to a neighbour, red for anything farther."""
     ax = axes(ax, title, ROOM)
     ends = np.stack([xy(np.asarray(c, int), size) for c in (cells, next_cells)], axis=-2)      # step end 2

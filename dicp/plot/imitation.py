@@ -1,20 +1,21 @@
 """Figures of notebook 02: episodes of one life, what a training window holds, what is preferred where, and an imitator that is
 stuck where its source is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from dicp.plot.arguments import Cell, Guess, Height, Named, Numbers, Steps, Title, Words
 from dicp.plot.distillation import arrows, trend
 from dicp.plot.grid import grid_heatmap, trajectories
 from dicp.plot.histories import claim
 from dicp.plot.look import BLACK, COLOURS, GREY, label_ends, tint
 
 
-def episodes(ways: Mapping[str, Sequence[int]], *, title: str, **marks: int | None) -> Figure:
+def episodes(ways: Named[Numbers], *, title: Title, **marks: Cell | None) -> Figure:
     """Some episodes of one life, a panel each. ways: panel title -> cells. marks: start, goal, key."""
     figure, panels = plt.subplots(1, len(ways), figsize=(2.9 * len(ways), 3.5), layout="constrained")
     for ax, (name, way) in zip(np.atleast_1d(panels), ways.items(), strict=True):
@@ -24,8 +25,8 @@ def episodes(ways: Mapping[str, Sequence[int]], *, title: str, **marks: int | No
 
 
 def preferences(
-    moments: Mapping[str, tuple], p_good: Mapping[str, Sequence[float]], at: Sequence[int], *, title: str, xlabel: str,
-    goal: int, key: int | None = None, guess: float | None = None, few: int = 4,
+    moments: Named[tuple], p_good: Named[Numbers], at: Numbers, *, title: Title, xlabel: Words,
+    goal: Cell, key: Cell | None = None, guess: Guess | None = None, few: Steps = 4,
 ) -> Figure:
     """What a policy prefers in each cell at some moments, and over all moments how likely that is a good action.
 
@@ -45,8 +46,8 @@ def preferences(
 
 
 def strides(
-    examples: Mapping[str, Sequence[Sequence[int]]], inside: Mapping[str, Sequence[float]], *, title: str,
-    n_episodes: int, highest: float, guess: float | None = None,
+    examples: Named[Sequence], inside: Named[Numbers], *, title: Title,
+    n_episodes: Steps, highest: Height, guess: Guess | None = None,
 ) -> Figure:
     """Left: which of a history's `n_episodes` a few windows hold. Right: the mean return of the first, second, ... episode
     inside a window, of the `highest` possible.
@@ -88,8 +89,8 @@ def strides(
 
 
 def stuck(
-    opened: Mapping[str, Sequence[float]], after_key: Mapping[str, Sequence[float]], *, title: str, key: int, door: int,
-    start: int = 40, shown: int | None = None, note: str = "",
+    opened: Named[Numbers], after_key: Named[Numbers], *, title: Title, key: Cell, door: Cell,
+    start: Cell = 40, shown: Cell | None = None, note: Words = "",
 ) -> Figure:
     """Key-to-door. Left: in each task the share of lives that ever open the door, of the source and of its imitator, in the
     order of the first. Right: the share of their steps in each cell with the key in hand, in the task number `shown`.

@@ -1,11 +1,15 @@
 """A figure of notebook 01: one training window, and what AD, DPT and IDT each learn from it."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
+from dicp.checks import OneOf
+from dicp.config import IMITATORS
+from dicp.plot.arguments import Glyphs, Guess, Numbers, Steps, Title, Words
 from dicp.plot.histories import claim
 from dicp.plot.look import BLACK, COLOURS, GREY, tint
 
@@ -17,9 +21,9 @@ ROWS = {       # name -> (height of the row, colour, what it learns)
 
 
 def lessons(
-    done: Sequence[int], optimal: Sequence[int], good: Sequence[bool], rewards: Sequence[int], asked: Sequence[int], *,
-    method: str, horizon: int, title: str, chunk: int = 10, glyphs: Sequence[str] = "→←↑↓•", guess: float | None = None,
-    note: str = "",
+    done: Numbers, optimal: Numbers, good: Numbers, rewards: Numbers, asked: Numbers, *,
+    method: Annotated[str, OneOf(IMITATORS)], horizon: Steps, title: Title, chunk: Steps = 10, glyphs: Glyphs = "→←↑↓•",
+    guess: Guess | None = None, note: Words = "",
 ) -> Figure:
     """A panel an episode, a column an env step; a row for each method (all sequences [step] over the window).
 

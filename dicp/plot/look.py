@@ -1,7 +1,9 @@
 """How things look: colours, line styles and label placement, the same in every figure."""
 
+import sys
 from typing import NamedTuple
 
+import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
@@ -9,10 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.lines import Line2D
 
-from dicp.config import IMITATORS
+from dicp.checks import one_of
+from dicp.config import IMITATORS, PLANNERS
+from dicp.plot.arguments import Size, Title, check_title
 from dicp.results import CONTROLS
 
 SIZE = (7, 3.5)      # inches
+IN_NOTEBOOKS = ("inline", "ipympl", "widget", "nbagg")       # backends that draw into a notebook
 GREY, BLACK = "#6e6e6e", "#222222"
 # Okabe and Ito's colour-blind-safe blue and vermillion; the planners share the orange family and differ in dash, too
 COLOURS = {
@@ -60,7 +65,9 @@ PAPERS = {"imitation": LOOKS["ad"].faint("the paper's imitation"), "DICP": LOOKS
 
 
 def style() -> None:
-    """Set matplotlib up for 7 x 3.5 inch figures that are legible from the back row."""
+    """Set matplotlib up for 7 x 3.5 inch figures that are legible from the back row. In a notebook they are drawn inline, even
+    where the environment names another backend (MPLBACKEND, as on clusters); one that draws into notebooks, too, is kept."""
+    _draw_inline()
     sns.set_theme(context="notebook", style="ticks", rc={
         "figure.figsize": SIZE, "figure.dpi": 110, "savefig.dpi": 110, "font.size": 12, "axes.titlesize": 14,
         "axes.titleweight": "bold", "axes.titlelocation": "left", "axes.titlepad": 12, "axes.labelsize": 12.5,
@@ -70,10 +77,16 @@ def style() -> None:
     })
 
 
-def axes(ax: Axes | None, title: str, size: tuple[float, float] = SIZE) -> Axes:
+def _draw_inline() -> None:
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    backend = matplotlib.get_backend().lower()
+    if getattr(shell, "kernel", None) is not None and not any(name in backend for name in IN_NOTEBOOKS):
+        shell.run_line_magic("matplotlib", "inline")
+
+
+def axes(ax: Axes | None, title: Title, size: Size = SIZE) -> Axes:
     """`ax`, or a new figure's; with the claim as its title, which may not be empty."""
-    if not isinstance(title, str) or not title.strip():
-        raise ValueError(f"title is {title!r}; allowed: the one claim that the figure makes, in words.")
+    check_title("title", title)
     if ax is None:
         _, ax = plt.subplots(figsize=size, layout="constrained")
     ax.set_title(title)
@@ -84,7 +97,7 @@ def look_of(method: str, planner: str = "none") -> Look:
     """The look of a method: by its planner where it plans, else by its name (DICP without a planner acts as AD)."""
     if method in CONTROLS:
         return LOOKS[method]
-    if planner != "none":
+    if one_of("planner", planner, PLANNERS) != "none":
         return LOOKS[planner]
     if method in IMITATORS:
         return LOOKS["ad"]._replace(label=method.upper())

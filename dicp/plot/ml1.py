@@ -1,6 +1,5 @@
 """Learning curves of Meta-World's tasks: imitation and planning, a column a task, a row an imitator."""
 
-from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -11,6 +10,7 @@ from dicp import results
 from dicp.checks import one_of
 from dicp.ml1 import RUNS
 from dicp.paper import paper_table
+from dicp.plot.arguments import Named, Title, Words
 from dicp.plot.curves import rings
 from dicp.plot.histories import claim
 from dicp.plot.look import BLACK, GREY, LOOKS, PAPERS, look_of, tint
@@ -20,7 +20,7 @@ CONTROLS = ("source", "random")
 
 
 def ml1_curves(
-    tables: Mapping[str, pd.DataFrame], *, value: str, title: str, note: str = "", own: pd.DataFrame | None = None
+    tables: Named[pd.DataFrame], *, value: str, title: Title, note: Words = "", own: pd.DataFrame | None = None
 ) -> Figure:
     """Success over environment steps, with 95% bootstrap bands over instances.
 
@@ -65,7 +65,7 @@ def _curve(ax, rows: pd.DataFrame, value: str) -> None:
         ax.fill_between(steps, curve["low"], curve["high"], color=look.colour, alpha=0.15, lw=0, zorder=2)
 
 
-def ml1_meanings(numbers: Mapping[str, pd.DataFrame], *, title: str, note: str = "") -> Figure:
+def ml1_meanings(numbers: Named[pd.DataFrame], *, title: Title, note: Words = "") -> Figure:
     """The same lives counted in two ways, a panel a task: success per episode (disc) and solved so far (ring), with 95%
     intervals, and what the paper reports, which is the latter (cross).
 
@@ -96,7 +96,7 @@ def ml1_meanings(numbers: Mapping[str, pd.DataFrame], *, title: str, note: str =
     return figure
 
 
-def ml1_rankings(rows: pd.DataFrame, *, title: str, note: str = "") -> Figure:
+def ml1_rankings(rows: pd.DataFrame, *, title: Title, note: Words = "") -> Figure:
     """What a planner makes of a policy's return and success, by what it ranks: a column a task, a row an imitator, an arrow
     from the policy alone to each planner. rows: `dicp.ml1.rankings`."""
     tasks, imitators = (list(dict.fromkeys(rows[name])) for name in ("task", "imitator"))

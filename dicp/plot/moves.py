@@ -1,6 +1,6 @@
 """What does each action do? Beliefs about the moves of Darkroom-Permuted, for notebook 03."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -8,13 +8,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from dicp.plot.arguments import Inches, Named, Numbers, Several, Title
 from dicp.plot.look import BLACK, GREY, HEAT
 from dicp.plot.tokens import GLYPHS
 
 
 def belief_moves(
-    rows: Mapping[str, Sequence], columns: Sequence[str], *, title: str, truth: Sequence[int],
-    seen: Sequence[Sequence[int]] | None = None, inches: float = 2.1,
+    rows: Named[Sequence], columns: Several[str], *, title: Title, truth: Numbers,
+    seen: Sequence[Sequence[int]] | None = None, inches: Inches = 2.1,
 ) -> Figure:
     """Tables in rows and columns, a row an action and a column a move, coloured by probability from 0 to 1.
 

@@ -1,12 +1,16 @@
 """The whole story in one row: a panel a world, imitation, planning, and what is possible."""
 
-from collections.abc import Mapping
+
+from typing import Annotated
 
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
+from dicp.checks import OneOf
+from dicp.config import ENVS
 from dicp.paper import METHODS, paper_curve
+from dicp.plot.arguments import Named, Title
 from dicp.plot.curves import looks, returns, sizes
 from dicp.plot.histories import claim
 from dicp.plot.look import COLOURS, Look, tint
@@ -15,12 +19,12 @@ WORLDS = {"darkroom": "Darkroom", "darkroom_permuted": "Darkroom-Permuted", "dar
 SHOWN = ("random", "source", "ad", "bayes", "exact_belief")          # runs of dicp.reproduce
 
 
-def papers_best(env: str) -> str:
+def papers_best(env: Annotated[str, OneOf(ENVS)]) -> str:
     """The paper's method with the highest return in the last episode."""
     return max(METHODS, key=lambda name: paper_curve(env, name)["normalised"].iloc[-1])
 
 
-def overview(tables: Mapping[str, pd.DataFrame], *, title: str) -> Figure:
+def overview(tables: Named[pd.DataFrame], *, title: Title) -> Figure:
     """Learning curves on held-out tasks: ours, the controls, and the paper's best method of each world. `tables`: the
     recorded runs by env."""
     figure, panels = plt.subplots(1, len(tables), figsize=(4.6 * len(tables) + 0.4, 5.3), sharey=True, squeeze=False)

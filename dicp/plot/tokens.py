@@ -5,13 +5,14 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.patches import Rectangle
 
+from dicp.plot.arguments import Side, Steps, Table, Title, Words
 from dicp.plot.look import BLACK, COLOURS, GREY, TIME, axes, caption, tint
 from dicp.windows import Windows
 
 GLYPHS = ("→", "←", "↑", "↓", "•", "–")                  # the five actions, and "no action yet"
 
 
-def tokens(window: Windows, steps: range, *, title: str, horizon: int = 20, size: int = 9) -> Axes:
+def tokens(window: Windows, steps: range, *, title: Title, horizon: Steps = 20, size: Side = 9) -> Axes:
     """A piece of a window (fields [step]) as the Transformer reads it: a column a token, a row a field; below, what it must
     predict."""
     t = [[int(x) for x in field[steps.start : steps.stop]] for field in window.tokens]
@@ -41,7 +42,7 @@ def tokens(window: Windows, steps: range, *, title: str, horizon: int = 20, size
     return ax
 
 
-def influence(change, horizon: int, *, title: str, note: str = "") -> Axes:
+def influence(change: Table, horizon: Steps, *, title: Title, note: Words = "") -> Axes:
     """How much each prediction (row) moves if one token (column) is changed, on a logarithmic scale; white: not at all."""
     change = np.asarray(change, dtype=float)
     ax, n = axes(None, title, (5.8, 4.7)), len(change)

@@ -1,18 +1,21 @@
 """Figures of Darkroom-Permuted: how an agent finds out, step by step, what each of its actions does."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Annotated
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
+from dicp.checks import Whole
+from dicp.plot.arguments import Named, Numbers, Title, Words
 from dicp.plot.histories import claim
 from dicp.plot.look import BLACK, COLOURS, GREY, HEAT
 from dicp.plot.tokens import GLYPHS
 
 
 def trials(
-    panels: Mapping[str, Mapping], *, title: str, does: Sequence[int], note: str = "", n_actions: int = 5
+    panels: Named[Mapping], *, title: Title, does: Numbers, note: Words = "", n_actions: Annotated[int, Whole(1, 5)] = 5
 ) -> Figure:
     """First episodes, one below the other: a column an env step, a row an action.
 

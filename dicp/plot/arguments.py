@@ -1,0 +1,95 @@
+"""What the figures' arguments may be, as types: a wrong one gets one sentence before anything is drawn."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Annotated, Any, TypeVar
+
+import numpy as np
+from matplotlib.colors import is_color_like
+
+from dicp.checks import Each, Number, Whole, refuse
+
+LARGEST_ROOM = 200         # cells along a side
+T = TypeVar("T")
+
+
+def check_title(what: str, value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise refuse(what, value, "the one claim that the figure makes, in words")
+    return value
+
+
+def _words(what: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise refuse(what, value, "a text")
+    return value
+
+
+def _named(what: str, value: object) -> Mapping:
+    if not isinstance(value, Mapping) or not value:
+        raise refuse(what, value, "a dict with a name for each")
+    return value
+
+
+def _several(what: str, value: object) -> object:
+    several = isinstance(value, Sequence) or getattr(value, "ndim", 0) > 0        # also an array, a tensor, a series
+    if not several or isinstance(value, str | bytes) or not len(value):
+        raise refuse(what, value, "a sequence that is not empty")
+    return value
+
+
+def _group(what: str, value: object) -> object:
+    if not isinstance(value, Collection) or isinstance(value, str | bytes) or getattr(value, "ndim", 1) == 0:
+        raise refuse(what, value, "a sequence or a set")
+    return value
+
+
+def _colour(what: str, value: object) -> object:
+    if not is_color_like(value) or value == "0":
+        raise refuse(what, value, "a colour, such as '#0072B2' or (0, 0.4, 0.7)")
+    return value
+
+
+def _glyphs(what: str, value: object) -> Sequence:
+    fits = isinstance(value, Sequence) and len(value) >= 5
+    if not fits or not all(isinstance(glyph, str) for glyph in value):
+        raise refuse(what, value, "a text for each of the five actions")
+    return value
+
+
+class Array:
+    """Numbers, of which there is one at least, in as many dimensions as `n` (None: any). Returned as they are."""
+
+    def __init__(self, n: int | None = None):
+        self.n = n
+
+    def __call__(self, what: str, value: object) -> object:
+        allowed = f"numbers in {self.n} dimensions" if self.n else "a sequence of numbers"
+        try:
+            array = np.asarray(value)
+        except (ValueError, TypeError, RuntimeError):
+            raise refuse(what, value, allowed) from None
+        if not array.ndim or not array.size or array.dtype.kind not in "biuf" or self.n not in (None, array.ndim):
+            raise refuse(what, value, allowed)
+        return value
+
+
+Title = Annotated[str, check_title]
+Words = Annotated[str, _words]                                 # also none at all
+Named = Annotated[Mapping[Any, T], _named]                     # Named[float]: a number for each name
+Several = Annotated[Sequence[T], _several]
+Group = Annotated[Collection[T], _group]
+Colour = Annotated[str | tuple, _colour]
+Glyphs = Annotated[Sequence[str], _glyphs]
+Numbers = Annotated[Any, Array()]
+Table = Annotated[Any, Array(2)]
+Guess = Annotated[float, Number(-1e12, 1e12)]                  # of the reader, in units of an axis
+Side = Annotated[int, Whole(2, LARGEST_ROOM)]                  # of a room, in cells
+Cell = Annotated[int, Whole(0, LARGEST_ROOM**2 - 1)]
+Columns = Annotated[int, Whole(1, 20)]
+Frames = Annotated[int, Whole(1, 1000)]
+Steps = Annotated[int, Whole(1, 1_000_000)]
+Inches = Annotated[float, Number(0.5, 30)]
+Size = Annotated[tuple, Each(Number(0.5, 30), 2)]              # width, height in inches
+Rate = Annotated[float, Number(0.1, 100)]                      # frames a second
+Brightness = Annotated[float, Number(0.01, 100)]
+Height = Annotated[float, Number(1e-9, 1e12)]                  # of an axis

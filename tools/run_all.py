@@ -1,0 +1,175 @@
+"""Execute every notebook with every combination of parameters that the README promises, and print a table.
+
+    python tools/run_all.py --jobs 2                  # all of them, into a temporary folder: hours of one core
+    python tools/run_all.py --jobs 2 --out FOLDER     # into that folder; goes on where it was stopped
+    python tools/run_all.py --ci --jobs 2             # only those that .ci/run executes
+
+A combination is done if its record in the folder says so, for the notebook and the library as they are now. Exit status 1
+if one failed: its log lies beside its notebook.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+
+from dicp import store
+from dicp.config import ENVS, IMITATORS
+from dicp.processes import stoppable
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = ROOT / "notebooks"
+GRIDS = ("01_darkroom_histories", "02_algorithm_distillation", "03_world_model", "04_planning")
+PLANNING, ARM = "04_planning", "05_metaworld_comparison"
+ARM_METHODS = ("ad", "idt")                                  # DPT needs optimal actions, nobody knows an arm's
+CELL_SECONDS = 3600                                          # a cell that takes longer hangs
+
+
+@dataclass(frozen=True)
+class Combination:
+    """A notebook with the parameters that are injected into it."""
+
+    notebook: str
+    parameters: tuple[tuple[str, str], ...]
+
+    @property
+    def name(self) -> str:
+        return "-".join((self.notebook, *(value for _, value in self.parameters)))
+
+    @property
+    def flags(self) -> str:
+        return " ".join(f"-p {name} {value}" for name, value in self.parameters)
+
+
+def promised() -> list[Combination]:
+    """All that the README promises: 01 to 04 in every world with every imitator, 04 and 05 with the arm."""
+    grids = [(notebook, env, method) for notebook in GRIDS for env in ENVS for method in IMITATORS]
+    arms = [(PLANNING, "metaworld", method) for method in ARM_METHODS]
+    with_env = [Combination(n, (("env", env), ("method", method))) for n, env, method in grids + arms]
+    return with_env + [Combination(ARM, (("method", method),)) for method in ARM_METHODS]
+
+
+def in_ci() -> list[Combination]:
+    """What CI executes after the defaults: AD in every other world, every other imitator in Darkroom, the arm once."""
+    def chosen(combination: Combination) -> bool:
+        values = dict(combination.parameters)
+        env, method = values.get("env"), values["method"]
+        if combination.notebook == ARM:
+            return method == "idt"
+        if env == "metaworld":
+            return method == "ad"
+        return (env == ENVS[0]) != (method == IMITATORS[0])
+
+    return [combination for combination in promised() if chosen(combination)]
+
+
+def state_of(combination: Combination) -> str:
+    """A digest of the notebook and of the library: a record of another state does not count."""
+    files = [NOTEBOOKS / f"{combination.notebook}.ipynb", *sorted((ROOT / "dicp").rglob("*.py"))]
+    return store.digest(b"".join(file.read_bytes() for file in files))
+
+
+def done(combination: Combination, out: Path) -> dict | None:
+    """The record of an execution that succeeded, if there is one and it is of today's files."""
+    path = out / f"{combination.name}.json"
+    if not path.exists():
+        return None
+    try:
+        record, sealed = store.read_record(path)
+    except store.StoreError:
+        return None
+    return record if sealed and record.get("state") == state_of(combination) else None
+
+
+def execute(combination: Combination, out: Path, running: list) -> dict:
+    """Run papermill; what came of it. A record is kept only if it succeeded, a log only if it failed."""
+    notebook, log = out / f"{combination.name}.ipynb", out / f"{combination.name}.log"
+    command = [sys.executable, "-m", "papermill", str(NOTEBOOKS / f"{combination.notebook}.ipynb"), str(notebook),
+               "--no-progress-bar", "--execution-timeout", str(CELL_SECONDS), *combination.flags.split()]
+    record, start = {"state": state_of(combination)}, time.monotonic()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=ROOT)
+    running.append(process)
+    said, _ = process.communicate()
+    running.remove(process)
+    record["seconds"] = round(time.monotonic() - start)
+    if process.returncode:
+        store.write(log, said)
+        last = said.decode("utf-8", errors="replace").strip().splitlines()[-1:]
+        return record | {"result": f"failed ({process.returncode}): {''.join(last)}"}
+    n_figures = figures_in(notebook)
+    if not n_figures:
+        return record | {"result": "failed: no figure was drawn"}
+    record["result"] = f"passed, {n_figures} figures"
+    store.write_record(out / f"{combination.name}.json", record)
+    log.unlink(missing_ok=True)
+    return record
+
+
+def figures_in(notebook: Path) -> int:
+    cells = nbformat.read(notebook, as_version=4).cells
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    return sum(any(kind.startswith("image/") for kind in output.get("data", {})) for output in outputs)
+
+
+def execute_all(combinations: list[Combination], out: Path, jobs: int) -> dict[Combination, dict]:
+    """Each one's record; those that are done are not executed again."""
+    records = {combination: done(combination, out) for combination in combinations}
+    missing = [combination for combination, record in records.items() if record is None]
+    print(f"{len(missing)} of {len(combinations)} combinations to execute, into {out}", flush=True)
+    running = []
+    with ThreadPoolExecutor(jobs) as pool:
+        futures = {pool.submit(execute, combination, out, running): combination for combination in missing}
+        try:
+            for future in as_completed(futures):
+                combination = futures[future]
+                records[combination] = record = future.result()
+                print(f"{combination.name}: {record['seconds']} s, {record['result']}", flush=True)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in list(running):
+                process.terminate()
+            raise
+    return records
+
+
+def table(records: dict[Combination, dict]) -> str:
+    """The records as a Markdown table."""
+    rows = [f"| {c.notebook} | `{c.flags}` | {record['seconds']} | {record['result'].replace('|', '/')} |"
+            for c, record in records.items()]
+    return "\n".join(["| notebook | parameters | seconds | result |", "|---|---|---|---|", *rows])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--jobs", type=int, default=1, choices=range(1, 65), metavar="N", help="how many at a time")
+    parser.add_argument("--out", type=Path, help="where executed notebooks and records go (default: a temporary folder)")
+    parser.add_argument("--ci", action="store_true", help="only what .ci/run executes")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="only combinations whose name begins so, e.g. 04 05")
+    parser.add_argument("--list", action="store_true", help="execute nothing, print the combinations")
+    args = parser.parse_args()
+    combinations = in_ci() if args.ci else promised()
+    if args.only:
+        combinations = [c for c in combinations if c.name.startswith(tuple(args.only))]
+    if not combinations:
+        parser.error(f"--only is {' '.join(args.only)}; allowed: beginnings of {', '.join(c.name for c in promised())}.")
+    if args.list:
+        print("\n".join(f"{c.notebook} {c.flags}" for c in combinations))
+        return 0
+    out = (args.out or Path(tempfile.mkdtemp(prefix="dicp-notebooks-"))).resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    with stoppable():
+        records = execute_all(combinations, out, args.jobs)
+    print(table(records))
+    failed = [record for record in records.values() if record["result"].startswith("failed")]
+    print(f"{len(records) - len(failed)} passed, {len(failed)} failed")
+    return int(bool(failed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
