@@ -113,7 +113,8 @@ def test_changed_attributes_do_not_fit_their_seal(grids, tmp_path):
     path = shutil.copytree(grids, tmp_path / "copy.zarr")
     file = path / "zarr.json"
     raw = file.read_text(encoding="utf-8")
-    for old, new in (('"seed": 0', '"seed": 8'), ('"gamma": 0.99', '"gamma": 0.98'), ('"tasks_per_block": 2', '"tasks_per_block": 3'),
+    for old, new in (('"seed": 0', '"seed": 8'), ('"gamma": 0.99', '"gamma": 0.98'),
+                     ('"tasks_per_block": 2', '"tasks_per_block": 3'),
                      ('"walk"', '"wall"')):
         assert old in raw
         file.write_text(raw.replace(old, new), encoding="utf-8")

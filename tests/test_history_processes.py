@@ -280,7 +280,8 @@ synchronize._SemLock = refused
 
 
 @pytest.mark.parametrize("patch, n_jobs, said", [
-    (AT_IMPORT, 2, "No worker processes can be started here (there are no semaphores); going on in this process.\nTrue darkroom\n"),
+    (AT_IMPORT, 2, "No worker processes can be started here (there are no semaphores); "
+                   "going on in this process.\nTrue darkroom\n"),
     (LATER, 2, "No worker processes can be started here (PermissionError: [Errno 13] Permission denied); "
                "going on in this process.\nTrue darkroom\n"),
     (AT_IMPORT, 1, "True darkroom\n"),
