@@ -25,8 +25,9 @@ def bootstrap_weights(cells: pd.DataFrame, n_samples: Count = 2000, seed: Seed =
     """
     missing = [column for column in CELL if column not in cells or cells[column].isna().any()]
     if missing or cells.empty:
-        raise ValueError(f"cells has {len(cells)} rows and lacks {', '.join(missing) or 'nothing'}; allowed: at least one row, "
-                         f"with {', '.join(CELL)} in each.")
+        lacks = ", ".join(missing) or "nothing"
+        raise ValueError(f"cells has {len(cells)} rows and lacks {lacks}; allowed: at least one "
+                         f"row, with {', '.join(CELL)} in each.")
     fits_memory("n_samples", n_samples, 16 * n_samples * len(cells), "fewer")
     rng = np.random.default_rng(seed)
     run = cells.groupby(["split", "train_seed"]).ngroup().to_numpy()
@@ -44,8 +45,9 @@ def iqm(values, weights=None) -> np.ndarray | np.float64:
     values = _numbers("values", values)
     weights = np.ones(len(values)) if weights is None else _numbers("weights", weights)
     if values.ndim != 1 or weights.shape[-1:] != values.shape or (weights < 0).any():
-        raise ValueError(f"values has shape {values.shape}, weights {weights.shape} with a minimum of {weights.min():g}; "
-                         "allowed: values [cell], weights [..., cell] that are not negative.")
+        raise ValueError(f"values has shape {values.shape}, weights {weights.shape} with a minimum "
+                         f"of {weights.min():g}; allowed: values [cell], weights [..., cell] that "
+                         "are not negative.")
     order = np.argsort(values)
     edge = np.cumsum(weights[..., order], -1) / weights.sum(-1, keepdims=True)
     edge = np.concatenate([np.zeros_like(edge[..., :1]), edge], -1).clip(0.25, 0.75)
@@ -53,7 +55,7 @@ def iqm(values, weights=None) -> np.ndarray | np.float64:
 
 
 def _numbers(what: str, values) -> np.ndarray:
-    """`values` as an array of floats; `ValueError` unless there is one at least and all are finite numbers."""
+    """`values` as an array of floats; `ValueError` unless there is one and all are finite."""
     try:
         array = np.asarray(values)
     except (ValueError, TypeError):
@@ -65,14 +67,21 @@ def _numbers(what: str, values) -> np.ndarray:
 
 
 @checked
-def interval(cells: pd.DataFrame, value, count=1, *, statistic: Annotated[str, OneOf(("mean", "iqm"))] = "mean") -> tuple:
-    """(value, low, high): sum(value) / sum(count) over cells and its 95% interval; value: [cell] or [cell, episode]; count:
-    one number, or one a cell, not negative. Not a number where nothing is counted."""
+def interval(
+    cells: pd.DataFrame, value, count=1, *,
+    statistic: Annotated[str, OneOf(("mean", "iqm"))] = "mean",
+) -> tuple:
+    """(value, low, high): sum(value) / sum(count) over cells and its 95% interval.
+
+    value: [cell] or [cell, episode]. count: one number, or one a cell, not negative. The result is
+    not a number where nothing is counted.
+    """
     value, weights = _numbers("value", value), bootstrap_weights(cells)
     count = _numbers("count", np.ravel(count))
     if len(value) != len(cells) or len(count) not in (1, len(cells)) or (count < 0).any():
-        raise ValueError(f"value has shape {value.shape}, count {count.shape} and a minimum of {count.min():g}; allowed: one a "
-                         f"cell, of {len(cells)}, and no negative count.")
+        raise ValueError(f"value has shape {value.shape}, count {count.shape} and a minimum of "
+                         f"{count.min():g}; allowed: one a cell, of {len(cells)}, and no negative "
+                         "count.")
     count = np.broadcast_to(count.reshape(-1, *[1] * (value.ndim - 1)), value.shape)
     if statistic == "iqm":
         point, samples = iqm(value / count), iqm(value / count, weights)

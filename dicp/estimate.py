@@ -30,7 +30,7 @@ def missing_parts(world: str, names: Sequence[str], splits: Sequence[int]) -> li
 
 
 def estimated(parts: Sequence[Part]) -> pd.DataFrame:
-    """CPU hours of each run: columns part, train, act; not a number where nothing like it is recorded.
+    """CPU hours of each run: columns part, train, act; nan where nothing like it is recorded.
 
     A model that several runs share is trained once, and not at all where its weights lie ready.
     """

@@ -12,8 +12,9 @@ from dicp.paper import paper_table
 from dicp.tables import need_columns
 
 __all__ = [
-    "MEANINGS", "RUNS", "TASKS", "TWINS", "ablations", "better_ranking", "claims", "gains", "outcomes",
-    "percent", "poster", "rankings", "recorded", "success_per_episode", "successes", "what_matters",
+    "MEANINGS", "RUNS", "TASKS", "TWINS", "ablations", "better_ranking", "claims", "gains",
+    "outcomes", "percent", "poster", "rankings", "recorded", "success_per_episode", "successes",
+    "what_matters",
 ]
 
 TASKS = {name: f"{name}-v3" for name in ("reach", "push", "pick-place", "sweep", "peg-insert-side")}     # as the paper writes
@@ -26,15 +27,17 @@ Last = Annotated[float, Number(0, 1, above=True)]            # share of a life, 
 
 def _tables(what: str, value: object) -> dict[str, pd.DataFrame]:
     """The rule for result tables by the name of their task."""
-    if not isinstance(value, Mapping) or not all(isinstance(x, pd.DataFrame) for x in value.values()):
+    tables = list(value.values()) if isinstance(value, Mapping) else [None]
+    if not all(isinstance(table, pd.DataFrame) for table in tables):
         raise refuse(what, value, "result tables by the name of their task")
     return dict(value)
 
 
 def _panels(what: str, value: object) -> Mapping:
     """The rule for what `ablations` returns: panel -> series -> point -> run."""
-    series = list(value.values()) if isinstance(value, Mapping) else [None]
-    if not all(isinstance(x, Mapping) and all(isinstance(y, Mapping) for y in x.values()) for x in series):
+    panels = list(value.values()) if isinstance(value, Mapping) else [None]
+    series = [points for panel in panels if isinstance(panel, Mapping) for points in panel.values()]
+    if not all(isinstance(x, Mapping) for x in (*panels, *series)):
         raise refuse(what, value, "panels as dicp.ml1.ablations returns them")
     return value
 
@@ -176,7 +179,9 @@ def ablations(imitates: Annotated[str, OneOf(("ad", "idt"))]) -> dict:
 
 
 @checked
-def what_matters(table: pd.DataFrame, panels: Annotated[Mapping, _panels], least: Share = 0.1) -> str:
+def what_matters(
+    table: pd.DataFrame, panels: Annotated[Mapping, _panels], least: Share = 0.1
+) -> str:
     """A title for `plot.ablations`: the panels in which what is changed moves the success late in life by `least`."""
     late = success_per_episode(table).set_index("run")["value"]
     lines = {panel: [late.reindex(list(points.values())).dropna() for points in series.values()]

@@ -26,7 +26,9 @@ def paper_table(name: Annotated[str, OneOf(TABLES)]) -> pd.DataFrame:
 
 
 @checked
-def paper_curve(env: Annotated[str, OneOf(tuple(HIGHEST))], method: Annotated[str, text]) -> pd.DataFrame:
+def paper_curve(
+    env: Annotated[str, OneOf(tuple(HIGHEST))], method: Annotated[str, text]
+) -> pd.DataFrame:
     """A learning curve of the paper's Figure 3: columns episode (1-based), env_steps, episode_return, normalised.
 
     `method` is the paper's name ("DICP-AD") or ours ("dicp_ad"). Returns are means over test tasks and five splits,

@@ -1,7 +1,7 @@
-"""The runs that this machine has made: a file a run in the cache, which counts once a sealed record says that it is whole.
+"""The runs that this machine has made: a file a run in the cache, which a sealed record knows.
 
-A part is done if its digest is that of its record. The record is written last; a part without one was cut short. The runs
-recorded with the package count as done without being copied here.
+A part is done if its digest is that of its record. The record is written last; a part without one
+was cut short. The runs recorded with the package count as done without being copied here.
 """
 
 from contextlib import AbstractContextManager
@@ -79,7 +79,7 @@ def begun_in(world: str, package: dict[str, Made]) -> set[str]:
 
 
 def lock_of(part: Part, wait: bool = False) -> AbstractContextManager[bool]:
-    """The lock of whoever makes a part. Its file stays: a process that waits for it may hold it next."""
+    """The lock of whoever makes a part. Its file stays: who waits for it may hold it next."""
     return store.lock(part.path.parent / "locks" / f"{part.path.stem}.lock", wait, str(part))
 
 
@@ -94,12 +94,14 @@ def write_part(part: Part, table: pd.DataFrame, cost: dict) -> None:
 
 
 def _write_record(part: Part, cost: dict, digest: str) -> None:
-    store.write_record(part.record, {"part": part.path.name, "cost": cost, "sha256": {"table": digest}})
+    values = {"part": part.path.name, "cost": cost, "sha256": {"table": digest}}
+    store.write_record(part.record, values)
 
 
 @checked
 def read_part(part: Part) -> Made:
-    """What `write_part` kept. `StoreError`, naming the file, where one is damaged, or the record is missing."""
+    """What `write_part` kept. `StoreError`, naming the file, where one is damaged, or there is no
+    record."""
     if not part.record.exists():
         raise StoreError(f"{part.path} has no record, so it was cut short.")
     values, sealed = store.read_record(part.record)
@@ -111,8 +113,8 @@ def read_part(part: Part) -> Made:
 
 
 def adopt(part: Part, may_write: bool = True) -> Made:
-    """Give a part of version 0.1.0, which has a cost but no record, its record, if every row is there that the run should
-    have; else `StoreError`."""
+    """Give a part of version 0.1.0, which has a cost but no record, its record, if every row is
+    there that the run should have; else `StoreError`."""
     data = store.read(part.path)
     table = decode(data, part.path)
     why = what_is_wrong(part, table) or ("" if data.endswith(b"\n") else "its last line is cut")
@@ -135,7 +137,8 @@ def _older_cost(part: Part) -> dict:
 
 
 def what_is_wrong(part: Part, table: pd.DataFrame) -> str:
-    """Why the table cannot be that of the run: "" if it has a row for each task and episode that it should have."""
+    """Why the table cannot be that of the run: "" if it has a row for each task and episode that it
+    should have."""
     need_columns(table.columns, ("run", "n_rollouts"), "the result table")
     where = part.run, part.world, part.split
     tasks = [str(task) for task in runs.lives_of(*where)[0]]
@@ -145,7 +148,8 @@ def what_is_wrong(part: Part, table: pd.DataFrame) -> str:
         return f"it holds another run than {part.run.name} split {part.split}"
     if len(missing := wanted.difference(rows)):
         task, episode = missing[0]
-        return f"it lacks {len(missing)} of {len(wanted)} rows, the first is task {task}, episode {episode}"
+        return (f"it lacks {len(missing)} of {len(wanted)} rows, the first is task {task}, "
+                f"episode {episode}")
     if len(rows) != len(wanted):
         return f"it has {len(rows)} rows instead of {len(wanted)}"
     if (table["n_rollouts"] != runs.n_rollouts_of(*where)).any():
@@ -155,8 +159,8 @@ def what_is_wrong(part: Part, table: pd.DataFrame) -> str:
 
 @checked
 def shipped(world: World) -> dict[str, Made]:
-    """The runs of a world that are recorded with the package, by the name of their part. What a run does not use has no
-    column."""
+    """The runs of a world that are recorded with the package, by the name of their part. What a run
+    does not use has no column."""
     if not recorded_path(world).exists():
         return {}
     rows = dict(tuple(recorded(world).groupby(["run", "split"], sort=False)))
@@ -172,8 +176,8 @@ def shipped(world: World) -> dict[str, Made]:
 def find(part: Part, package: dict[str, Made], may_write: bool = True) -> Made | None:
     """A run that is done: this machine's part, else the package's, else None.
 
-    The caller holds the part's lock, or (`may_write` False) nothing is written. `StoreError`, naming
-    the file, where this machine's part is damaged and the package has none.
+    The caller holds the part's lock, or (`may_write` False) nothing is written. `StoreError`,
+    naming the file, where this machine's part is damaged and the package has none.
     """
     name, has_record = part.path.name, part.record.exists()
     if not part.files_exist or (name in package and not has_record):       # a copy of version 0.1.0
@@ -194,8 +198,8 @@ def find(part: Part, package: dict[str, Made], may_write: bool = True) -> Made |
 
 @checked
 def combined(world: World) -> tuple[pd.DataFrame, pd.DataFrame] | None:
-    """(table, costs) of every run of a world that is done, here or in the package; None if there is none. What another
-    process is making, or what is damaged, is left out; the latter is named."""
+    """(table, costs) of every run of a world that is done, here or in the package; None if there is
+    none. What another process is making, or what is damaged, is left out; the latter is named."""
     package, found = shipped(world), {}
     for part in parts_of(world, begun=begun_in(world, package)):
         made = _find_unless_busy(part, package)

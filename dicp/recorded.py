@@ -1,6 +1,7 @@
 """The recorded full runs: a table and its costs a world, and a sealed record that knows them again.
 
-Those of the package lie in dicp/data/results; `python -m dicp.reproduce` puts the same files into this machine's cache.
+Those of the package lie in dicp/data/results; `python -m dicp.reproduce` puts the same files into
+this machine's cache.
 """
 
 import gzip
@@ -18,19 +19,21 @@ from dicp.store import StoreError
 from dicp.tables import decode, encode, need_columns
 from dicp.worlds import WORLDS, World
 
-__all__ = ["RECORDED", "recorded", "recorded_costs", "recorded_path", "recorded_worlds", "write_recorded"]
+__all__ = [
+    "RECORDED", "recorded", "recorded_costs", "recorded_path", "recorded_worlds", "write_recorded",
+]
 
 RECORDED = Path(__file__).parent / "data" / "results"
 COSTS = ("run", "split", "train_cpu_s", "evaluate_cpu_s", "env_steps", "part")
-EXACT = {"train_cpu_s": float, "evaluate_cpu_s": float}    # read to the last bit by every version of pandas
+EXACT = {"train_cpu_s": float, "evaluate_cpu_s": float}     # read to the last bit by any pandas
 
 
 @checked
 def recorded(env: World) -> pd.DataFrame:
     """The full runs of a world that were recorded with `python -m dicp.reproduce`, compact.
 
-    env: "darkroom", "metaworld-reach-v3", ... `ValueError` where nothing is recorded; `StoreError`, naming the file, where one
-    is damaged.
+    env: "darkroom", "metaworld-reach-v3", ... `ValueError` where nothing is recorded; `StoreError`,
+    naming the file, where one is damaged.
     """
     path = recorded_path(env)
     if not path.exists():
@@ -43,8 +46,9 @@ def recorded(env: World) -> pd.DataFrame:
 
 @checked
 def recorded_costs(env: World) -> pd.DataFrame:
-    """CPU seconds of each recorded run of a world, and the name of its part, which says with what settings it was made:
-    columns run, split, train_cpu_s, evaluate_cpu_s, env_steps, part. No rows where nothing is recorded."""
+    """CPU seconds of each recorded run of a world, and the name of its part, which changes with its
+    settings: columns run, split, train_cpu_s, evaluate_cpu_s, env_steps, part. No rows where
+    nothing is recorded."""
     path = _cost_path(RECORDED, env)
     if not (path.exists() and recorded_path(env).exists()):
         return pd.DataFrame(columns=list(COSTS))
@@ -87,7 +91,7 @@ def write_recorded(
         return False
     record = Path(folder) / f"{env}.json"
     store.write_record(record, {"world": env, "sha256": digests, "before": before})
-    store.write(cost_path, data["costs"])                   # first: a run counts as recorded once its rows are there, too
+    store.write(cost_path, data["costs"])         # first: a run counts once its rows are there, too
     store.write(table_path, data["table"])
     finish()
     store.write_record(record, {"world": env, "sha256": digests})
@@ -107,17 +111,19 @@ def _record(folder: Path, env: str) -> dict:
 
 
 def _known(path: Path, kind: str, record: Mapping) -> bytes:
-    """The bytes at `path`, if they are those of the record or, while new ones were being written, those before."""
+    """The bytes at `path`, if they are those of the record or, while it is written anew, those
+    before it."""
     data = store.read(path)
     digests = {part[kind] for part in (record["sha256"], record.get("before", {})) if kind in part}
     if store.digest(data) not in digests:
-        raise StoreError(f"{path} is damaged: its SHA-256 is {store.digest(data)[:12]}..., its record says "
-                         f"{record['sha256'].get(kind, 'nothing')[:12]}....")
+        wanted = record["sha256"].get(kind, "nothing")
+        raise StoreError(f"{path} is damaged: its SHA-256 is {store.digest(data)[:12]}..., its "
+                         f"record says {wanted[:12]}....")
     return data
 
 
 def _there(folder: Path, env: str) -> tuple[dict[str, str], bool]:
-    """(digests of the table and costs that lie there and that their record knows, whether they were written to the end)."""
+    """(digests of the table and costs there that the record knows, whether it is the last one)."""
     try:
         record = _record(folder, env)
     except StoreError:

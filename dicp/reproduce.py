@@ -2,7 +2,8 @@
 
 Three grid worlds, six methods (and our own, which imitates nobody), five splits; split s is trained with seed s. And the tasks
 of Meta-World, four methods: `--env metaworld --task reach-v3`. Here a world is named "darkroom" or "metaworld-reach-v3".
-What is made goes into the cache (DICP_CACHE), folder `results`; with `--record`, in a checkout, into the package and figures/.
+What is made goes into the cache (DICP_CACHE), folder `results`; with `--record`, in a checkout,
+into the package and figures/.
 """
 
 import argparse
@@ -32,8 +33,8 @@ __all__ = ["measure", "record", "reproduce", "ship"]
 
 @checked
 def measure(run: Run, env: World, split: Split, n_jobs: Count = 2) -> tuple[pd.DataFrame, dict]:
-    """(compact result table, CPU seconds of training and of evaluating) of one run. n_jobs: processes
-    that collect histories."""
+    """(compact result table, CPU seconds of training and of evaluating) of one run. n_jobs:
+    processes that collect histories."""
     config, plan = runs.config_of(run, env, split), runs.plan_of(run, env)
     tasks, n_rollouts = runs.lives_of(run, env, split)
     settings = {"run": run.name, "greedy": run.greedy, "privileged": run.privileged}
@@ -73,8 +74,8 @@ def training_of(config: Config) -> dict:
 def reproduce(world: World, names: Names, splits: Splits = SPLITS, n_jobs: Count = 2) -> int:
     """Make the runs of a world that are missing, a file a run in the cache; returns how many.
 
-    What another process is making is left to the end, and waited for. `ValueError` for a run that the
-    world does not have, `StoreError` where the cache cannot be written.
+    What another process is making is left to the end, and waited for. `ValueError` for a run that
+    the world does not have, `StoreError` where the cache cannot be written.
     """
     names = [runs.run_named(name, world).name for name in names]
     package = parts.shipped(world)
@@ -118,7 +119,8 @@ def make(part: Part, package: dict[str, parts.Made], n_jobs: int) -> bool:
     share, last = results.normalised(table), 0.8 * table["episode"].max()
     if not runs.is_grid(part.world):
         share = table["success"]
-    print(f"{part}: {share.mean():.3f} over all, {share[table['episode'] > last].mean():.3f} at the end, "
+    at_the_end = share[table["episode"] > last].mean()
+    print(f"{part}: {share.mean():.3f} over all, {at_the_end:.3f} at the end, "
           f"{cost['train_cpu_s']:.0f} + {cost['evaluate_cpu_s']:.0f} CPU-s", flush=True)
     return True
 
@@ -126,12 +128,11 @@ def make(part: Part, package: dict[str, parts.Made], n_jobs: int) -> bool:
 @checked
 def record(world: World, tracked: bool = False) -> None:
     """Put together the table of every run that is done, its costs and its figures: in the cache, or
-    (`tracked`, in a checkout) in the package and figures/. What is there already is not written again.
-    """
+    (`tracked`, in a checkout) in the package and figures/. What is there already stays as it is."""
     if tracked and checkout() is None:
         raise refuse("tracked", tracked, "False outside a checkout")
     if not tracked and not (parts.results_folder() / world).exists():
-        return                                                    # what the package has is all there is
+        return                                            # what the package has is all there is
     folder = recorded.RECORDED if tracked else parts.results_folder()
     pictures = (checkout() if tracked else folder) / "figures"
     with store.lock(parts.results_folder() / "locks" / f"{world}.lock", what=world):
@@ -167,9 +168,10 @@ def checkout() -> Path | None:
 
 @checked
 def ship(env: World) -> None:
-    """Put the weights of split 0 and, of the grids, a sample of the histories into the package (in a checkout)."""
+    """Put the weights of split 0 and, of the grids, a sample of the histories into the package, in
+    a checkout."""
     if checkout() is None:
-        raise refuse("ship", env, "a world in a checkout of the repository; this package was installed")
+        raise refuse("ship", env, "a world in a checkout; this package was installed")
     trained = [run for run in runs.runs_in(env) if run.world_model and not (run.model or run.train)]
     configs = {config.key: config for config in (runs.config_of(run, env, 0) for run in trained)}
     for config in configs.values():
@@ -186,24 +188,26 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m dicp.reproduce", description=__doc__)
     add = parser.add_argument
     add("--env", default="darkroom", choices=(*ENVS, "metaworld"))
-    add("--task", choices=ML1_TASKS, metavar="TASK", help="of Meta-World's: reach-v3 (default), ...")
+    add("--task", choices=ML1_TASKS, metavar="TASK", help="of Meta-World's (default: reach-v3)")
     add("--runs", nargs="+", metavar="RUN", help="these alone (default: all but the ablations)")
     add("--splits", nargs="+", type=int, default=list(SPLITS), choices=SPLITS)
     add("--jobs", type=n_processes, default=2, metavar="N",
         help="processes that collect histories (default: 2)")
-    add("--dry-run", action="store_true", help="say what is missing and what it would cost, no more")
-    add("--record", action="store_true", help="in a checkout: update the tracked tables and figures")
-    add("--ship", action="store_true", help="in a checkout: put weights and samples into the package")
+    add("--dry-run", action="store_true", help="say what is missing and its cost, no more")
+    add("--record", action="store_true", help="in a checkout: update tables and figures")
+    add("--ship", action="store_true", help="in a checkout: ship weights and sample histories")
     args = parser.parse_args(arguments)
     if args.task and args.env != "metaworld":
-        parser.error(f"--task is {args.task!r}; allowed: none with --env {args.env}, only with --env metaworld.")
+        parser.error(f"--task is {args.task!r}; allowed: none with --env {args.env}, only with "
+                     "--env metaworld.")
     args.world = f"metaworld-{args.task or 'reach-v3'}" if args.env == "metaworld" else args.env
     if (args.record or args.ship) and checkout() is None:
-        parser.error("--record and --ship change a checkout of the repository; this package was installed. "
-                     "Without them, results go into the cache.")
+        parser.error("--record and --ship change a checkout of the repository; this package was "
+                     "installed. Without them, results go into the cache.")
     try:
         default = [run.name for run in runs.runs_in(args.world) if run in RUNS]
-        args.runs = [runs.run_named(name, args.world).name for name in dict.fromkeys(args.runs or default)]
+        asked = dict.fromkeys(args.runs or default)
+        args.runs = [runs.run_named(name, args.world).name for name in asked]
     except ValueError as error:
         parser.error(str(error))
     return args

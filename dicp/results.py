@@ -1,8 +1,7 @@
 """Results as one tidy table: what was run, on which task, and what each episode brought; with honest intervals.
 
-Two forms, told apart by the column `rollout`. The full one has a row per (settings, task, rollout, episode); `compact`
-averages over rollouts (a row per settings, train seed, task, episode) and is what is shipped. Every statistic here
-gives the same number from both.
+`dicp.tables` says what its two forms are, the full one and the compact one that is shipped. Every statistic here gives
+the same number from both.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,7 +37,8 @@ Columns = Annotated[Sequence[str], Each(text)]
 
 def _life(what: str, value: object) -> object:
     """The rule for what `dicp.rollout.rollout` returns, or something that tells as much."""
-    if not all(hasattr(value, name) for name in ("episode_return", "max_return", "horizon", "episode_success")):
+    needed = "episode_return", "max_return", "horizon", "episode_success"
+    if not all(hasattr(value, name) for name in needed):
         raise refuse(what, value, "what dicp.rollout.rollout returns")
     return value
 
@@ -51,7 +51,8 @@ def plan_settings(plan: PlanConfig | None) -> dict:
 
 @checked
 def build(
-    returns, settings: Mapping, *, tasks: Sequence, max_return: Sequence, horizon: Count, success=None
+    returns, settings: Mapping, *, tasks: Sequence, max_return: Sequence, horizon: Count,
+    success=None,
 ) -> pd.DataFrame:
     """The full table of one run.
 
@@ -60,10 +61,11 @@ def build(
     `success` an episode counts as solved once it reached the goal (key-to-door: opened the door).
     """
     returns = tables.finite_array("returns", returns)
-    if returns.ndim != 3 or not returns.size or returns.shape[0] != len(tasks) or len(max_return) != len(tasks):
+    n = len(tasks)
+    if returns.ndim != 3 or not returns.size or not returns.shape[0] == n == len(max_return):
         raise ValueError(
-            f"returns has shape {returns.shape}, tasks and max_return have lengths {len(tasks)} and {len(max_return)}; "
-            "allowed: returns [task, rollout, episode], one entry a task in the others."
+            f"returns has shape {returns.shape}, tasks and max_return have lengths {n} and "
+            f"{len(max_return)}; allowed: returns [task, rollout, episode], one entry a task in the others."
         )
     tables.need_columns(settings, REQUIRED, "settings")
     for name, value in settings.items():
@@ -79,7 +81,8 @@ def build(
     columns |= {
         "task": np.array([str(t) for t in tasks])[task], "rollout": rollout, "episode": episode + 1,
         "env_steps": (episode + 1) * horizon, "episode_return": returns.ravel(),
-        "max_return": tables.finite_array("max_return", max_return)[task], "success": success.ravel().astype(int),
+        "max_return": tables.finite_array("max_return", max_return)[task],
+        "success": success.ravel().astype(int),
         "solved_so_far": np.maximum.accumulate(success, axis=-1).ravel().astype(int), "code_version": dicp.__version__,
     }
     return validate(pd.DataFrame(columns))
@@ -87,8 +90,8 @@ def build(
 
 @checked
 def from_life(
-    life: Annotated[object, _life], config: Config, tasks: Sequence, plan: PlanConfig | None = None, *,
-    rollout_seed: Index = 0, **settings,
+    life: Annotated[object, _life], config: Config, tasks: Sequence,
+    plan: PlanConfig | None = None, *, rollout_seed: Index = 0, **settings,
 ) -> pd.DataFrame:
     """The full table of one `dicp.rollout.Life` of the model that `config` describes.
 
@@ -182,7 +185,9 @@ def refuse_pooling(table: pd.DataFrame, by: Columns) -> None:
 
 
 @checked
-def curve(table: pd.DataFrame, value: Annotated[str, OneOf(VALUES)] = "episode_return") -> pd.DataFrame:
+def curve(
+    table: pd.DataFrame, value: Annotated[str, OneOf(VALUES)] = "episode_return"
+) -> pd.DataFrame:
     """Mean over tasks and seeds after each episode with its 95% interval: columns env_steps, mean, low, high.
 
     `table` holds one setting. value: episode_return | normalised | success | solved_so_far.

@@ -15,8 +15,8 @@ from dicp.worlds import World
 
 __all__ = [
     "ABLATIONS", "ML1_ABLATIONS", "N_EPISODES", "RANKINGS", "RUNS", "SPLITS", "Run", "Split",
-    "config_of", "episodes_of", "is_grid", "lives_of", "n_episodes_of", "n_rollouts_of", "part_name",
-    "plan_of", "planned", "run_named", "runs_in", "runs_of",
+    "config_of", "episodes_of", "is_grid", "lives_of", "n_episodes_of", "n_rollouts_of",
+    "part_name", "plan_of", "planned", "run_named", "runs_in", "runs_of",
 ]
 
 SPLITS, N_EPISODES = (0, 1, 2, 3, 4), 50
@@ -83,7 +83,8 @@ RUNS = (
 
 @checked
 def planned(
-    name: Annotated[str, text], planner: Annotated[str, OneOf(PLANNERS)], imitates: Imitator = "ad", **changes
+    name: Annotated[str, text], planner: Annotated[str, OneOf(PLANNERS)],
+    imitates: Imitator = "ad", **changes,
 ) -> Run:
     """DICP with something changed in its planner."""
     for field in changes:
@@ -180,7 +181,7 @@ def lives_of(run: Run, env: World, split: Split) -> tuple[list[Task], int]:
 
 @checked
 def n_rollouts_of(run: Run, world: World, split: Split) -> int:
-    """Lives in each task as they are counted in the result table: of the source all the streams that are kept."""
+    """Lives in each task as the result table counts them: of the source all its kept streams."""
     if run.name == "source":
         return config_of(run, world, split).source.n_kept
     return lives_of(run, world, split)[1]
@@ -188,8 +189,8 @@ def n_rollouts_of(run: Run, world: World, split: Split) -> int:
 
 @checked
 def episodes_of(run: Run, world: World, split: Split) -> range:
-    """The episodes under which a life has a row in the compact table: all, or of a long life the last of each of a hundred
-    blocks."""
+    """The episodes under which a life has a row in the compact table: all, or of a long life the
+    last of each of a hundred blocks."""
     n = n_episodes_of(world)
     if run.name == "source":
         config = config_of(run, world, split)

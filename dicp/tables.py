@@ -1,13 +1,15 @@
 """The result table: what its columns must hold, and its file.
 
-Two forms, told apart by the column `rollout`: the full one has a row per (settings, task, rollout, episode), the compact one
-(`dicp.results.compact`) a row per (settings, train seed, task, episode), with means over rollouts.
+Two forms, told apart by the column `rollout`: the full one has a row per (settings, task, rollout,
+episode), the compact one (`dicp.results.compact`) a row per (settings, train seed, task, episode),
+with means over rollouts.
 """
 
 import gzip
 import io
 import zlib
 from collections.abc import Sequence
+from functools import partial
 from numbers import Real
 from pathlib import Path
 
@@ -20,17 +22,26 @@ from dicp.checks import checked, one_of, refuse
 from dicp.config import ENVS, METHODS, PLANNERS, WORLD_MODELS
 from dicp.store import StoreError
 
-__all__ = ["COMPACT", "CONTROLS", "MEASURES", "PROVENANCE", "REQUIRED", "ROW", "load", "save", "settings_of", "validate"]
+__all__ = [
+    "COMPACT", "CONTROLS", "MEASURES", "PROVENANCE", "REQUIRED", "ROW", "load", "save",
+    "settings_of", "validate",
+]
 
-CONTROLS = ("source", "random", "exact_belief", "simulator")   # drawn beside the methods; no network acts in them
+CONTROLS = ("source", "random", "exact_belief", "simulator")   # beside the methods; no network acts
 REQUIRED = ("env", "split", "method", "world_model", "planner", "train_seed")
 ROW = ("task", "rollout_seed", "rollout", "episode")
 MEASURES = ("env_steps", "episode_return", "max_return", "success", "solved_so_far")
-PROVENANCE = ("code_version", "config_hash")        # kept, but two runs that differ only here are the same run
+PROVENANCE = ("code_version", "config_hash")   # two runs that differ only here are the same run
 COMPACT = ("n_rollouts", "return_after_find")
 
-NAMES = {"env": (*ENVS, "metaworld"), "method": (*METHODS, *CONTROLS), "world_model": WORLD_MODELS, "planner": PLANNERS}
-LOWEST = {"split": 0, "train_seed": 0, "rollout_seed": 0, "rollout": 0, "n_rollouts": 1, "episode": 1, "env_steps": 1}
+NAMES = {
+    "env": (*ENVS, "metaworld"), "method": (*METHODS, *CONTROLS), "world_model": WORLD_MODELS,
+    "planner": PLANNERS,
+}
+LOWEST = {
+    "split": 0, "train_seed": 0, "rollout_seed": 0, "rollout": 0, "n_rollouts": 1, "episode": 1,
+    "env_steps": 1,
+}
 MOST = 2**53              # up to here every whole number is a float
 ROUNDING = 1e-4           # files hold five digits
 
@@ -44,20 +55,23 @@ def settings_of(table: pd.DataFrame) -> list[str]:
 
 @checked
 def validate(table: pd.DataFrame) -> pd.DataFrame:
-    """Return `table` if it can be trusted; otherwise raise `ValueError` with one sentence that says why not.
+    """Return `table` if it can be trusted; else raise `ValueError` with a sentence that says why.
 
-    Names are known ones, seeds and counts whole, shares of success from 0 to 1, returns finite and no higher than the highest
-    possible; no row is there twice.
+    Names are known ones, seeds and counts whole, shares of success from 0 to 1, returns finite and
+    no higher than the highest possible; no row is there twice.
     """
     full = "rollout" in table
     if not table.columns.is_unique:
-        raise ValueError(f"the result table has the column {table.columns[table.columns.duplicated()][0]} twice; keep one.")
+        twice = table.columns[table.columns.duplicated()][0]
+        raise ValueError(f"the result table has the column {twice} twice; keep one.")
     extra = ("rollout_seed", "rollout") if full else COMPACT
-    need_columns(table.columns, (*REQUIRED, "task", "episode", *MEASURES, *extra), "the result table")
-    filled = (*REQUIRED, "task", "episode", *MEASURES, *(extra if full else ("n_rollouts",)))
+    everywhere = (*REQUIRED, "task", "episode", *MEASURES)
+    need_columns(table.columns, (*everywhere, *extra), "the result table")
+    filled = (*everywhere, *(extra if full else ("n_rollouts",)))
     empty = [c for c in filled if table[c].isna().any()]
     if empty:
-        raise ValueError(f"the result table has empty values in {', '.join(empty)}; every row needs them.")
+        raise ValueError(f"the result table has empty values in {', '.join(empty)}; every row "
+                         "needs them.")
     for column, names in NAMES.items():
         for value in table[column].unique():
             one_of(column, value, names)
@@ -65,8 +79,10 @@ def validate(table: pd.DataFrame) -> pd.DataFrame:
     key = [*settings_of(table), "split", "train_seed", "task", "episode", *(extra if full else ())]
     twice = table.duplicated(key)
     if twice.any():
-        row = table.loc[twice.idxmax(), ["method", "planner", "train_seed", "task", "episode"]].to_dict()
-        raise ValueError(f"the result table has {twice.sum()} duplicate rows, the first is {row}; keep each run once.")
+        shown = ["method", "planner", "train_seed", "task", "episode"]
+        row = table.loc[twice.idxmax(), shown].to_dict()
+        raise ValueError(f"the result table has {twice.sum()} duplicate rows, the first is {row}; "
+                         "keep each run once.")
     return table
 
 
@@ -79,25 +95,33 @@ def _check_numbers(table: pd.DataFrame) -> None:
         share = _numbers(table[column])
         _refuse_where(~((share >= 0) & (share <= 1)), table[column], "numbers from 0 to 1")
     highest = _numbers(table["max_return"], switches=False)
-    _refuse_where(~((highest > 0) & np.isfinite(highest)), table["max_return"], "finite numbers above 0")
+    possible = (highest > 0) & np.isfinite(highest)
+    _refuse_where(~possible, table["max_return"], "finite numbers above 0")
     for column in (c for c in ("episode_return", "return_after_find") if c in table):
         returns = _numbers(table[column], switches=False)
         if column == "return_after_find":
-            returns = np.where(np.isnan(returns), 0.0, returns)           # no rollout had solved the task before
+            returns = np.where(np.isnan(returns), 0.0, returns)      # nobody had solved it before
         _refuse_where(~np.isfinite(returns), table[column], "finite numbers")
         _refuse_where(returns > highest * (1 + ROUNDING), table[column], "at most max_return")
 
 
 def _numbers(column: pd.Series, switches: bool = True) -> np.ndarray:
-    """The column as floats; `ValueError` where it holds something else. switches: True and False may stand for 1 and 0."""
-    mixed = column.dtype == object
-    if mixed:
-        good = column.map(lambda x: x is None or isinstance(x, Real) and (switches or not isinstance(x, bool | np.bool_)))
+    """The column as floats; `ValueError` where it holds something else. switches: True and False
+    may stand for 1 and 0."""
+    if column.dtype == object:
+        good = column.map(partial(_is_number, switches=switches))
         _refuse_where(~good.to_numpy(bool), column, "numbers")
-    elif is_complex_dtype(column) or not is_numeric_dtype(column) or (is_bool_dtype(column) and not switches):
+    elif (is_complex_dtype(column) or not is_numeric_dtype(column)
+          or (is_bool_dtype(column) and not switches)):
         _refuse_where(np.ones(len(column), bool), column, "numbers")
         return np.zeros(0)
     return column.to_numpy(dtype=float, na_value=np.nan)
+
+
+def _is_number(value: object, switches: bool) -> bool:
+    """Whether a value is a real number or missing. switches: or True or False."""
+    is_switch = isinstance(value, bool | np.bool_)
+    return value is None or (switches if is_switch else isinstance(value, Real))
 
 
 def _refuse_where(bad: np.ndarray, column: pd.Series, allowed: str) -> None:
@@ -109,7 +133,8 @@ def need_columns(have, names: Sequence[str], what: str) -> None:
     """Raise `ValueError` naming those of `names` that are not in `have`."""
     missing = [n for n in names if n not in have]
     if missing:
-        raise ValueError(f"{what} lacks {', '.join(map(str, missing))}; needed: {', '.join(map(str, names))}.")
+        raise ValueError(f"{what} lacks {', '.join(map(str, missing))}; needed: "
+                         f"{', '.join(map(str, names))}.")
 
 
 def finite_array(what: str, values) -> np.ndarray:
@@ -124,7 +149,8 @@ def finite_array(what: str, values) -> np.ndarray:
 
 
 def switch_array(what: str, values, shape: tuple) -> np.ndarray:
-    """`values` as an array of True and False; `ValueError` unless it has this shape and holds nothing else (or 1 and 0)."""
+    """`values` as an array of True and False; `ValueError` unless it has this shape and holds
+    nothing else (or 1 and 0)."""
     array = np.asarray(values)
     if array.dtype.kind not in "biuf" or array.shape != shape or not np.isin(array, (0, 1)).all():
         raise refuse(what, values, f"True and False, of shape {shape}")
@@ -132,35 +158,40 @@ def switch_array(what: str, values, shape: tuple) -> np.ndarray:
 
 
 def encode(table: pd.DataFrame, name: str) -> bytes:
-    """The table's file: CSV in UTF-8, gzipped for a name in .gz. The same table gives the same bytes."""
+    """The table's file: CSV in UTF-8, gzipped for a name in .gz; the same table, the same bytes."""
     gz = {"method": "gzip", "mtime": 0, "filename": name} if name.endswith(".gz") else None
     buffer = io.BytesIO()
-    validate(table).to_csv(buffer, index=False, float_format="%.5g", compression=gz, lineterminator="\n", encoding="utf-8")
+    validate(table).to_csv(buffer, index=False, float_format="%.5g", compression=gz,
+                           lineterminator="\n", encoding="utf-8")
     return buffer.getvalue()
 
 
 def decode(data: bytes, path: str | Path) -> pd.DataFrame:
-    """The table of a file's bytes; `StoreError`, naming the file `path`, if they are not a table that can be trusted."""
+    """The table of a file's bytes; `StoreError`, naming the file `path`, if they are no table that
+    can be trusted."""
     try:
         text = gzip.decompress(data) if str(path).endswith(".gz") else data
         # the word "none" is a setting here, only an empty field is a missing value
-        table = pd.read_csv(io.BytesIO(text), keep_default_na=False, na_values=[""], dtype={"task": str}, low_memory=False,
-                            encoding="utf-8")
+        table = pd.read_csv(io.BytesIO(text), keep_default_na=False, na_values=[""],
+                            dtype={"task": str}, low_memory=False, encoding="utf-8")
         return validate(table)
     except (ValueError, TypeError, EOFError, OSError, zlib.error) as error:
-        raise StoreError(f"{path} is no whole result table: {' '.join(str(error).split()).rstrip('.')}.") from error
+        why = " ".join(str(error).split()).rstrip(".")
+        raise StoreError(f"{path} is no whole result table: {why}.") from error
 
 
 @checked
 def save(table: pd.DataFrame, path: str | Path) -> None:
-    """Write the table as CSV, or gzipped CSV for a name in .gz, whole or not at all; the same table always gives the same
-    bytes. `StoreError` if it cannot be written, `ValueError` if it cannot be trusted."""
+    """Write the table as CSV, or gzipped CSV for a name in .gz, whole or not at all; the same table
+    always gives the same bytes. `StoreError` if it cannot be written, `ValueError` if it cannot be
+    trusted."""
     store.write(path, encode(table, Path(path).name))
 
 
 @checked
 def load(*paths: str | Path) -> pd.DataFrame:
-    """Read one or more tables written by `save`, as one. `StoreError`, naming the file, for one that cannot be used."""
+    """Read one or more tables written by `save`, as one. `StoreError`, naming the file, for one
+    that cannot be used."""
     if not paths:
         raise refuse("paths", paths, "the path of one table or more")
     tables = [decode(store.read(path), path) for path in paths]

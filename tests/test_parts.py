@@ -22,8 +22,11 @@ def done():
     """Short runs of two controls in two splits: (table, cost) by (run, split)."""
     before, runs.N_EPISODES = runs.N_EPISODES, 3
     try:
-        yield {(name, split): reproduce.measure(runs.run_named(name, WORLD), WORLD, split)
-               for name in ASKED[0] for split in ASKED[1]}
+        yield {
+            (name, split): reproduce.measure(runs.run_named(name, WORLD), WORLD, split)
+            for name in ASKED[0]
+            for split in ASKED[1]
+        }
     finally:
         runs.N_EPISODES = before
 
@@ -33,8 +36,13 @@ def prepare(patch, folder, done):
     patch.setenv("DICP_CACHE", str(folder / "cache"))
     patch.setattr(recorded, "RECORDED", folder / "data")
     patch.setattr(reproduce, "measure", lambda run, world, split, n_jobs: done[run.name, split])
-    patch.setattr(figures, "draw", lambda world, folder, table_of: store.write_text(
-        folder / f"{world}.png", str(len(table_of(world)))))
+    patch.setattr(
+        figures,
+        "draw",
+        lambda world, folder, table_of: store.write_text(
+            folder / f"{world}.png", str(len(table_of(world)))
+        ),
+    )
     return folder / "cache" / "results"
 
 
@@ -46,8 +54,11 @@ def make_all():
 
 def contents(folder):
     """Every file that counts: locks stay, whoever held them."""
-    return {str(path.relative_to(folder)): path.read_bytes()
-            for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix != ".lock"}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix != ".lock"
+    }
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +127,10 @@ def test_a_part_that_is_not_asked_for_is_named_and_left_out(filled, whole, capsy
     assert f"{part().path} is damaged" in capsys.readouterr().out
     table = results.load(filled / f"{WORLD}.csv.gz")
     assert sorted(set(zip(table["run"], table["split"], strict=True))) == [
-        ("exact_belief", 0), ("exact_belief", 1), ("random", 0)]
+        ("exact_belief", 0),
+        ("exact_belief", 1),
+        ("random", 0),
+    ]
     assert make_all() == 1 and contents(filled) == whole
 
 
@@ -150,8 +164,15 @@ def cut_field(data):
     return data[:-3]
 
 
-@pytest.mark.parametrize("cut", [cut_line, cut_field, lambda data: data.replace(b",32,", b",31,"),
-                                 lambda data: data.replace(b"random", b"source")])
+@pytest.mark.parametrize(
+    "cut",
+    [
+        cut_line,
+        cut_field,
+        lambda data: data.replace(b",32,", b",31,"),
+        lambda data: data.replace(b"random", b"source"),
+    ],
+)
 def test_a_cut_part_of_an_older_version_is_named_and_made_anew(filled, whole, cut, capsys):
     older(part())
     part().path.write_bytes(cut(part().path.read_bytes()))
@@ -162,7 +183,9 @@ def test_a_cut_part_of_an_older_version_is_named_and_made_anew(filled, whole, cu
     assert contents(filled) == whole
 
 
-def test_a_damaged_part_that_the_package_has_is_not_made_again(filled, whole, monkeypatch, tmp_path, capsys):
+def test_a_damaged_part_that_the_package_has_is_not_made_again(
+    filled, whole, monkeypatch, tmp_path, capsys
+):
     monkeypatch.setattr(reproduce, "checkout", lambda: tmp_path)
     reproduce.record(WORLD, tracked=True)
     spoil_flip(part().path)
@@ -175,7 +198,9 @@ def test_a_damaged_part_that_the_package_has_is_not_made_again(filled, whole, mo
 
 def test_a_table_with_holes_is_not_kept(cache, done, monkeypatch):
     table, cost = done["random", 1]
-    with pytest.raises(store.StoreError, match=r"random-1-.*lacks 1 of 24 rows, the first is task .*, episode 1"):
+    with pytest.raises(
+        store.StoreError, match=r"random-1-.*lacks 1 of 24 rows, the first is task .*, episode 1"
+    ):
         parts.write_part(part(), table.drop(index=table.index[2]), cost)
     with pytest.raises(store.StoreError, match="holds another run than random split 1"):
         parts.write_part(part(), done["random", 0][0], cost)
@@ -238,7 +263,7 @@ def test_a_kill_at_any_step_of_one_write_loses_nothing(cache, whole, done):
             assert one.path.stem in str(error)
         parts.write_part(one, *done["exact_belief", 1])
         names = {path.name for path in one.path.parent.iterdir()}
-        assert names == {one.path.name, one.record.name}                   # no draft is left
+        assert names == {one.path.name, one.record.name}  # no draft is left
         assert one.path.read_bytes() == whole[f"{WORLD}/{one.path.name}"]
         one.record.unlink()
         one.path.unlink()
@@ -284,8 +309,11 @@ def test_two_processes_share_the_runs(cache, whole, done, monkeypatch, tmp_path)
     monkeypatch.setattr(reproduce, "measure", measure)
     pids = [in_a_process(make_all) for _ in range(3)]
     assert [os.waitpid(pid, 0)[1] for pid in pids] == [0, 0, 0]
-    made = [(tmp_path / f"{name}-{split}").read_text(encoding="utf-8").split()
-            for name in ASKED[0] for split in ASKED[1]]
+    made = [
+        (tmp_path / f"{name}-{split}").read_text(encoding="utf-8").split()
+        for name in ASKED[0]
+        for split in ASKED[1]
+    ]
     assert [len(by) for by in made] == [1, 1, 1, 1] and len({by[0] for by in made}) > 1
     assert contents(cache) == whole
 

@@ -52,13 +52,15 @@ def test_no_flipped_bit_goes_unnoticed(copy, name):
     before = json.loads((copy / FILES[2]).read_bytes())
     for i in range(40):
         where = i * len(data) // 40
-        (copy / name).write_bytes(data[:where] + bytes([data[where] ^ 1 << i % 8]) + data[where + 1:])
+        (copy / name).write_bytes(
+            data[:where] + bytes([data[where] ^ 1 << i % 8]) + data[where + 1 :]
+        )
         try:
             read_all()
         except store.StoreError as error:
             assert name in str(error) or FILES[2] in str(error)
         else:
-            assert json.loads((copy / FILES[2]).read_bytes()) == before      # a space, say
+            assert json.loads((copy / FILES[2]).read_bytes()) == before  # a space, say
     (copy / name).write_bytes(data)
     read_all()
 
@@ -75,15 +77,21 @@ def test_a_missing_or_foreign_record_is_named(copy):
         recorded.recorded(SMALL)
 
 
-@pytest.mark.parametrize("name", ["../x", "darkroom/../darkroom", "", "drakroom", "metaworld-", "/etc/x", None, 3])
-@pytest.mark.parametrize("read", [recorded.recorded, recorded.recorded_path, recorded.recorded_costs])
+@pytest.mark.parametrize(
+    "name", ["../x", "darkroom/../darkroom", "", "drakroom", "metaworld-", "/etc/x", None, 3]
+)
+@pytest.mark.parametrize(
+    "read", [recorded.recorded, recorded.recorded_path, recorded.recorded_costs]
+)
 def test_a_name_is_that_of_a_world(read, name):
     with pytest.raises(ValueError, match="^env is .*; allowed: 'darkroom', .*'metaworld-reach-v3'"):
         read(name)
 
 
 def test_a_world_without_records_says_what_there_is():
-    with pytest.raises(ValueError, match="recorded are: darkroom, .*--task door-open-v3 makes them"):
+    with pytest.raises(
+        ValueError, match="recorded are: darkroom, .*--task door-open-v3 makes them"
+    ):
         recorded.recorded("metaworld-door-open-v3")
     assert not recorded.recorded_path("metaworld-door-open-v3").exists()
     assert recorded.recorded_costs("metaworld-door-open-v3").empty and len(WORLDS) == 53
@@ -118,7 +126,7 @@ def test_a_kill_between_two_files_leaves_what_the_record_knows(copy, monkeypatch
         left[:] = [None] * 9
         recorded.write_recorded(copy, SMALL, table, costs)
     left[:] = [None] * 9
-    assert not recorded.write_recorded(copy, SMALL, table, costs)       # all of it is there already
+    assert not recorded.write_recorded(copy, SMALL, table, costs)  # all of it is there already
 
 
 def test_the_same_rows_are_not_packed_anew(copy):
@@ -126,8 +134,13 @@ def test_the_same_rows_are_not_packed_anew(copy):
     table, costs = recorded.recorded(SMALL), recorded.recorded_costs(SMALL)
     packed = (copy / FILES[0]).read_bytes()
     other = copy / "other"
-    table.to_csv(copy / "x.csv.gz", index=False, float_format="%.5g", lineterminator="\n",
-                 compression={"method": "gzip", "mtime": 0, "compresslevel": 1})
+    table.to_csv(
+        copy / "x.csv.gz",
+        index=False,
+        float_format="%.5g",
+        lineterminator="\n",
+        compression={"method": "gzip", "mtime": 0, "compresslevel": 1},
+    )
     other.mkdir()
     shutil.copy(copy / "x.csv.gz", other / FILES[0])
     assert (other / FILES[0]).read_bytes() != packed

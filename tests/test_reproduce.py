@@ -103,7 +103,9 @@ def test_what_is_done_is_skipped_and_all_of_it_is_recorded(asked, tmp_path, caps
     reproduce.record("darkroom")
     assert reproduce.reproduce("darkroom", ["exact_belief"], [1]) == 0 and len(asked) == 4
     said = capsys.readouterr().out
-    assert "darkroom: nothing to do, all 1 runs that you ask for are done (1 by this machine" in said
+    assert (
+        "darkroom: nothing to do, all 1 runs that you ask for are done (1 by this machine" in said
+    )
     table = results.load(tmp_path / "cache" / "results" / "darkroom.csv.gz")
     assert table.groupby(["run", "split"]).size().to_list() == 4 * [8 * 3]
     assert (table["n_rollouts"] == 32).all() and set(table["planner"]) == {"none", "bayes"}
@@ -113,17 +115,30 @@ def test_what_is_done_is_skipped_and_all_of_it_is_recorded(asked, tmp_path, caps
 
 def test_a_setting_that_is_younger_than_a_part_has_its_default_there():
     plan = PlanConfig.preset("bayes", "darkroom")
-    table = pd.DataFrame({"planner": ["none", "bayes", "bayes"], "depth": [None, 25, 25], "candidates": [None, None, 7],
-                          "deduplicate": [None, None, True]}, dtype=object)
+    table = pd.DataFrame(
+        {
+            "planner": ["none", "bayes", "bayes"],
+            "depth": [None, 25, 25],
+            "candidates": [None, None, 7],
+            "deduplicate": [None, None, True],
+        },
+        dtype=object,
+    )
     done = parts.complete(table)
-    assert done["candidates"].tolist()[1:] == [PlanConfig().candidates, 7] and done["depth"].tolist()[1:] == [plan.depth] * 2
+    assert (
+        done["candidates"].tolist()[1:] == [PlanConfig().candidates, 7]
+        and done["depth"].tolist()[1:] == [plan.depth] * 2
+    )
     assert done["deduplicate"].tolist()[1:] == [False, True] and done.iloc[0, 1:].isna().all()
 
 
 def test_what_is_recorded_counts_as_done_and_is_not_copied(asked, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(reproduce, "checkout", lambda: tmp_path)
     reproduce.main(["--runs", "random", "exact_belief", "--splits", "0", "--record"])
-    files = [tmp_path / "data" / name for name in ("darkroom.csv.gz", "darkroom_cost.csv", "darkroom.json")]
+    files = [
+        tmp_path / "data" / name
+        for name in ("darkroom.csv.gz", "darkroom_cost.csv", "darkroom.json")
+    ]
     before = [file.read_bytes() for file in files]
     monkeypatch.setenv("DICP_CACHE", str(tmp_path / "another"))
     asked.clear()
@@ -134,7 +149,10 @@ def test_what_is_recorded_counts_as_done_and_is_not_copied(asked, tmp_path, monk
     assert asked == [("random", 1)] and before == [file.read_bytes() for file in files]
     table = results.load(tmp_path / "another" / "results" / "darkroom.csv.gz")
     order = [("random", 0), ("random", 1), ("exact_belief", 0)]
-    assert list(table.groupby(["run", "split"], sort=False).groups) == order and len(table) == 3 * 8 * 3
+    assert (
+        list(table.groupby(["run", "split"], sort=False).groups) == order
+        and len(table) == 3 * 8 * 3
+    )
     reproduce.main(["--runs", "random", "--splits", "0", "1", "--record"])
     assert len(results.recorded("darkroom")) == 3 * 8 * 3 and asked == [("random", 1)]
 
@@ -153,20 +171,44 @@ def test_a_dry_run_tells_the_hours_from_recorded_costs(tmp_path, monkeypatch, ca
     reproduce.main(["--dry-run", "--runs", "ad_greedy", "random", "--splits", "3"])
     said = capsys.readouterr().out
     train, act = ad["train_cpu_s"].mean() / 3600, ad["evaluate_cpu_s"].mean() / 3600
-    assert f"ad_greedy split 3: {train + act:.2f} CPU-hours (training {train:.2f}, acting {act:.2f})" in said
+    assert (
+        f"ad_greedy split 3: {train + act:.2f} CPU-hours (training {train:.2f}, acting {act:.2f})"
+        in said
+    )
     assert "1 of the 2 runs" in said and not list(tmp_path.iterdir())
-    reproduce.main(["--dry-run", "--env", "metaworld", "--task", "door-open-v3", "--runs", "random", "--splits", "0"])
+    reproduce.main(
+        [
+            "--dry-run",
+            "--env",
+            "metaworld",
+            "--task",
+            "door-open-v3",
+            "--runs",
+            "random",
+            "--splits",
+            "0",
+        ]
+    )
     assert "metaworld-door-open-v3 random split 0: 0.0" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments, sentence", [
-    (["--splits", "7"], "--splits: invalid choice: 7 (choose from 0, 1, 2, 3, 4)"),
-    (["--runs", "dicp_ad_paper_l5"], "run (in darkroom) is 'dicp_ad_paper_l5'; allowed: 'ad', "),
-    (["--env", "metaworld", "--task", "door-open-v3", "--runs", "bayes"], "run (in metaworld-door-open-v3) is 'bayes'"),
-    (["--task", "reach-v3"], "--task is 'reach-v3'; allowed: none with --env darkroom"),
-    (["--jobs", "0"], "--jobs is 0; allowed: a whole number of at least 1"),
-    (["--jobs", "two"], "--jobs is 'two'; allowed: a whole number"),
-])
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        (["--splits", "7"], "--splits: invalid choice: 7 (choose from 0, 1, 2, 3, 4)"),
+        (
+            ["--runs", "dicp_ad_paper_l5"],
+            "run (in darkroom) is 'dicp_ad_paper_l5'; allowed: 'ad', ",
+        ),
+        (
+            ["--env", "metaworld", "--task", "door-open-v3", "--runs", "bayes"],
+            "run (in metaworld-door-open-v3) is 'bayes'",
+        ),
+        (["--task", "reach-v3"], "--task is 'reach-v3'; allowed: none with --env darkroom"),
+        (["--jobs", "0"], "--jobs is 0; allowed: a whole number of at least 1"),
+        (["--jobs", "two"], "--jobs is 'two'; allowed: a whole number"),
+    ],
+)
 def test_what_cannot_be_is_refused_before_anything_is_made(asked, arguments, sentence, capsys):
     with pytest.raises(SystemExit) as error:
         reproduce.main(arguments)
@@ -180,7 +222,10 @@ def test_only_a_checkout_can_be_changed(asked, option, tmp_path, monkeypatch, ca
     assert reproduce.checkout() is None
     with pytest.raises(SystemExit):
         reproduce.main([option])
-    assert "change a checkout of the repository; this package was installed" in capsys.readouterr().err and not asked
+    assert (
+        "change a checkout of the repository; this package was installed" in capsys.readouterr().err
+        and not asked
+    )
     for change in (lambda: reproduce.record("darkroom", True), lambda: reproduce.ship("darkroom")):
         with pytest.raises(ValueError, match="checkout"):
             change()
@@ -188,8 +233,12 @@ def test_only_a_checkout_can_be_changed(asked, option, tmp_path, monkeypatch, ca
 
 def test_jobs_reach_the_collection_of_histories(asked, monkeypatch):
     seen = []
-    monkeypatch.setattr(reproduce, "load_or_train", lambda config, n_jobs: seen.append(n_jobs) or 1 / 0)
-    monkeypatch.setattr(reproduce, "histories_of", lambda config, tasks, n_jobs: seen.append(n_jobs) or 1 / 0)
+    monkeypatch.setattr(
+        reproduce, "load_or_train", lambda config, n_jobs: seen.append(n_jobs) or 1 / 0
+    )
+    monkeypatch.setattr(
+        reproduce, "histories_of", lambda config, tasks, n_jobs: seen.append(n_jobs) or 1 / 0
+    )
     for run in ("ad", "source"):
         with pytest.raises(ZeroDivisionError):
             reproduce.main(["--runs", run, "--splits", "0", "--jobs", "3"])

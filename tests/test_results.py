@@ -173,13 +173,22 @@ def test_bad_tables_are_refused_in_one_sentence(spoil, sentence):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("column, values", [
-    ("success", (7, -1, np.inf, "yes")), ("solved_so_far", (1.5, -0.1, "1")),
-    ("episode_return", (np.inf, -np.inf, 21, "high", True)), ("max_return", (0, -3, np.inf, "high", True)),
-    ("episode", (0, -4, 1.5, np.inf, 1e308, "first", True)), ("env_steps", (-20, 0.5, 2**63)),
-    ("rollout", (-1, 0.5, "a")), ("rollout_seed", (-1, np.inf)), ("split", (-1, 0.5, "0", True)),
-    ("train_seed", (-1, "0", 2**63)), ("env", ("../x", 3)),
-])
+@pytest.mark.parametrize(
+    "column, values",
+    [
+        ("success", (7, -1, np.inf, "yes")),
+        ("solved_so_far", (1.5, -0.1, "1")),
+        ("episode_return", (np.inf, -np.inf, 21, "high", True)),
+        ("max_return", (0, -3, np.inf, "high", True)),
+        ("episode", (0, -4, 1.5, np.inf, 1e308, "first", True)),
+        ("env_steps", (-20, 0.5, 2**63)),
+        ("rollout", (-1, 0.5, "a")),
+        ("rollout_seed", (-1, np.inf)),
+        ("split", (-1, 0.5, "0", True)),
+        ("train_seed", (-1, "0", 2**63)),
+        ("env", ("../x", 3)),
+    ],
+)
 @pytest.mark.parametrize("everywhere", [True, False])
 def test_what_cannot_be_is_refused_by_its_column_and_value(column, values, everywhere):
     good = table()
@@ -187,13 +196,20 @@ def test_what_cannot_be_is_refused_by_its_column_and_value(column, values, every
         cells = good[column].astype(object)
         cells.iloc[slice(None) if everywhere else slice(3, 4)] = value
         with pytest.raises(ValueError, match=f"{column}.* is .*; allowed: ") as error:
-            results.validate(good.assign(**{column: cells if not everywhere else cells.infer_objects()}))
+            results.validate(
+                good.assign(**{column: cells if not everywhere else cells.infer_objects()})
+            )
         assert "\n" not in str(error.value)
 
 
 def test_what_cannot_be_in_a_compact_table_is_refused():
     small = results.compact(table())
-    for column, value in (("n_rollouts", 0), ("n_rollouts", 1.5), ("return_after_find", np.inf), ("return_after_find", 99)):
+    for column, value in (
+        ("n_rollouts", 0),
+        ("n_rollouts", 1.5),
+        ("return_after_find", np.inf),
+        ("return_after_find", 99),
+    ):
         with pytest.raises(ValueError, match=f"{column} in the result table is {value}; allowed: "):
             results.validate(small.assign(**{column: value}))
     with pytest.raises(ValueError, match="empty values in n_rollouts"):
@@ -209,7 +225,14 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, name):
         results.load(path)
     results.save(table(), path)
     data = path.read_bytes()
-    for spoilt in (b"", data[:10], data[: len(data) // 2], b"a,b\n1,2\n", b"\xff\xfe\x00", data[:-9]):
+    for spoilt in (
+        b"",
+        data[:10],
+        data[: len(data) // 2],
+        b"a,b\n1,2\n",
+        b"\xff\xfe\x00",
+        data[:-9],
+    ):
         path.write_bytes(spoilt)
         with pytest.raises(ValueError, match=rf"{name} is no whole result table: ") as error:
             results.load(path)
@@ -225,21 +248,34 @@ def test_saving_goes_through_the_store(tmp_path):
     assert not (tmp_path / "elsewhere").exists()
 
 
-@pytest.mark.parametrize("changed, sentence", [
-    ({"returns": np.array(RETURNS) * np.nan}, "returns is .*; allowed: finite numbers"),
-    ({"returns": [[[1]], [[1, 2]]]}, "returns is .*; allowed: finite numbers"),
-    ({"returns": "text"}, "returns is 'text'; allowed: finite numbers"),
-    ({"returns": np.zeros((2, 0, 3))}, "returns has shape"),
-    ({"settings": {**SETTINGS, "task": [1, 2]}}, r"settings\['task'\] is \[1, 2\]"),
-    ({"settings": {**SETTINGS, "split": np.inf}}, "split in the result table is inf"),
-    ({"tasks": None}, "tasks is None; allowed: a sequence"), ({"max_return": [10, np.inf]}, "max_return is"),
-    ({"max_return": [10, -20]}, "max_return in the result table is -20"),
-    ({"max_return": [10, 12]}, "allowed: at most max_return"),
-    ({"horizon": 0}, "horizon is 0"), ({"horizon": True}, "horizon is True"), ({"horizon": 2**63}, "horizon is"),
-    ({"success": [[1]]}, "success is"), ({"success": np.full((2, 2, 3), 0.5)}, "success is"),
-])
+@pytest.mark.parametrize(
+    "changed, sentence",
+    [
+        ({"returns": np.array(RETURNS) * np.nan}, "returns is .*; allowed: finite numbers"),
+        ({"returns": [[[1]], [[1, 2]]]}, "returns is .*; allowed: finite numbers"),
+        ({"returns": "text"}, "returns is 'text'; allowed: finite numbers"),
+        ({"returns": np.zeros((2, 0, 3))}, "returns has shape"),
+        ({"settings": {**SETTINGS, "task": [1, 2]}}, r"settings\['task'\] is \[1, 2\]"),
+        ({"settings": {**SETTINGS, "split": np.inf}}, "split in the result table is inf"),
+        ({"tasks": None}, "tasks is None; allowed: a sequence"),
+        ({"max_return": [10, np.inf]}, "max_return is"),
+        ({"max_return": [10, -20]}, "max_return in the result table is -20"),
+        ({"max_return": [10, 12]}, "allowed: at most max_return"),
+        ({"horizon": 0}, "horizon is 0"),
+        ({"horizon": True}, "horizon is True"),
+        ({"horizon": 2**63}, "horizon is"),
+        ({"success": [[1]]}, "success is"),
+        ({"success": np.full((2, 2, 3), 0.5)}, "success is"),
+    ],
+)
 def test_a_table_is_built_from_what_can_be(changed, sentence):
-    given = {"returns": RETURNS, "settings": SETTINGS, "tasks": TASKS, "max_return": HIGHEST, "horizon": 20} | changed
+    given = {
+        "returns": RETURNS,
+        "settings": SETTINGS,
+        "tasks": TASKS,
+        "max_return": HIGHEST,
+        "horizon": 20,
+    } | changed
     with pytest.raises(ValueError, match=sentence):
         results.build(**given)
 
