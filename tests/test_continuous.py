@@ -1,5 +1,6 @@
 """PPO with continuous actions: gradients by hand against autograd, updates and learning curves against stable-baselines3's."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -215,6 +216,47 @@ def test_seeds():
     logs = [train_continuous_ppo(Drift(GOALS), SEEN, SOURCE, seed) for seed in (5, 5, 6)]
     assert all(torch.equal(a, b) for a, b in zip(*logs[:2], strict=True))
     assert not torch.equal(logs[0].action, logs[2].action)
+
+
+def test_weights_that_are_not_finite_are_no_source():
+    message = "^the .* of update [1-4] of the source are not finite; try a learning_rate below"
+    for change in (dict(learning_rate=1e38), dict(value_coef=1e38)):
+        with pytest.raises(FloatingPointError, match=message):
+            train_continuous_ppo(Drift(GOALS), SEEN, replace(SOURCE, **change), 0)
+
+
+def test_a_world_that_gives_nan_is_named():
+    class Broken(Drift):
+        def step(self, action):
+            step = super().step(action)
+            factor = np.nan if self.t == 7 else 1
+            return step._replace(**{self.part: getattr(step, self.part) * factor})
+
+    for part, step in (("reward", 6), ("observation", 7)):
+        world = Broken(GOALS)
+        world.part = part
+        message = f"The {part} that the world gives at env step {step} is nan or infinite; allowed"
+        with pytest.raises(ValueError, match=message):
+            train_continuous_ppo(world, SEEN, SOURCE, 0)
+
+
+def test_arguments_are_checked():
+    world = Drift(GOALS)
+    for world, seen, source, seed, name in (
+        (None, SEEN, SOURCE, 0, "world"),
+        (Drift(GOALS, 3), SEEN, SOURCE, 0, "world.n_streams"),
+        (world, (5,), SOURCE, 0, "seen"),
+        (world, (), SOURCE, 0, "seen"),
+        (world, (-1,), SOURCE, 0, "seen"),
+        (world, (True,), SOURCE, 0, "seen"),
+        (world, SEEN, None, 0, "source"),
+        (world, SEEN, SOURCE, -1, "seed"),
+        (world, SEEN, replace(SOURCE, width=10**9), 0, "source.width"),
+        (world, SEEN, replace(SOURCE, env_steps=20 * 10**12), 0, "source.env_steps"),
+    ):
+        with pytest.raises(ValueError, match=rf"^{name}.* is .*; allowed: ") as error:
+            train_continuous_ppo(world, seen, source, seed)
+        assert "\n" not in str(error.value)
 
 
 def test_learns_as_stable_baselines3():

@@ -17,19 +17,34 @@ from test_metaworld_history import SOURCE as ARM_SOURCE
 from dicp.artifacts import SHIPPED
 from dicp.history import LearningHistories, collect
 
-N_FLIPS = 40            # of each kind of file; 1,000 of each were tried, none silent
+N_FLIPS = 40  # of each kind of file; 1,000 of each were tried, none silent
 SAMPLES = sorted((SHIPPED / "histories").glob("*.zip"))
 
 
 def told(path, labels=True):
     """Everything that histories say."""
     histories = LearningHistories.open(path)
-    facts = [histories.env, histories.source, histories.tasks, histories.seed, histories.algorithm, histories.algorithm_code,
-             histories.tasks_per_block, histories.n_streams, histories.done.tolist()]
+    facts = [
+        histories.env,
+        histories.source,
+        histories.tasks,
+        histories.seed,
+        histories.algorithm,
+        histories.algorithm_code,
+        histories.tasks_per_block,
+        histories.n_streams,
+        histories.done.tolist(),
+    ]
     arrays = [values.numpy().tobytes() for values in histories.load()]
     if labels:
         data = histories.dataset
-        facts += [[(name, data[name].dims, data[name].shape, data[name].attrs) for name in data.variables], data.attrs]
+        facts += [
+            [
+                (name, data[name].dims, data[name].shape, data[name].attrs)
+                for name in data.variables
+            ],
+            data.attrs,
+        ]
     return facts, arrays
 
 
@@ -62,7 +77,13 @@ def arm(tmp_path_factory):
     return collect(path, ARM, ARM_SOURCE, INSTANCES, algorithm=drift, n_jobs=1, progress=False).path
 
 
-METADATA = ["zarr.json", "cell/zarr.json", "reward/zarr.json", "terminal_cell/zarr.json", "done/zarr.json"]
+METADATA = [
+    "zarr.json",
+    "cell/zarr.json",
+    "reward/zarr.json",
+    "terminal_cell/zarr.json",
+    "done/zarr.json",
+]
 CHUNKS = ["cell/c/4/0/0", "action/c/0/0/0", "reward/c/8/0/0", "terminal_cell/c/4/0/0", "done/c/4"]
 
 
@@ -72,7 +93,9 @@ def test_no_flipped_bit_in_a_folder_is_silent(grids, tmp_path, name):
     assert silent_flips(path, path / name, N_FLIPS, labels=name.endswith("zarr.json")) == []
 
 
-@pytest.mark.parametrize("name", ["zarr.json", "observation/zarr.json", "observation/c/1/0/0/0", "success/c/0/0/0"])
+@pytest.mark.parametrize(
+    "name", ["zarr.json", "observation/zarr.json", "observation/c/1/0/0/0", "success/c/0/0/0"]
+)
 def test_no_flipped_bit_in_a_folder_of_metaworld_is_silent(arm, tmp_path, name):
     path = shutil.copytree(arm, tmp_path / "copy.zarr")
     assert silent_flips(path, path / name, N_FLIPS) == []
@@ -113,12 +136,19 @@ def test_changed_attributes_do_not_fit_their_seal(grids, tmp_path):
     path = shutil.copytree(grids, tmp_path / "copy.zarr")
     file = path / "zarr.json"
     raw = file.read_text(encoding="utf-8")
-    for old, new in (('"seed": 0', '"seed": 8'), ('"gamma": 0.99', '"gamma": 0.98'),
-                     ('"tasks_per_block": 2', '"tasks_per_block": 3'),
-                     ('"walk"', '"wall"')):
+    for old, new in (
+        ('"seed": 0', '"seed": 8'),
+        ('"gamma": 0.99', '"gamma": 0.98'),
+        ('"tasks_per_block": 2', '"tasks_per_block": 3'),
+        ('"walk"', '"wall"'),
+    ):
         assert old in raw
         file.write_text(raw.replace(old, new), encoding="utf-8")
-        fails("is damaged .*its attributes do not fit their seal.*; delete it and collect anew", LearningHistories.open, path)
+        fails(
+            "is damaged .*its attributes do not fit their seal.*; delete it and collect anew",
+            LearningHistories.open,
+            path,
+        )
 
 
 def test_an_older_store_without_a_seal_is_read_and_goes_on(grids, tmp_path):
@@ -139,7 +169,10 @@ def test_a_damaged_flag_is_neither_done_nor_lost(grids, tmp_path, capsys, conten
     (path / "done" / "c" / "4").write_bytes(content)
     histories = LearningHistories.open(path)
     assert histories.done.sum() == 8 and not histories.is_done(4)
-    fails(r"The done flag of task \(1, 1\) in .* is damaged .*; discard\(\[\(1, 1\)\]\) and collect again", histories.load)
+    fails(
+        r"The done flag of task \(1, 1\) in .* is damaged .*; discard\(\[\(1, 1\)\]\) and collect",
+        histories.load,
+    )
     assert len(histories.load(TASKS[:4]).reward) == 4
     collect_here(path)
     assert "the done flag of (1, 1) is damaged; made anew" in capsys.readouterr().out
@@ -183,7 +216,9 @@ def test_arguments_are_checked(grids, tmp_path, bad):
         "seed": lambda: collect_here(path, seed=bad),
         "tasks": lambda: collect_here(path, tasks=bad),
         "task": lambda: collect_here(path, tasks=[bad]),
-        "tasks_per_block": lambda: LearningHistories.create(path, ENV, SOURCE, TASKS, 0, "ppo", bad),
+        "tasks_per_block": lambda: LearningHistories.create(
+            path, ENV, SOURCE, TASKS, 0, "ppo", bad
+        ),
         "env": lambda: collect_here(path, env=bad),
         "source": lambda: collect_here(path, source=bad),
         "algorithm": lambda: collect_here(path, algorithm=bad),
@@ -193,7 +228,7 @@ def test_arguments_are_checked(grids, tmp_path, bad):
         "discard": lambda: histories.discard([bad]),
     }
     if bad is None or (bad == 0 and bad is not False):
-        del calls["seed"]                                                # 0 is one
+        del calls["seed"]  # 0 is one
     for name, call in calls.items():
         if bad == 0 and name == "index":
             continue
@@ -204,15 +239,21 @@ def test_arguments_are_checked(grids, tmp_path, bad):
 
 
 def test_numbers_of_numpy_are_numbers(tmp_path):
-    histories = collect_here(tmp_path / "a.zarr", seed=np.int64(3), tasks=[(np.int64(0), 1)], n_jobs=np.int32(1))
+    histories = collect_here(
+        tmp_path / "a.zarr", seed=np.int64(3), tasks=[(np.int64(0), 1)], n_jobs=np.int32(1)
+    )
     assert histories.seed == 3 and type(histories.seed) is int and histories.tasks == [(0, 1)]
-    assert histories.load(n_streams=np.int8(1)).reward.shape[1] == 1 and histories.is_done(np.uint8(0))
+    assert histories.load(n_streams=np.int8(1)).reward.shape[1] == 1 and histories.is_done(
+        np.uint8(0)
+    )
 
 
 def test_what_does_not_fit_into_memory_is_refused_before_it_is_asked_for(tmp_path):
     huge = 10**15
-    for change, message in ((dict(env_steps=huge), "source.env_steps is 10+; allowed: fewer, .*GiB"),
-                            (dict(n_streams=10**14, batch_size=2), "source.env_steps is 4; allowed: fewer, .*GiB")):
+    for change, message in (
+        (dict(env_steps=huge), "source.env_steps is 10+; allowed: fewer, .*GiB"),
+        (dict(n_streams=10**14, batch_size=2), "source.env_steps is 4; allowed: fewer, .*GiB"),
+    ):
         with pytest.raises(ValueError, match=message):
             collect_here(tmp_path / "a.zarr", source=replace(SOURCE, **change))
     assert not list(tmp_path.iterdir())
@@ -220,6 +261,8 @@ def test_what_does_not_fit_into_memory_is_refused_before_it_is_asked_for(tmp_pat
 
 def test_the_log_of_another_world_is_refused(grids, arm):
     log = LearningHistories.open(arm).load()
-    with pytest.raises(ValueError, match=r"The log of task \(0, 0\) holds observation, .*; allowed: cell, action"):
+    with pytest.raises(
+        ValueError, match=r"The log of task \(0, 0\) holds observation, .*; allowed: cell, action"
+    ):
         LearningHistories.open(grids).write(0, type(log)(*(x[0] for x in log)))
     assert torch.is_tensor(log.reward)

@@ -1,4 +1,4 @@
-"""Whose histories are these? Algorithms are told apart by name, arguments and code, in any process."""
+"""Whose histories are these? Algorithms are told apart by name, arguments and code."""
 
 import functools
 import json
@@ -42,10 +42,19 @@ def test_a_function_is_told_by_its_name_and_its_code():
     assert identity_of(mine).name == "lesson.mine" and same(mine, made(CODE))
     # comments, line numbers, docstrings, the file's name and other functions do not matter
     assert same(mine, made("# a comment\n\n" + CODE.replace("What it does", "Something else")))
-    for change in (("* 2", "* 3"), ("str(task)", "repr(task)"), ('"c"', '"e"'), ("len(name)", "hash(name)"), ("lr=1", "lr=2"),
-                   ('kind="a"', 'kind="b"'), ("names", "others")):
+    for change in (
+        ("* 2", "* 3"),
+        ("str(task)", "repr(task)"),
+        ('"c"', '"e"'),
+        ("len(name)", "hash(name)"),
+        ("lr=1", "lr=2"),
+        ('kind="a"', 'kind="b"'),
+        ("names", "others"),
+    ):
         other = made(CODE.replace(*change))
-        assert "has other code or settings there than here" in difference(identity_of(mine), identity_of(other))
+        assert "has other code or settings there than here" in difference(
+            identity_of(mine), identity_of(other)
+        )
     assert not same(mine, made(CODE, module="other")) and not same(mine, made(CODE, "step"))
 
 
@@ -64,7 +73,13 @@ def test_the_identity_is_the_same_in_every_process(tmp_path):
     outputs = set()
     for seed in ("1", "2"):
         command = [sys.executable, "-c", SHOW, str(Path(__file__).parent)]
-        run = subprocess.run(command, capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": seed, **paths()})
+        run = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            check=True,
+            env={"PYTHONHASHSEED": seed, **paths()},
+        )
         outputs.add(run.stdout)
     assert len(outputs) == 1 and len(set(outputs.pop().splitlines())) == 4
 
@@ -78,14 +93,26 @@ def test_a_partial_is_told_by_its_arguments():
     assert identity_of(partial(mine, lr=0.5)).name == "lesson.mine(lr=0.5)"
     assert identity_of(partial(mine, 1, kind=walk)).name == "lesson.mine(1, kind=test_history.walk)"
     assert same(partial(mine, lr=2), partial(made(CODE), lr=np.int64(2)))
-    assert same(partial(mine, source=SOURCE, lr=[1, (2, {"a": np.arange(3)})]),
-                partial(mine, lr=[1, (2, {"a": np.arange(3)})], source=SOURCE))
-    others = [mine, partial(mine, lr=3), partial(mine, lr=2.0), partial(mine, lr=True), partial(mine, lr="2"),
-              partial(mine, kind=2), partial(mine, lr=made(CODE)), partial(made(CODE.replace("* 2", "* 3")), lr=2)]
+    assert same(
+        partial(mine, source=SOURCE, lr=[1, (2, {"a": np.arange(3)})]),
+        partial(mine, lr=[1, (2, {"a": np.arange(3)})], source=SOURCE),
+    )
+    others = [
+        mine,
+        partial(mine, lr=3),
+        partial(mine, lr=2.0),
+        partial(mine, lr=True),
+        partial(mine, lr="2"),
+        partial(mine, kind=2),
+        partial(mine, lr=made(CODE)),
+        partial(made(CODE.replace("* 2", "* 3")), lr=2),
+    ]
     assert not any(same(partial(mine, lr=2), other) for other in others)
     assert not same(partial(mine, lr=[1, 2]), partial(mine, lr=[2, 1]))
     assert not same(partial(mine, lr=mine), partial(mine, lr=made(CODE.replace("* 2", "* 3"))))
-    with pytest.raises(ValueError, match=r"algorithm\.lr is <object .*; allowed: a number, .*a name of its own"):
+    with pytest.raises(
+        ValueError, match=r"algorithm\.lr is <object .*; allowed: a number, .*a name of its own"
+    ):
         identity_of(partial(mine, lr=object()))
 
 
@@ -114,7 +141,11 @@ class Plain:
 def test_an_object_is_told_by_its_class_and_its_attributes():
     assert identity_of(Mine()).name == "test_history_identity.Mine"
     assert same(Mine(1), Mine(1)) and not same(Mine(1), Mine(2)) and same(Mine(1, 1), Mine(1, 5))
-    assert same(Plain(a=1, b=2), Plain(b=2, a=1)) and not same(Plain(a=1), Plain(a=2)) and not same(Plain(), Mine())
+    assert (
+        same(Plain(a=1, b=2), Plain(b=2, a=1))
+        and not same(Plain(a=1), Plain(a=2))
+        and not same(Plain(), Mine())
+    )
     assert same(Plain(a=1).other, Plain(a=1).other) and not same(Plain(a=1).other, Plain(a=2).other)
     with pytest.raises(ValueError, match=r"algorithm\.settings\.a is <object"):
         identity_of(Plain(a=object()))
@@ -144,9 +175,15 @@ def test_what_cannot_be_told_apart_is_refused(tmp_path):
         def __call__(self, *args):
             return walk(*args)
 
-    sentence = r"algorithm.* is .*; allowed: a function that def makes at the top of a module, .* a name of its own"
-    for algorithm in (lambda *args: walk(*args), inner, Inner(), functools.partial(inner, 1), decorated(inner),
-                      functools.partial(walk, kind=inner)):
+    sentence = r"algorithm.* is .*; allowed: a function that def makes at the top .* name of its own"
+    for algorithm in (
+        lambda *args: walk(*args),
+        inner,
+        Inner(),
+        functools.partial(inner, 1),
+        decorated(inner),
+        functools.partial(walk, kind=inner),
+    ):
         with pytest.raises(ValueError, match=sentence) as refusal:
             collect_here(tmp_path / "a.zarr", algorithm=algorithm)
         assert "\n" not in str(refusal.value)
@@ -160,10 +197,19 @@ def test_a_name_of_its_own_is_used(tmp_path):
     inner.name = "inner"
     histories = collect_here(tmp_path / "a.zarr", tasks=TASKS[:2], algorithm=inner)
     assert histories.algorithm == "inner" and histories.done.all()
-    fails("algorithm is 'inner' there, 'outer' here", collect_here, histories.path, tasks=TASKS[:2],
-          algorithm=named(lambda *args: None, "outer"))
-    assert collect_here(histories.path, tasks=TASKS[:2], algorithm=named(lambda *args: None, "inner")).done.all()
-    assert not same(named(Plain(a=1), "x"), named(Plain(a=2), "x")) and same(named(Plain(a=1), "x"), named(Plain(a=1), "x"))
+    fails(
+        "algorithm is 'inner' there, 'outer' here",
+        collect_here,
+        histories.path,
+        tasks=TASKS[:2],
+        algorithm=named(lambda *args: None, "outer"),
+    )
+    assert collect_here(
+        histories.path, tasks=TASKS[:2], algorithm=named(lambda *args: None, "inner")
+    ).done.all()
+    assert not same(named(Plain(a=1), "x"), named(Plain(a=2), "x")) and same(
+        named(Plain(a=1), "x"), named(Plain(a=1), "x")
+    )
     for name in ("", 3, "ppo", "sb3"):
         with pytest.raises(ValueError, match=r"algorithm\.name is .*; allowed"):
             collect_here(tmp_path / "b.zarr", algorithm=named(lambda *args: None, name))
@@ -173,7 +219,9 @@ def named(algorithm, name):
     if isinstance(algorithm, types.FunctionType):
         algorithm.name = name
         return algorithm
-    return type(algorithm.__class__.__name__, (type(algorithm),), {"name": name, "__module__": "m"})(**algorithm.settings)
+    return type(
+        algorithm.__class__.__name__, (type(algorithm),), {"name": name, "__module__": "m"}
+    )(**algorithm.settings)
 
 
 def test_what_is_collected_with_another_algorithm_of_the_same_name_is_refused(tmp_path):
@@ -183,13 +231,32 @@ def test_what_is_collected_with_another_algorithm_of_the_same_name_is_refused(tm
     path = tmp_path / "a.zarr"
     assert collect_here(path, tasks=TASKS[:2], algorithm=one).algorithm == "lesson.mine"
     assert collect_here(path, tasks=TASKS[:2], algorithm=one).done.all()
-    fails("algorithm 'lesson.mine' has other code or settings there than here", collect_here, path, tasks=TASKS[:2],
-          algorithm=two)
-    fails("algorithm is 'lesson.mine' there, 'ppo' here", collect_here, path, tasks=TASKS[:2], algorithm="ppo")
+    fails(
+        "algorithm 'lesson.mine' has other code or settings there than here",
+        collect_here,
+        path,
+        tasks=TASKS[:2],
+        algorithm=two,
+    )
+    fails(
+        "algorithm is 'lesson.mine' there, 'ppo' here",
+        collect_here,
+        path,
+        tasks=TASKS[:2],
+        algorithm="ppo",
+    )
     part = functools.partial(Mine(3))
     collect_here(tmp_path / "b.zarr", tasks=TASKS[:2], algorithm=part)
-    assert collect_here(tmp_path / "b.zarr", tasks=TASKS[:2], algorithm=functools.partial(Mine(3))).done.all()
-    fails("other code or settings", collect_here, tmp_path / "b.zarr", tasks=TASKS[:2], algorithm=functools.partial(Mine(4)))
+    assert collect_here(
+        tmp_path / "b.zarr", tasks=TASKS[:2], algorithm=functools.partial(Mine(3))
+    ).done.all()
+    fails(
+        "other code or settings",
+        collect_here,
+        tmp_path / "b.zarr",
+        tasks=TASKS[:2],
+        algorithm=functools.partial(Mine(4)),
+    )
 
 
 def test_older_stores_know_the_name_alone(tmp_path):
@@ -204,11 +271,19 @@ def test_older_stores_know_the_name_alone(tmp_path):
     edit_json(path / "zarr.json", older)
     assert collect_here(path, tasks=TASKS[:2], algorithm=mine).done.all()
     assert LearningHistories.open(path).algorithm == "mine"
-    fails("algorithm is 'mine' there, 'test_history_identity.Mine' here", collect_here, path, tasks=TASKS[:2], algorithm=Mine())
+    fails(
+        "algorithm is 'mine' there, 'test_history_identity.Mine' here",
+        collect_here,
+        path,
+        tasks=TASKS[:2],
+        algorithm=Mine(),
+    )
 
 
 def test_a_function_called_ppo_is_not_ours():
-    assert difference(Identity("ppo", None, "ppo"), identity_of(made(CODE.replace("mine", "ppo"), "ppo")))
+    assert difference(
+        Identity("ppo", None, "ppo"), identity_of(made(CODE.replace("mine", "ppo"), "ppo"))
+    )
     assert difference(Identity("ppo", None, "ppo"), identity_of("ppo")) is None
 
 
@@ -224,5 +299,7 @@ def test_the_built_in_sources_are_stored_as_before(tmp_path, algorithm):
     from dicp.history.collection import open_or_create
 
     open_or_create(tmp_path / "a", ENV, SOURCE, TASKS, 0, algorithm)
-    attributes = json.loads((tmp_path / "a" / "zarr.json").read_text(encoding="utf-8"))["attributes"]
+    attributes = json.loads((tmp_path / "a" / "zarr.json").read_text(encoding="utf-8"))[
+        "attributes"
+    ]
     assert attributes["algorithm"] == algorithm and "algorithm_code" not in attributes

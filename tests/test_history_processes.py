@@ -1,4 +1,4 @@
-"""Learning histories and processes: shared work, killed workers, what they leave behind, no workers at all."""
+"""Learning histories and processes: shared work, killed workers, leftovers, no workers at all."""
 
 import os
 import shutil
@@ -17,9 +17,10 @@ from dicp.history.collection import open_or_create
 from dicp.source import SourceLog
 
 TESTS = Path(__file__).parent
-FIRSTS = ["0", "2", "4", "6", "8"]                                # blocks of two tasks
+FIRSTS = ["0", "2", "4", "6", "8"]  # blocks of two tasks
 
-# A process that collects with `walk`, tells of each block that it computes, and sleeps in those of SLEEPY.
+# A process that collects with `walk`, tells of each block that it computes, and sleeps in those of
+# SLEEPY.
 COLLECT = """
 import os, sys, time
 from pathlib import Path
@@ -93,11 +94,17 @@ def runs(pid):
     except ProcessLookupError:
         return False
     stat = Path(f"/proc/{pid}/stat")
-    return not (stat.exists() and ") Z " in stat.read_text(encoding="utf-8"))       # waited for by nobody
+    return not (
+        stat.exists() and ") Z " in stat.read_text(encoding="utf-8")
+    )  # waited for by nobody
 
 
 def names(folder):
-    return sorted(path.name for path in folder.iterdir() if not path.name.startswith(("ready-", "go", "computed")))
+    return sorted(
+        path.name
+        for path in folder.iterdir()
+        if not path.name.startswith(("ready-", "go", "computed"))
+    )
 
 
 # ---- shared work
@@ -110,7 +117,7 @@ def test_two_processes_share_the_work(whole, path, start, tmp_path):
     outputs = [process.communicate(timeout=100)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
     assert all(output.endswith("complete\n") for output in outputs)
-    assert sorted(first for first, _ in computed(tmp_path)) == FIRSTS               # each once
+    assert sorted(first for first, _ in computed(tmp_path)) == FIRSTS  # each once
     assert files(path) == files(whole.path) and names(tmp_path) == ["histories.zarr"]
 
 
@@ -120,7 +127,7 @@ def test_the_block_of_a_killed_process_is_taken(whole, path, start, tmp_path):
     assert until(lambda: computed(tmp_path))
     helper = start(1)
     assert "another process collects, too; waiting for its part" in helper.stdout.readline()
-    assert sorted(first for first, _ in computed(tmp_path)) == FIRSTS               # it waits for block 0 alone
+    assert sorted(first for first, _ in computed(tmp_path)) == FIRSTS  # it waits for block 0 alone
     sleepy.kill()
     killed = time.monotonic()
     assert helper.communicate(timeout=60)[0] == "complete\n" and time.monotonic() - killed < 60
@@ -168,8 +175,13 @@ def plant(path, name):
 
 def test_what_killed_writers_left_behind_is_removed(whole, path):
     shutil.copytree(whole.path, path)
-    dead = [plant(path, "cell/c/0/0/0"), plant(path, "done/c/3"), plant(path, "zarr"), plant(path, "reward/c/8/0/0")]
-    living = [plant(path, "action/c/4/0/0"), plant(path, "done/c/5")]               # of the block of 4 and 5
+    dead = [
+        plant(path, "cell/c/0/0/0"),
+        plant(path, "done/c/3"),
+        plant(path, "zarr"),
+        plant(path, "reward/c/8/0/0"),
+    ]
+    living = [plant(path, "action/c/4/0/0"), plant(path, "done/c/5")]  # of the block of 4 and 5
     draft = path.with_name(f".{path.name}.{'0' * 32}.tmp")
     (draft / "cell").mkdir(parents=True)
     with claim(path, 4), draft_folder(path) as new:
@@ -198,12 +210,14 @@ def test_workers_end_with_their_parent(path, start, tmp_path, sign):
     parent = start(2, sleepy=" ".join(FIRSTS))
     assert until(lambda: len(computed(tmp_path)) == 2)
     parent.send_signal(sign)
-    assert parent.wait(timeout=20) == (-signal.SIGKILL if sign == signal.SIGKILL else 128 + signal.SIGTERM)
+    assert parent.wait(timeout=20) == (
+        -signal.SIGKILL if sign == signal.SIGKILL else 128 + signal.SIGTERM
+    )
     workers = [pid for _, pid in computed(tmp_path)]
     assert parent.pid not in workers and until(lambda: not any(map(runs, workers)), 10)
     shutil.rmtree(path)
     time.sleep(1)
-    assert not path.exists() and len(computed(tmp_path)) == 2                       # nothing was waiting behind them
+    assert not path.exists() and len(computed(tmp_path)) == 2  # nothing was waiting behind them
     collect_here(path)
 
 
@@ -213,7 +227,10 @@ def test_sigterm_is_an_orderly_stop_without_workers(start, tmp_path):
     assert until(lambda: len(computed(tmp_path)) == 3)
     process.terminate()
     assert process.wait(timeout=20) == 128 + signal.SIGTERM
-    assert LearningHistories.open(tmp_path / "histories.zarr").done.tolist() == [True] * 4 + [False] * 5
+    assert (
+        LearningHistories.open(tmp_path / "histories.zarr").done.tolist()
+        == [True] * 4 + [False] * 5
+    )
 
 
 def deleting(env, tasks, source, seed):
@@ -230,7 +247,12 @@ deleting.tasks_per_block, deleting.name = 2, "deleting"
 def test_a_store_that_is_gone_is_not_written(path, seed):
     """Deleted while its first block was computed, or deleted and made anew for other histories."""
     deleting.path, deleting.seed = path, seed
-    fails("was deleted or replaced while it was in use; nothing more is written there", collect_here, path, algorithm=deleting)
+    fails(
+        "was deleted or replaced while it was in use; nothing more is written there",
+        collect_here,
+        path,
+        algorithm=deleting,
+    )
     assert path.exists() == (seed is not None)
     if seed is not None:
         there = LearningHistories.open(path)
@@ -250,8 +272,14 @@ try:
 except ValueError as error:
     print(error)
 """
-    run = subprocess.run([sys.executable, "-c", code, str(TESTS), str(tmp_path / "a.zarr")], capture_output=True, text=True)
-    assert run.stdout.startswith("A worker process was ended by something else; what it had stored is kept")
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(TESTS), str(tmp_path / "a.zarr")],
+        capture_output=True,
+        text=True,
+    )
+    assert run.stdout.startswith(
+        "A worker process was ended by something else; what it had stored is kept"
+    )
     assert len(run.stdout.splitlines()) == 1
 
 
@@ -279,29 +307,52 @@ synchronize._SemLock = refused
 """
 
 
-@pytest.mark.parametrize("patch, n_jobs, said", [
-    (AT_IMPORT, 2, "No worker processes can be started here (there are no semaphores); "
-                   "going on in this process.\nTrue darkroom\n"),
-    (LATER, 2, "No worker processes can be started here (PermissionError: [Errno 13] Permission denied); "
-               "going on in this process.\nTrue darkroom\n"),
-    (AT_IMPORT, 1, "True darkroom\n"),
-])
+@pytest.mark.parametrize(
+    "patch, n_jobs, said",
+    [
+        (
+            AT_IMPORT,
+            2,
+            "No worker processes can be started here (there are no semaphores); "
+            "going on in this process.\nTrue darkroom\n",
+        ),
+        (
+            LATER,
+            2,
+            "No worker processes can be started here "
+            "(PermissionError: [Errno 13] Permission denied); "
+            "going on in this process.\nTrue darkroom\n",
+        ),
+        (AT_IMPORT, 1, "True darkroom\n"),
+    ],
+)
 def test_without_semaphores_all_is_computed_in_this_process(whole, path, patch, n_jobs, said):
     code = NO_SEMAPHORES.format(patch=patch, after="t.ENV.name")
-    run = subprocess.run([sys.executable, "-c", code, str(TESTS), str(path), str(n_jobs)], capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(TESTS), str(path), str(n_jobs)],
+        capture_output=True,
+        text=True,
+    )
     assert run.stdout == said and "Error" not in run.stderr
     assert files(path) == files(whole.path)
 
 
 def test_one_job_needs_no_joblib(path):
-    code = NO_SEMAPHORES.format(patch="import sys; sys.modules['joblib'] = None", after="sys.modules.get('joblib')")
-    run = subprocess.run([sys.executable, "-c", code, str(TESTS), str(path), "1"], capture_output=True, text=True)
+    code = NO_SEMAPHORES.format(
+        patch="import sys; sys.modules['joblib'] = None", after="sys.modules.get('joblib')"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(TESTS), str(path), "1"], capture_output=True, text=True
+    )
     assert run.stdout == "True None\n"
 
 
 @pytest.mark.parametrize("n_jobs", [0, -2, 1.0, True, "2", None, 2**63, float("nan"), []])
 def test_n_jobs_is_a_number_of_processes(path, n_jobs):
-    with pytest.raises(ValueError, match="n_jobs is .*; allowed: a whole number of at least 1, or -1 for one a core"):
+    with pytest.raises(
+        ValueError,
+        match="n_jobs is .*; allowed: a whole number of at least 1, or -1 for one a core",
+    ):
         collect_here(path, n_jobs=n_jobs)
     assert not path.exists()
 
@@ -312,14 +363,24 @@ def test_all_cores(whole, path):
 
 
 def test_what_an_algorithm_returns_is_looked_at(path):
-    for i, (returned, message) in enumerate([
-        (None, "What .*returning returned is None; allowed: a SourceLog or a ContinuousLog"),
-        (SourceLog(*[None] * 4), "What .*returning returned is .*NoneType.*; allowed: arrays"),
-        (SourceLog(*[0] * 4), "What .*returning returned is .*int.*; allowed: arrays"),
-    ]):
+    for i, (returned, message) in enumerate(
+        [
+            (None, "What .*returning returned is None; allowed: a SourceLog or a ContinuousLog"),
+            (SourceLog(*[None] * 4), "What .*returning returned is .*NoneType.*; allowed: arrays"),
+            (SourceLog(*[0] * 4), "What .*returning returned is .*int.*; allowed: arrays"),
+        ]
+    ):
         returning.value = returned
         with pytest.raises(ValueError, match=message):
-            collect(path.with_name(str(i)), ENV, SOURCE, TASKS, algorithm=returning, n_jobs=1, progress=False)
+            collect(
+                path.with_name(str(i)),
+                ENV,
+                SOURCE,
+                TASKS,
+                algorithm=returning,
+                n_jobs=1,
+                progress=False,
+            )
 
 
 def returning(env, tasks, source, seed):

@@ -357,6 +357,77 @@ def test_bad_input_raises_one_sentence():
         assert sentence in str(error.value) and "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("train", ["ppo", "sb3"])
+@pytest.mark.parametrize("learning_rate", [1e30, 1e38])
+def test_weights_that_are_not_finite_are_no_source(train, learning_rate):
+    """nan in the weights made every action 0."""
+    source = replace(TINY, env_steps=60, learning_rate=learning_rate)
+    with pytest.raises(FloatingPointError, match="^the .* are not finite") as error:
+        if train == "ppo":
+            train_ppo(EnvConfig(), [(4, 5), (0, 0)], source, 0)
+        else:
+            train_sb3(EnvConfig(), (4, 5), source, 0)
+    assert "\n" not in str(error.value)
+    assert str(error.value).endswith(f"; try a learning_rate below {learning_rate:g}.")
+
+
+def test_a_gradient_too_large_to_be_counted_is_not_taken_for_none():
+    """Clipped to a share of 1 in infinity, it was 0: nothing was learned, and nobody was told."""
+    with pytest.raises(FloatingPointError, match="the gradients of update 1 of the source are not"):
+        train_ppo(EnvConfig(), [(4, 5)], replace(TINY, env_steps=60, value_coef=1e38), 0)
+
+
+def test_what_is_not_finite_is_named_with_its_update():
+    from dicp.source.limits import check_finite
+
+    good, bad = torch.ones(3), torch.tensor([1.0, float("nan"), 2.0])
+    check_finite(0, TINY, weights=good, action_probabilities=good)
+    message = "the action probabilities of update 8 of the source are not finite; try"
+    with pytest.raises(FloatingPointError, match=message):
+        check_finite(7, TINY, weights=good, action_probabilities=bad)
+
+
+BAD = [float("nan"), float("inf"), -1, 2**63, 1e308, True, "0", [], {}]
+
+
+@pytest.mark.parametrize("bad", BAD, ids=repr)
+def test_arguments_are_checked(bad):
+    """One sentence for each; the seed of NumPy's generator has 32 bits."""
+    calls = [
+        lambda: train_ppo(bad, [(0, 0)], TINY, 0),
+        lambda: train_ppo(EnvConfig(), bad, TINY, 0),
+        lambda: train_ppo(EnvConfig(), [(0, 0)], bad, 0),
+        lambda: train_ppo(EnvConfig(), [(0, 0)], TINY, bad),
+        lambda: train_ppo(EnvConfig(), [(0, 0)], TINY, 0, bad),
+        lambda: train_sb3(bad, (0, 0), TINY, 0),
+        lambda: train_sb3(EnvConfig(), (0, 0), bad, 0),
+        lambda: train_sb3(EnvConfig(), (0, 0), TINY, bad),
+        lambda: train_sb3(EnvConfig(), (0, 0), TINY, 2**32),
+        lambda: train_sb3(EnvConfig(), (0, 0), TINY, 0, bad),
+        lambda: train_sb3(EnvConfig(), (0, 0), TINY, 0, int),
+        lambda: train_sb3(EnvConfig(), (0, 0), TINY, 0, lambda *_: bad),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match="; allowed: ") as error:
+            call()
+        assert "\n" not in str(error.value)
+
+
+def test_what_does_not_fit_into_memory_is_refused_before_it_is_asked_for():
+    huge = 10**9
+    sizes = [
+        dict(width=huge),
+        dict(env_steps=20 * 1000 * huge),
+        dict(n_streams=10**5 * huge, batch_size=1),
+        dict(n_streams=huge**2, batch_size=huge**2, n_steps=1, env_steps=20),
+    ]
+    for size in sizes:
+        for train in (train_ppo, train_sb3):
+            task = [(0, 0)] if train is train_ppo else (0, 0)
+            with pytest.raises(ValueError, match="^source.* is .*; allowed: .*GiB of memory"):
+                train(EnvConfig(), task, replace(TINY, **size), 0)
+
+
 def record() -> None:
     """Print the full-size curves of stable-baselines3."""
     print("# stable-baselines3 PPO in Darkroom with SourceConfig(): mean return of 100 streams in each episode.")

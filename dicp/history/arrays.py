@@ -1,6 +1,5 @@
 """The arrays of a store, read and written one task at a time."""
 
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from dicp.history.flags import forget, read_flags
 from dicp.history.layout import DONE, EMPTY, check_array, fields_of, possible, shape_of
 from dicp.history.logs import Log
 from dicp.history.opening import HistoryError, disk_error, one_line
+from dicp.store import digest
 
 __all__ = ["HistoryArrays"]
 
@@ -33,7 +33,7 @@ class HistoryArrays:
         self.n_streams = self._arrays["reward"].shape[1]
         for name, array in self._arrays.items():
             check_array(array, name, self.fields[name], self.shape(name))
-        self._file = self._file_number()
+        self._made_as = self._record()
 
     def shape(self, name: str) -> tuple[int, ...]:
         """[task, stream, step ...] of the array `name`."""
@@ -88,14 +88,14 @@ class HistoryArrays:
         if self.path.is_file():
             cure = "write to a folder made by LearningHistories.create"
             raise HistoryError(f"{self.path} is read only; {cure}.")
-        if self._file_number() != self._file:
+        if self._made_as is None or self._record() != self._made_as:
             why = "was deleted or replaced while it was in use"
             raise HistoryError(f"{self.path} {why}; nothing more is written there.")
 
-    def _file_number(self) -> tuple[int, int] | None:
-        """What tells the store from another one at the same path; None: there is none."""
+    def _record(self) -> str | None:
+        """What tells the store from others that are made at the same path later: the digest of its
+        attributes. None: it is not there, or a sample."""
         try:
-            status = os.stat(self.path if self.path.is_file() else self.path / "zarr.json")
+            return digest((self.path / "zarr.json").read_bytes())
         except OSError:
             return None
-        return status.st_dev, status.st_ino

@@ -171,7 +171,7 @@ def learn(model: Learner, env_steps: int, source: SourceConfig) -> None:
     """Train; `FloatingPointError` where the weights are not finite any more."""
     try:
         model.learn(env_steps)
-    except ValueError as error:                      # PyTorch's distributions refuse them
+    except (ValueError, RuntimeError) as error:      # of PyTorch's distributions, of its optimisers
         check_weights(model, source, error)
         raise
     check_weights(model, source)
@@ -180,9 +180,11 @@ def learn(model: Learner, env_steps: int, source: SourceConfig) -> None:
 def check_weights(
     model: Learner, source: SourceConfig, cause: Exception | None = None
 ) -> None:
+    """Raise `FloatingPointError` unless they are finite, and did not become too large (`cause`)."""
     policy = getattr(model, "policy", None)
     parameters = policy.parameters() if isinstance(policy, torch.nn.Module) else ()
-    if not all(x.isfinite().all() for x in parameters):
+    too_large = "without overflow" in str(cause)
+    if too_large or not all(x.isfinite().all() for x in parameters):
         update = f"update {model.num_timesteps // (source.n_steps * source.n_streams)}"
         cure = f"try a learning_rate below {source.learning_rate:g}"
         what = f"the weights of {type(model).__name__} are not finite after {update}"
