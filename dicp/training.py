@@ -195,8 +195,8 @@ def train(
     save_every: Count = 100, progress: bool = True, tasks: Sequence[Task] | None = None,
 ) -> Trainer:
     """Train to the last update. With a `folder`, the state is kept there every `save_every`
-    updates, and a call that finds one goes on from it: same windows, same losses as if it had never stopped.
-    SIGTERM ends the process (status 143) after the update under way, its state kept."""
+    updates, and a call that finds one goes on from it: same windows, same losses as if it had never
+    stopped. SIGTERM ends the process (status 143) after the update under way, its state kept."""
     trainer = Trainer(config, histories, device, tasks)
     state = folder and Path(folder) / "state.pt"
     if state and state.exists():

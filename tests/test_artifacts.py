@@ -183,7 +183,7 @@ EVENTS = "open", "os.rename", "os.remove", "os.rmdir", "os.mkdir"
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 def run(cache, fresh, kill_at):
-    '''Train in a fork, killed before step `kill_at` on the disk; returns (status, number of steps).'''
+    '''Train in a fork, killed before step `kill_at` on the disk: (status, number of steps).'''
     reader, writer = os.pipe()
     if not os.fork():
         n_steps = 0
