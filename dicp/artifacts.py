@@ -27,8 +27,9 @@ from dicp.store import StoreError
 from dicp.training import Trainer, train
 
 __all__ = [
-    "SHIPPED", "Trained", "cache_folder", "histories_of", "is_shipped", "load_or_collect", "load_or_train", "load_trained",
-    "sample_histories", "save_trained", "training_tasks", "weights_name", "world_name", "world_parts", "writable_cache",
+    "SHIPPED", "Trained", "cache_folder", "histories_of", "is_shipped", "load_or_collect",
+    "load_or_train", "load_trained", "sample_histories", "save_trained", "training_tasks",
+    "weights_name", "world_name", "world_parts", "writable_cache",
 ]
 
 SHIPPED = Path(__file__).parent / "data"
@@ -44,7 +45,7 @@ class Trained(NamedTuple):
     cpu_seconds: float      # of training, without collecting the histories
 
 
-# ---- where things are ----------------------------------------------------------------------------------------------------
+# ---- where things are ----------------------------------------------------------------------------
 
 
 def cache_folder() -> Path:
@@ -55,8 +56,10 @@ def cache_folder() -> Path:
     try:
         return Path.home() / ".cache" / "dicp" if value is None else Path(value).expanduser()
     except RuntimeError as error:
-        what = "There is no home folder" if value is None else f"DICP_CACHE is {value!r}, and there is no such home folder"
-        raise ValueError(f"{what}; set the environment variable DICP_CACHE to a folder for what is computed.") from error
+        what = f"DICP_CACHE is {value!r}, and there is no such home folder"
+        what = "There is no home folder" if value is None else what
+        cure = "set the environment variable DICP_CACHE to a folder for what is computed"
+        raise ValueError(f"{what}; {cure}.") from error
 
 
 def writable_cache() -> Path:
@@ -68,9 +71,8 @@ def writable_cache() -> Path:
         probe.unlink(missing_ok=True)
     except (StoreError, OSError) as error:
         why = error.__cause__.strerror if isinstance(error.__cause__, OSError) else error
-        raise StoreError(
-            f"The cache {folder} cannot be written ({why}); set the environment variable DICP_CACHE to a folder that can."
-        ) from error
+        cure = "set the environment variable DICP_CACHE to a folder that can"
+        raise StoreError(f"The cache {folder} cannot be written ({why}); {cure}.") from error
     return folder
 
 
@@ -81,15 +83,18 @@ def world_parts(name: str) -> tuple[str, str | None]:
     return env, task or None
 
 
-# ---- histories -----------------------------------------------------------------------------------------------------------
+# ---- histories -----------------------------------------------------------------------------------
 
 
 @checked
-def histories_of(config: Config, only: Sequence[Task] | None = None, n_jobs: Jobs = 2) -> LearningHistories:
-    """The source's learning histories of every task of the world, collected now as far as they are missing (Darkroom:
-    about two CPU-minutes); they serve every split and every model. Of Meta-World: the split's training instances, and for the
-    source's own curve the first of the held-out ones (`SourceConfig` says how many of each).
-    `only`: tasks among these; no more than them is collected now. `n_jobs`: by so many processes."""
+def histories_of(
+    config: Config, only: Sequence[Task] | None = None, n_jobs: Jobs = 2
+) -> LearningHistories:
+    """The source's learning histories of every task of the world, collected now as far as they are
+    missing (Darkroom: about two CPU-minutes); they serve every split and every model. Of
+    Meta-World: the split's training instances, and for the source's own curve the first of the
+    held-out ones (`SourceConfig` says how many of each). `only`: tasks among these; no more than
+    them is collected now. `n_jobs`: by so many processes."""
     path = cache_folder() / "histories" / f"{world_name(config)}-{config.history_key}.zarr"
     if not path.exists():
         writable_cache()
@@ -129,7 +134,7 @@ def sample_histories(env: Annotated[str, OneOf(ENVS)] = "darkroom") -> LearningH
     return LearningHistories.open(SHIPPED / "histories" / f"{env}-sample.zarr.zip")
 
 
-# ---- weights -------------------------------------------------------------------------------------------------------------
+# ---- weights -------------------------------------------------------------------------------------
 
 
 @checked
@@ -145,14 +150,16 @@ def _is_there(path: Path) -> bool:
 
 @checked
 def load_or_train(
-    config: Config, retrain: bool = False, device: Device | None = None, progress: bool = True, fresh: bool = False,
-    n_jobs: Jobs = 2,
+    config: Config, retrain: bool = False, device: Device | None = None, progress: bool = True,
+    fresh: bool = False, n_jobs: Jobs = 2,
 ) -> Trained:
-    """The model that `config` describes, on the CPU: shipped, or trained on this machine before, or trained now.
+    """The model that `config` describes, on the CPU: shipped, or of this machine's cache, or
+    trained now.
 
-    It is trained on `device` (None: the GPU where there is one); the learning histories are collected first where this machine
-    has none, by `n_jobs` processes. A training that was interrupted goes on; one that another process is at is waited for.
-    `retrain`: what is shipped does not count. `fresh`: nor does a training of this machine, finished or not; it is deleted.
+    It is trained on `device` (None: the GPU where there is one); the learning histories are
+    collected first where this machine has none, by `n_jobs` processes. A training that was
+    interrupted goes on; one that another process is at is waited for. `retrain`: what is shipped
+    does not count. `fresh`: nor does a training of this machine, finished or not; it is deleted.
     Raises `CheckpointError` where a file is damaged, `StoreError` where one cannot be written.
     """
     name = weights_name(config)
@@ -179,13 +186,16 @@ def _train(path: Path, config: Config, device: str | None, progress: bool, n_job
         store.sweep(folder)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     histories = load_or_collect(config, n_jobs=n_jobs)
-    trainer = train(config, histories, unfinished, device, progress=progress, tasks=training_tasks(config))
+    tasks = training_tasks(config)
+    trainer = train(config, histories, unfinished, device, progress=progress, tasks=tasks)
     save_trained(trainer, config, path)
     shutil.rmtree(unfinished, ignore_errors=True)
     return load_trained(path, config, "trained")
 
 
-def _load_or_say(path: Path, config: Config, origin: str, cure: str = "train it anew with fresh=True") -> Trained:
+def _load_or_say(
+    path: Path, config: Config, origin: str, cure: str = "train it anew with fresh=True"
+) -> Trained:
     """The model; where it is damaged, what to do."""
     try:
         return load_trained(path, config, origin)
@@ -198,7 +208,7 @@ def _unfinished(config: Config) -> Path:
 
 
 def _lock_of(config: Config) -> Path:
-    """Not in the folder of an unfinished training, which comes and goes: a lock file has to stay."""
+    """Not in the folder of an unfinished training, which comes and goes: a lock file stays."""
     return cache_folder() / "locks" / f"{weights_name(config)}.lock"
 
 
@@ -227,11 +237,14 @@ def save_trained(trained: Trained | Trainer, config: Config, path: str | PathLik
 
 
 @checked
-def load_trained(path: str | PathLike, config: Config | None = None, origin: str = "file") -> Trained:
-    """What `save_trained` wrote; `CheckpointError` as of `load_saved`. What is shipped must have its seal."""
+def load_trained(
+    path: str | PathLike, config: Config | None = None, origin: str = "file"
+) -> Trained:
+    """What `save_trained` wrote; errors: see `load_saved`. What is shipped must have its seal."""
     shipped = Path(path).parent == SHIPPED / "weights"
     saved = load_saved(path, config, must_be_sealed=shipped)
     seconds = saved.facts.get("cpu_seconds")
     if saved.log is None or type(seconds) not in (int, float):
-        raise CheckpointError(f"{path} has no loss curve or no cpu_seconds beside it; allowed: what save_trained wrote.")
+        what = f"{path} has no loss curve or no cpu_seconds beside it"
+        raise CheckpointError(f"{what}; allowed: what save_trained wrote.")
     return Trained(saved.model, origin, saved.log, seconds)

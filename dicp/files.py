@@ -1,4 +1,4 @@
-"""A trained model as three files: its weights, its loss curve, and the record that vouches for both."""
+"""A trained model as three files: its weights, its loss curve, the record that vouches for both."""
 
 import io
 import json
@@ -20,8 +20,8 @@ from dicp.store import StoreError
 from dicp.weights import CheckpointError, as_bytes, model_of, one_line
 
 __all__ = [
-    "CheckpointError", "Saved", "check_same", "load_model", "load_saved", "save_model", "weights_name", "world_name",
-    "write_csv",
+    "CheckpointError", "Saved", "check_same", "load_model", "load_saved", "save_model",
+    "weights_name", "world_name", "write_csv",
 ]
 
 OUR_NAME = re.compile(r"-[0-9a-f]{10}\.safetensors$")
@@ -36,22 +36,24 @@ class Saved(NamedTuple):
     facts: dict
 
 
-# ---- names ---------------------------------------------------------------------------------------------------------------
+# ---- names ---------------------------------------------------------------------------------------
 
 
 @checked
 def world_name(config: Config) -> str:
     """As files are named: "darkroom", "metaworld-reach-v3"."""
-    return config.env.name if isinstance(config.env, EnvConfig) else f"{config.env.name}-{config.env.task}"
+    env = config.env
+    return env.name if isinstance(env, EnvConfig) else f"{env.name}-{env.task}"
 
 
 @checked
 def weights_name(config: Config) -> str:
-    """Of the safetensors file; its loss curve and its record have the same name with .csv and .json."""
-    return f"{world_name(config)}-{config.method}-{config.model.world_model}-{config.key}.safetensors"
+    """Of the safetensors file; loss curve and record have the same name with .csv and .json."""
+    kind = config.model.world_model
+    return f"{world_name(config)}-{config.method}-{kind}-{config.key}.safetensors"
 
 
-# ---- a trained model -----------------------------------------------------------------------------------------------------
+# ---- a trained model -----------------------------------------------------------------------------
 
 
 @checked
@@ -66,14 +68,16 @@ def _csv(table: pd.DataFrame) -> bytes:
 
 @checked
 def save_model(
-    model: Model, config: Config, path: str | PathLike, log: pd.DataFrame | None = None, **facts: float | str
+    model: Model, config: Config, path: str | PathLike, log: pd.DataFrame | None = None,
+    **facts: float | str,
 ) -> None:
-    """Weights as safetensors at `path`, the loss curve beside them as CSV, and last, as JSON, the record: the config, any
-    `facts`, and the digests of the other two.
+    """Weights as safetensors at `path`, the loss curve beside them as CSV, and last, as JSON, the
+    record: the config, any `facts`, and the digests of the other two.
 
-    The record makes it valid: where it is missing there is no model. So one that says something else is removed first, and
-    a process that is killed on the way leaves no model, or the old one, or the new one. Raises `StoreError`, and `ValueError`
-    for weights that are not finite or not of this config.
+    The record makes it valid: where it is missing there is no model. So one that says something
+    else is removed first, and a process that is killed on the way leaves no model, or the old one,
+    or the new one. Raises `StoreError`, and `ValueError` for weights that are not finite or not of
+    this config.
     """
     path = _safetensors(path)
     if (model.env, model.config) != (config.env, config.model):
@@ -117,18 +121,21 @@ def _says(beside: Path, record: dict) -> bool:
 
 @checked
 def load_model(path: str | PathLike, expected: Config | None = None) -> tuple[Model, Config]:
-    """The model at `path`, on the CPU and in eval mode, and its config; `CheckpointError` as of `load_saved`."""
+    """The model at `path`, on the CPU, in eval mode, and its config. Errors: see `load_saved`."""
     saved = load_saved(path, expected)
     return saved.model, saved.config
 
 
 @checked
-def load_saved(path: str | PathLike, expected: Config | None = None, must_be_sealed: bool = False) -> Saved:
-    """What `save_model` wrote; `CheckpointError` if a file is damaged or missing, of another config than `expected`, or named
-    as another config's.
+def load_saved(
+    path: str | PathLike, expected: Config | None = None, must_be_sealed: bool = False
+) -> Saved:
+    """What `save_model` wrote; `CheckpointError` if a file is damaged or missing, of another config
+    than `expected`, or named as another config's.
 
-    An older record has no digests. Then the curve must have a row for each update, and the weights the names, shapes and
-    types that the config asks for; a record with their digests takes its place. must_be_sealed: no older record will do.
+    An older record has no digests. Then the curve must have a row for each update, and the weights
+    the names, shapes and types that the config asks for; a record with their digests takes its
+    place. must_be_sealed: no older record will do.
     """
     path = _safetensors(path)
     try:
@@ -136,7 +143,8 @@ def load_saved(path: str | PathLike, expected: Config | None = None, must_be_sea
         if expected is not None:
             check_same(asdict(expected), asdict(config), str(path))
         if OUR_NAME.search(path.name) and path.name != weights_name(config):
-            raise CheckpointError(f"{path} is named as another config's; weights of its config are {weights_name(config)}.")
+            what = f"{path} is named as another config's"
+            raise CheckpointError(f"{what}; weights of its config are {weights_name(config)}.")
         digests = record.get("sha256")
         data = store.read(path, digests and digests["weights"])
         model = model_of(config, data, str(path))
@@ -146,10 +154,13 @@ def load_saved(path: str | PathLike, expected: Config | None = None, must_be_sea
     except StoreError as error:
         raise CheckpointError(str(error)) from error
     if digests is None:
-        digests = {"weights": store.digest(data)} | ({} if log is None else {"log": store.digest(curve)})
+        digests = {"weights": store.digest(data)}
+        if log is not None:
+            digests["log"] = store.digest(curve)
         with suppress(StoreError):                           # a cache that can only be read
             store.write_record(path.with_suffix(".json"), record | {"sha256": digests})
-    return Saved(model, config, log, {name: x for name, x in record.items() if name not in ("config", "sha256")})
+    facts = {name: x for name, x in record.items() if name not in ("config", "sha256")}
+    return Saved(model, config, log, facts)
 
 
 def _safetensors(path: str | PathLike) -> Path:
@@ -170,10 +181,13 @@ def _read_record(beside: Path, must_be_sealed: bool) -> tuple[dict, Config]:
             raise TypeError("it has no digest of the weights")
         return record, Config.from_dict(record["config"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{beside} is not the record of a model ({one_line(error)}).") from error
+        why = one_line(error)
+        raise CheckpointError(f"{beside} is not the record of a model ({why}).") from error
 
 
-def _read_log(path: Path, config: Config, digests: dict | None) -> tuple[pd.DataFrame | None, bytes]:
+def _read_log(
+    path: Path, config: Config, digests: dict | None
+) -> tuple[pd.DataFrame | None, bytes]:
     """(the loss curve or, where none was saved, None; its bytes)."""
     if "log" not in digests if digests is not None else not path.exists():
         return None, b""
@@ -181,7 +195,8 @@ def _read_log(path: Path, config: Config, digests: dict | None) -> tuple[pd.Data
     try:
         log = pd.read_csv(io.BytesIO(data), encoding="utf-8")
         rows = np.arange(1, config.train.updates + 1)
-        if digests is None and not (np.isfinite(log.to_numpy(float)).all() and np.array_equal(log["update"], rows)):
+        finite = np.isfinite(log.to_numpy(float)).all()
+        if digests is None and not (finite and np.array_equal(log["update"], rows)):
             raise ValueError(f"it has not one row for each of {config.train.updates} updates")
         return log, data
     except (ValueError, KeyError, TypeError) as error:

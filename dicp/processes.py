@@ -54,8 +54,8 @@ class Stop:
 @contextmanager
 def stoppable(at_once: bool = True) -> Iterator[Stop]:
     """SIGTERM as an orderly stop: `SystemExit`, so that everything open is closed; with `at_once` False the caller is only
-    told, and ends when it is ready. The innermost of several decides. Where somebody else handles the signal, or outside the
-    main thread, nothing changes."""
+    told, and ends when it is ready. The innermost of several decides. Where somebody else handles
+    the signal, or outside the main thread, nothing changes."""
     stop = Stop()
 
     def handle(*_) -> None:

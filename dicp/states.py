@@ -1,4 +1,4 @@
-"""A training's state on disk: one file with its own digest in front, so that the two can never part."""
+"""A training's state on disk: one file with its own digest in front: the two can never part."""
 
 import io
 import pickle
@@ -21,8 +21,8 @@ HEAD = b"dicp training state, sha256 "
 ZIP = b"PK\x03\x04"            # how a state begins that was written without its digest
 CURE = "delete it, or call load_or_train with fresh=True, to train anew"
 NOT_OURS = (                    # what zipfile and torch.load raise for bytes that they cannot read
-    AttributeError, EOFError, IndexError, KeyError, NotImplementedError, OSError, RuntimeError, TypeError, ValueError,
-    pickle.UnpicklingError, zipfile.BadZipFile,
+    AttributeError, EOFError, IndexError, KeyError, NotImplementedError, OSError, RuntimeError,
+    TypeError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile,
 )
 
 
@@ -37,14 +37,16 @@ def save_state(state: dict, path: str | PathLike) -> None:
 
 @checked
 def load_state(path: str | PathLike) -> dict:
-    """What `save_state` wrote, on the CPU; `CheckpointError` if it is damaged. An older state has no digest: there the
-    checksums of its parts are compared."""
+    """What `save_state` wrote, on the CPU; `CheckpointError` if it is damaged. An older state has
+    no digest: there the checksums of its parts are compared."""
+    what = f"{path} is not a whole training state"
     try:
-        state = torch.load(io.BytesIO(_body(store.read(path))), weights_only=True, map_location="cpu")
+        body = io.BytesIO(_body(store.read(path)))
+        state = torch.load(body, weights_only=True, map_location="cpu")
     except NOT_OURS as error:
-        raise CheckpointError(f"{path} is not a whole training state ({one_line(error)}); {CURE}.") from error
+        raise CheckpointError(f"{what} ({one_line(error)}); {CURE}.") from error
     if not isinstance(state, dict):
-        raise CheckpointError(f"{path} is not a whole training state, it holds a {type(state).__name__}; {CURE}.")
+        raise CheckpointError(f"{what}, it holds a {type(state).__name__}; {CURE}.")
     return state
 
 
@@ -61,7 +63,7 @@ def _body(data: bytes) -> bytes:
 
 
 def check_state(state: dict, model: Model, updates: int) -> None:
-    """Raise unless the numbers of a trainer's state are as many as `model` has, of its types, and finite."""
+    """Raise unless a trainer's state holds as many numbers as `model`, of its types, all finite."""
     whole("update", state["update"], 0, updates)
     number("cpu_seconds", state["cpu_seconds"], 0)
     if [row["update"] for row in state["rows"]] != list(range(1, state["update"] + 1)):
@@ -70,8 +72,9 @@ def check_state(state: dict, model: Model, updates: int) -> None:
     if _forms(ours) != _forms(theirs):
         raise ValueError("its weights have other names, types or shapes")
     parameters, kept = list(model.parameters()), []
-    for index, moments in state["optimizer"]["state"].items():           # not of what has no gradient
-        if {_form(moments[name]) for name in ("exp_avg", "exp_avg_sq")} != {_form(parameters[index])}:
+    for index, moments in state["optimizer"]["state"].items():   # not of what has no gradient
+        forms = {_form(moments[name]) for name in ("exp_avg", "exp_avg_sq")}
+        if forms != {_form(parameters[index])}:
             raise ValueError("its optimizer has other types or shapes")
         kept += moments.values()
     if state["update"] and not kept:
@@ -103,8 +106,9 @@ Device = Annotated[str, device_of]
 def set_gpu_generator(saved: Tensor | list | None, device: torch.device, where: str) -> None:
     """The generator of the device in use goes on as it was saved. Where that does not fit, say so.
 
-    What is drawn on the device (dropout, IDT's decisions) is then other than in an uninterrupted training, and nothing else.
-    saved: its state; None: saved on a CPU; a list: of an older state, which kept those of all GPUs of its machine.
+    What is drawn on the device (dropout, IDT's decisions) is then other than in an uninterrupted
+    training, and nothing else. saved: its state; None: saved on a CPU; a list: of an older state,
+    which kept those of all GPUs of its machine.
     """
     n_there = len(saved) if isinstance(saved, list) else None
     index = device.index or 0
@@ -116,5 +120,7 @@ def set_gpu_generator(saved: Tensor | list | None, device: torch.device, where: 
             if n_there in (None, torch.cuda.device_count()):
                 return
     if device.type == "cuda" or saved is not None:
-        was = f"with {n_there} GPUs" if n_there else "on a GPU" if saved is not None else "without a GPU"
-        print(f"{where} was saved {was}; training goes on on {device}, numbers drawn there may be others.", flush=True)
+        was = "without a GPU" if saved is None else "on a GPU"
+        was = f"with {n_there} GPUs" if n_there else was
+        goes_on = f"training goes on on {device}, numbers drawn there may be others"
+        print(f"{where} was saved {was}; {goes_on}.", flush=True)

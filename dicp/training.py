@@ -73,7 +73,8 @@ class Trainer:
     """A model in training: everything that has to be kept for the loss curve to go on as if nothing had happened."""
 
     def __init__(
-        self, config: Config, histories: Log, device: Device = "cpu", tasks: Sequence[Task] | None = None
+        self, config: Config, histories: Log, device: Device = "cpu",
+        tasks: Sequence[Task] | None = None,
     ):
         """`tasks` of the histories: for DPT's labels alone; None: the training tasks of the config's split."""
         self.config, train = config, config.train
@@ -102,8 +103,9 @@ class Trainer:
         self.update, self.cpu_seconds, self.rows = 0, 0.0, []
 
     def step(self) -> None:
-        """One gradient step; on a CPU on one thread, so that the weights do not depend on how many there are. Where the loss
-        or its gradient is not finite: `FloatingPointError`, and model, optimizer and update stay as they were."""
+        """One gradient step; on a CPU on one thread, so that the weights do not depend on how many
+        there are. Where the loss or its gradient is not finite: `FloatingPointError`, and model,
+        optimizer and update stay as they were."""
         with one_thread() if self.model.device.type == "cpu" else nullcontext():
             self._step()
 
@@ -129,13 +131,12 @@ class Trainer:
             return
         self.optimizer.zero_grad()
         parts = ", ".join(f"{name} {term.item():.3g}" for name, term in terms.items())
-        raise FloatingPointError(
-            f"the {what} of update {self.update + 1} is not finite ({value.item():.3g}; {parts}); try a learning rate below "
-            f"{self.config.train.learning_rate:g}."
-        )
+        rate = f"try a learning rate below {self.config.train.learning_rate:g}"
+        what = f"the {what} of update {self.update + 1}"
+        raise FloatingPointError(f"{what} is not finite ({value.item():.3g}; {parts}); {rate}.")
 
     def check_finite(self) -> None:
-        """Raise `FloatingPointError` where a weight, or a number that the optimizer keeps, is not finite."""
+        """Raise `FloatingPointError` where a weight or a moment of the optimizer is not finite."""
         kept = (x for state in self.optimizer.state.values() for x in state.values())
         if not all(bool(x.isfinite().all()) for x in (*self.model.state_dict().values(), *kept)):
             rate = self.config.train.learning_rate
@@ -151,14 +152,17 @@ class Trainer:
         """A copy of everything that training goes on from."""
         device = self.model.device
         return {
-            "config": asdict(self.config), "update": self.update, "cpu_seconds": self.cpu_seconds, "rows": list(self.rows),
-            "model": deepcopy(self.model.state_dict()), "optimizer": deepcopy(self.optimizer.state_dict()),
+            "config": asdict(self.config), "update": self.update,
+            "cpu_seconds": self.cpu_seconds, "rows": list(self.rows),
+            "model": deepcopy(self.model.state_dict()),
+            "optimizer": deepcopy(self.optimizer.state_dict()),
             "windows_rng": self.generator.get_state(), "torch_rng": torch.get_rng_state(),
             "cuda_rng": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
         }
 
     def load_state_dict(self, state: dict, where: str) -> None:
-        """Go on from a state; `CheckpointError`, naming `where` it is from, if it is not one of this training."""
+        """Go on from a state; `CheckpointError`, naming `where` it is from, if it is of another
+        training."""
         try:
             check_same(asdict(self.config), asdict(Config.from_dict(state["config"])), where)
             check_state(state, self.model, self.config.train.updates)
@@ -170,8 +174,10 @@ class Trainer:
         except CheckpointError:
             raise
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
-            raise CheckpointError(f"{where} is not a state of this training ({one_line(error)}); {CURE}.") from error
-        self.update, self.cpu_seconds, self.rows = state["update"], state["cpu_seconds"], list(state["rows"])
+            what = f"{where} is not a state of this training ({one_line(error)})"
+            raise CheckpointError(f"{what}; {CURE}.") from error
+        self.update, self.cpu_seconds = state["update"], state["cpu_seconds"]
+        self.rows = list(state["rows"])
 
 
 def _check_tasks(config: Config, histories: Log, tasks: Sequence[Task]) -> None:
@@ -185,19 +191,19 @@ def _check_tasks(config: Config, histories: Log, tasks: Sequence[Task]) -> None:
 
 @checked
 def train(
-    config: Config, histories: Log, folder: str | PathLike | None = None, device: Device = "cpu", save_every: Count = 100,
-    progress: bool = True, tasks: Sequence[Task] | None = None,
+    config: Config, histories: Log, folder: str | PathLike | None = None, device: Device = "cpu",
+    save_every: Count = 100, progress: bool = True, tasks: Sequence[Task] | None = None,
 ) -> Trainer:
-    """Train to the last update. With a `folder`, the state is kept there every `save_every` updates, and a call that
-    finds one goes on from it: same windows, same losses as if it had never stopped. SIGTERM ends the process (status 143)
-    after the update under way, its state kept."""
+    """Train to the last update. With a `folder`, the state is kept there every `save_every`
+    updates, and a call that finds one goes on from it: same windows, same losses as if it had never
+    stopped. SIGTERM ends the process (status 143) after the update under way, its state kept."""
     trainer = Trainer(config, histories, device, tasks)
     state = folder and Path(folder) / "state.pt"
     if state and state.exists():
         trainer.load_state_dict(load_state(state), str(state))
     updates = config.train.updates
-    bar = tqdm(desc=f"{config.method} {config.model.world_model}", total=updates, initial=trainer.update,
-               file=sys.stdout, mininterval=5, disable=not progress)
+    bar = tqdm(desc=f"{config.method} {config.model.world_model}", total=updates,
+               initial=trainer.update, file=sys.stdout, mininterval=5, disable=not progress)
     with bar, stoppable(at_once=False) as stop:
         while trainer.update < updates and not stop.requested:
             trainer.step()

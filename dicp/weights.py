@@ -15,33 +15,37 @@ from dicp.store import StoreError
 __all__ = ["CheckpointError", "as_bytes", "model_of"]
 
 class CheckpointError(StoreError):
-    """Weights or a training state that cannot be used. The message names the file and says what is wrong."""
+    """Weights or a training state that cannot be used. The message names the file and the fault."""
 
 
 @checked
 def as_bytes(model: Model) -> bytes:
-    """Its weights as a safetensors file; `CheckpointError` unless they are finite and of single precision."""
+    """Its weights as a safetensors file; `CheckpointError` unless they are finite float32."""
     weights = {name: value.contiguous().cpu() for name, value in model.state_dict().items()}
     _check_finite(weights, "the model")
     for name, value in weights.items():
         if value.is_floating_point() and value.dtype != torch.float32:
-            raise CheckpointError(f"the model holds {name} as {value.dtype}; allowed: torch.float32.")
+            held = f"{name} as {value.dtype}"
+            raise CheckpointError(f"the model holds {held}; allowed: torch.float32.")
     return safetensors.torch.save(weights)
 
 
 @checked
 def model_of(config: Config, data: bytes, where: str) -> Model:
-    """The model of `config` with these weights, in eval mode; `CheckpointError`, naming `where` they are from, unless they have
-    the names, types and shapes that the config asks for and are finite. The header is compared before a model is made."""
+    """The model of `config` with these weights, in eval mode; `CheckpointError`, naming `where`
+    they are from, unless they have the names, types and shapes that the config asks for and are
+    finite. The header is compared before a model is made."""
     wanted, there = _forms(config.env, config.model), _header(data, where)
     for name in sorted(wanted.keys() | there.keys()):
         if there.get(name) != wanted.get(name):
-            difference = f"{name} is {there.get(name, 'missing')} there, {wanted.get(name, 'missing')} by the config"
-            raise CheckpointError(f"{where} holds weights of another architecture than its config: {difference}.")
+            got, asked = (forms.get(name, "missing") for forms in (there, wanted))
+            what = f"{where} holds weights of another architecture than its config"
+            raise CheckpointError(f"{what}: {name} is {got} there, {asked} by the config.")
     try:
         weights = safetensors.torch.load(data)
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise CheckpointError(f"{where} is not a whole safetensors file ({one_line(error)}).") from error
+        why = one_line(error)
+        raise CheckpointError(f"{where} is not a whole safetensors file ({why}).") from error
     _check_finite(weights, where)
     model = new_model(config.env, config.model)
     model.load_state_dict(weights)
@@ -50,7 +54,8 @@ def model_of(config: Config, data: bytes, where: str) -> Model:
 
 @lru_cache(maxsize=64)
 def _forms(env: Env, config: ModelConfig) -> dict[str, str]:
-    """The type and the shape of each tensor of a model that is not made: PyTorch's meta device has no memory."""
+    """The type and the shape of each tensor of a model that is not made: PyTorch's meta device has
+    no memory."""
     with torch.device("meta"), _Uninitialized():
         weights = new_model(env, config).state_dict()
     types = {True: "F32", False: "I64"}
@@ -58,7 +63,8 @@ def _forms(env: Env, config: ModelConfig) -> dict[str, str]:
 
 
 class _Uninitialized(TorchFunctionMode):
-    """Without initial weights; on the meta device some of them would cost the import of PyTorch's compiler, two seconds."""
+    """Without initial weights: on the meta device some of them would cost the import of PyTorch's
+    compiler, two seconds."""
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -77,13 +83,16 @@ def _header(data: bytes, where: str) -> dict[str, str]:
         header.pop("__metadata__", None)
         return {name: f"{x['dtype']} {x['shape']}" for name, x in header.items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise CheckpointError(f"{where} is not a whole safetensors file ({one_line(error)}).") from error
+        why = one_line(error)
+        raise CheckpointError(f"{where} is not a whole safetensors file ({why}).") from error
 
 
 def _check_finite(weights: dict, what: str) -> None:
     for name, value in weights.items():
         if not value.isfinite().all():
-            raise CheckpointError(f"{what} holds numbers that are not finite, in {name}; allowed: finite weights.")
+            raise CheckpointError(
+                f"{what} holds numbers that are not finite, in {name}; allowed: finite weights."
+            )
 
 
 def one_line(error: Exception) -> str:

@@ -83,21 +83,24 @@ class Windows(NamedTuple):
 
 
 def check_form(env: Env, log: Log) -> None:
-    """Raise `ValueError` unless a log has the fields of this world, all of one size, and whole episodes."""
+    """Raise `ValueError` unless a log has this world's fields, of one size, and whole episodes."""
     fields = fields_of(env)
     if log._fields != tuple(fields):
-        raise ValueError(f"the log holds {', '.join(log._fields)}; allowed in {env.name}: {', '.join(fields)}.")
+        got = ", ".join(log._fields)
+        raise ValueError(f"the log holds {got}; allowed in {env.name}: {', '.join(fields)}.")
     form = tuple(log.reward.shape)
     n_episodes = log[-1].shape[2] if log[-1].ndim > 2 else 0
     if len(form) != 3 or 0 in form or form[2] != n_episodes * env.horizon:
         got = f"rewards of shape {form} and {n_episodes} ends of episodes"
-        raise ValueError(f"the log has {got}; allowed: [task stream step], in episodes of {env.horizon} steps.")
+        wanted = f"[task stream step], in episodes of {env.horizon} steps"
+        raise ValueError(f"the log has {got}; allowed: {wanted}.")
     n_observed = getattr(env, "n_observed", 0)
     sizes = {"step": form[2], "episode": n_episodes, "number": n_observed, "component": 4}
     for (name, values), field in zip(log._asdict().items(), fields.values(), strict=True):
         expected = form[:2] + tuple(sizes[dim] for dim in field.dims[2:])
         if tuple(values.shape) != expected:
-            raise ValueError(f"the log has {name} of shape {tuple(values.shape)}; allowed: {expected}.")
+            got = tuple(values.shape)
+            raise ValueError(f"the log has {name} of shape {got}; allowed: {expected}.")
 
 
 def check_values(env: Env, log: Log) -> None:
@@ -120,7 +123,8 @@ class WindowSampler:
 
     def __init__(
         self, env: Env, log: Log, n_streams: Count | None = None, min_final_return: Share = 0.0,
-        optimal_of: Sequence[Task] | None = None, push_walls: bool = False, min_final_success: Share = 0.0,
+        optimal_of: Sequence[Task] | None = None, push_walls: bool = False,
+        min_final_success: Share = 0.0,
     ):
         """optimal_of: the tasks of the log, to label windows with their optimal actions (`optimal_actions`)."""
         check_form(env, log)
@@ -150,8 +154,8 @@ class WindowSampler:
 
     @checked
     def history(
-        self, batch: Count, n_episodes: Count, max_stride: Count, generator: torch.Generator, by_return: bool = False,
-        failures: bool = False,
+        self, batch: Count, n_episodes: Count, max_stride: Count, generator: torch.Generator,
+        by_return: bool = False, failures: bool = False,
     ) -> Windows:
         """Episodes of one stream in order, `stride` apart (drawn for each window from 1 to `max_stride`): the larger the
         stride, the steeper the improvement inside a window. `by_return`: in the order of their returns instead. `failures`: of
@@ -186,7 +190,7 @@ class WindowSampler:
     def _check_size(self, batch: int, n_episodes: int) -> None:
         """Refuse windows that do not fit the memory."""
         n_bytes = batch * n_episodes * self.env.horizon * 100
-        if n_bytes > 2**30:                              # to ask how much memory there is takes longer than to draw windows
+        if n_bytes > 2**30:      # asking how much there is takes longer than drawing windows
             fits_memory("batch", batch, n_bytes, "a number of windows that fits the memory")
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Weights on demand: nothing lost whoever is killed, one training at a time, and a cache wherever there can be one."""
+"""Weights on demand: nothing lost in a kill, one training at a time, a cache anywhere."""
 
 import functools
 import os
@@ -10,7 +10,13 @@ import pytest
 from test_states import GOALS, LOG, refused, tiny
 
 from dicp import artifacts, store
-from dicp.artifacts import cache_folder, load_or_train, sample_histories, weights_name, writable_cache
+from dicp.artifacts import (
+    cache_folder,
+    load_or_train,
+    sample_histories,
+    weights_name,
+    writable_cache,
+)
 from dicp.config import Config
 from dicp.files import CheckpointError
 from dicp.store import StoreError
@@ -22,8 +28,14 @@ HERE = Path(__file__).parent
 def python(code: str, *args, **env) -> subprocess.Popen:
     """A process that knows this folder; a variable that is None is unset."""
     env = {name: value for name, value in (os.environ | env).items() if value is not None}
-    return subprocess.Popen([sys.executable, "-c", code, *map(str, args)], env=env, cwd=HERE, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, args)],
+        env=env,
+        cwd=HERE,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
 
 
 @pytest.fixture
@@ -60,7 +72,7 @@ def interrupted(config: Config, monkeypatch, at: int = 3) -> None:
             load_or_train(config, progress=False)
 
 
-# ---- what is taken, what goes on, what begins anew -----------------------------------------------------------------------
+# ---- what is taken, what goes on, what begins anew -----------------------------------------------
 
 
 @pytest.mark.parametrize("retrain", [False, True])
@@ -88,12 +100,16 @@ def test_fresh_discards_what_is_finished_and_what_is_not(cache, monkeypatch):
     whole = load_or_train(tiny(), progress=False)
     steps, real = [], Trainer.step
     monkeypatch.setattr(Trainer, "step", lambda self: steps.append(self.update) or real(self))
-    assert load_or_train(tiny(), fresh=True, progress=False).log.equals(whole.log) and steps == [*range(6)]
+    assert load_or_train(tiny(), fresh=True, progress=False).log.equals(whole.log) and steps == [
+        *range(6)
+    ]
     for name in of_model(tiny()):
         (cache / name).unlink()
     interrupted(tiny(), monkeypatch)
     steps.clear()
-    assert load_or_train(tiny(), fresh=True, progress=False).log.equals(whole.log) and steps == [*range(6)]
+    assert load_or_train(tiny(), fresh=True, progress=False).log.equals(whole.log) and steps == [
+        *range(6)
+    ]
 
 
 def test_fresh_cures_every_damage(cache, monkeypatch):
@@ -126,24 +142,32 @@ def test_what_a_killed_training_left_beside_its_model_is_removed(cache, monkeypa
         patch.setattr(artifacts.shutil, "rmtree", lambda *_, **__: None)
         load_or_train(tiny(), progress=False)
     unfinished = cache / "weights" / "unfinished" / tiny().key
-    assert unfinished.exists() and load_or_train(tiny(), progress=False).origin == "cached" and not unfinished.exists()
+    assert (
+        unfinished.exists()
+        and load_or_train(tiny(), progress=False).origin == "cached"
+        and not unfinished.exists()
+    )
 
 
 def test_processes_are_passed_on(cache, monkeypatch):
     asked = []
-    monkeypatch.setattr(artifacts, "load_or_collect", lambda config, n_jobs: asked.append(n_jobs) or LOG)
+    monkeypatch.setattr(
+        artifacts, "load_or_collect", lambda config, n_jobs: asked.append(n_jobs) or LOG
+    )
     load_or_train(tiny(), progress=False, n_jobs=7), load_or_train(tiny(seed=1), progress=False)
     assert asked == [7, 2]
     monkeypatch.undo()
     monkeypatch.setenv("DICP_CACHE", str(cache))
     histories = sample_histories()
-    monkeypatch.setattr(artifacts, "collect", lambda *_, **options: asked.append(options["n_jobs"]) or histories)
+    monkeypatch.setattr(
+        artifacts, "collect", lambda *_, **options: asked.append(options["n_jobs"]) or histories
+    )
     artifacts.histories_of(tiny(), n_jobs=5), artifacts.histories_of(tiny())
     artifacts.load_or_collect(tiny(), histories.tasks[:1], n_jobs=3)
     assert asked == [7, 2, 5, 2, 3]
 
 
-# ---- kills ---------------------------------------------------------------------------------------------------------------
+# ---- kills ---------------------------------------------------------------------------------------
 
 KILLED = """
 import functools, hashlib, os, shutil, signal, sys, tempfile
@@ -151,19 +175,21 @@ from pathlib import Path
 from test_states import GOALS, LOG, tiny
 from dicp import artifacts
 
-artifacts.load_or_collect, artifacts.training_tasks = lambda config, n_jobs: LOG, lambda config: GOALS
+artifacts.load_or_collect = lambda config, n_jobs: LOG
+artifacts.training_tasks = lambda config: GOALS
 artifacts.train = functools.partial(artifacts.train, save_every=2)
 config = tiny(updates=3)
+EVENTS = "open", "os.rename", "os.remove", "os.rmdir", "os.mkdir"
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 def run(cache, fresh, kill_at):
-    '''Train in a fork that is killed before its step number `kill_at` on the disk; returns (exit status, number of steps).'''
+    '''Train in a fork, killed before step `kill_at` on the disk: (status, number of steps).'''
     reader, writer = os.pipe()
     if not os.fork():
         n_steps = 0
         def hook(event, args):
             nonlocal n_steps
-            if event not in ("open", "os.rename", "os.remove", "os.rmdir", "os.mkdir") or not str(args[0]).startswith(cache):
+            if event not in EVENTS or not str(args[0]).startswith(cache):
                 return
             if event == "open" and not (args[2] or 0) & WRITES:
                 return
@@ -184,14 +210,15 @@ def model(cache):
     '''Digests of weights and curve; what else there is.'''
     found, other = {}, []
     for path in Path(cache).rglob("*"):
-        if path.suffix in (".safetensors", ".csv") and path.parent.name == "weights" and path.name[0] != ".":
+        hidden = path.name.startswith(".")
+        if path.suffix in (".safetensors", ".csv") and path.parent.name == "weights" and not hidden:
             found[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
-        elif path.is_file() and path.suffix not in (".json", ".lock") and path.name.strip(".")[:5] != "probe":
+        elif path.is_file() and path.suffix not in (".json", ".lock") and "probe" not in path.name:
             other.append(path.name)
     return found, other
 
 fresh = sys.argv[1] == "fresh"
-with tempfile.TemporaryDirectory() as folder:            # what PyTorch imports late is imported once, before the forks
+with tempfile.TemporaryDirectory() as folder:      # what PyTorch imports late, before the forks
     os.environ["DICP_CACHE"] = folder
     artifacts.load_or_train(config, progress=False)
 with tempfile.TemporaryDirectory() as start, tempfile.TemporaryDirectory() as folder:
@@ -222,7 +249,7 @@ def test_a_kill_before_any_step_on_the_disk_loses_nothing(how):
     assert process.returncode == 0 and int(said.split("killed")[-1]) > 15, said
 
 
-# ---- two at once ---------------------------------------------------------------------------------------------------------
+# ---- two at once ---------------------------------------------------------------------------------
 
 TWO = """
 import sys, time
@@ -230,7 +257,8 @@ from pathlib import Path
 from test_states import GOALS, LOG, tiny
 from dicp import artifacts
 from dicp.training import Trainer
-artifacts.load_or_collect, artifacts.training_tasks = lambda config, n_jobs: LOG, lambda config: GOALS
+artifacts.load_or_collect = lambda config, n_jobs: LOG
+artifacts.training_tasks = lambda config: GOALS
 real = Trainer.step
 def step(self):
     if self.update == 2:
@@ -267,7 +295,7 @@ def test_the_second_of_two_trainings_waits_and_takes_the_firsts(tmp_path, killed
     assert {name for name in names if not name.startswith("locks/")} == of_model(tiny())
 
 
-# ---- the cache -----------------------------------------------------------------------------------------------------------
+# ---- the cache -----------------------------------------------------------------------------------
 
 NOBODY = """
 import os, pwd
@@ -285,17 +313,25 @@ except ValueError as error:
 
 
 def test_shipped_weights_need_neither_home_nor_cache(tmp_path):
-    """As in a container that runs under a number without a name; where a cache is needed, a sentence."""
+    """As in a container under a number without a name; where a cache is needed, a sentence."""
     said = python(NOBODY, HOME=None, DICP_CACHE=None).communicate()[0].splitlines()
-    sentence = "There is no home folder; set the environment variable DICP_CACHE to a folder for what is computed."
-    assert said == ["shipped", sentence]
-    said = python(NOBODY.replace("seed=123", "seed='x'"), HOME=None, DICP_CACHE="").communicate()[0].splitlines()
+    cure = "set the environment variable DICP_CACHE to a folder for what is computed."
+    assert said == ["shipped", f"There is no home folder; {cure}"]
+    said = (
+        python(NOBODY.replace("seed=123", "seed='x'"), HOME=None, DICP_CACHE="")
+        .communicate()[0]
+        .splitlines()
+    )
     assert said[0] == "shipped"
 
 
 def test_where_the_cache_is(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    for value, folder in (("~/dicp", tmp_path / "dicp"), ("~", tmp_path), ("/somewhere", Path("/somewhere"))):
+    for value, folder in (
+        ("~/dicp", tmp_path / "dicp"),
+        ("~", tmp_path),
+        ("/somewhere", Path("/somewhere")),
+    ):
         monkeypatch.setenv("DICP_CACHE", value)
         assert cache_folder() == folder
     monkeypatch.delenv("DICP_CACHE")
@@ -305,14 +341,18 @@ def test_where_the_cache_is(tmp_path, monkeypatch):
         with refused("DICP_CACHE is .*; allowed: a folder", ValueError):
             cache_folder()
     monkeypatch.setenv("DICP_CACHE", "~nobody-of-that-name/dicp")
-    with refused("DICP_CACHE is '~nobody-of-that-name/dicp', and there is no such home folder", ValueError):
+    with refused(
+        "DICP_CACHE is '~nobody-of-that-name/dicp', and there is no such home folder", ValueError
+    ):
         cache_folder()
 
 
 def test_a_cache_that_cannot_be_written_is_found_at_the_start(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("", encoding="utf-8")
     monkeypatch.setenv("DICP_CACHE", str(tmp_path / "file" / "cache"))
-    sentence = "The cache .* cannot be written .Not a directory.; set the environment variable DICP_CACHE"
+    sentence = (
+        "The cache .* cannot be written .Not a directory.; set the environment variable DICP_CACHE"
+    )
     with refused(sentence, StoreError):
         writable_cache()
     monkeypatch.setattr(artifacts, "collect", None)
@@ -330,16 +370,29 @@ def test_a_finished_model_is_taken_from_a_cache_that_can_only_be_read(cache, mon
         raise StoreError("read-only")
 
     monkeypatch.setattr(store, "write", refuse)
-    assert load_or_train(tiny(), progress=False).origin == load_or_train(tiny(), retrain=True).origin == "cached"
+    assert (
+        load_or_train(tiny(), progress=False).origin
+        == load_or_train(tiny(), retrain=True).origin
+        == "cached"
+    )
 
 
-# ---- arguments -----------------------------------------------------------------------------------------------------------
+# ---- arguments -----------------------------------------------------------------------------------
 
 BAD = [float("nan"), float("inf"), -1, 0, 2**63, 1e308, True, "0", None, []]
 
 
-@pytest.mark.parametrize("name, allowed", [
-    ("config", []), ("retrain", [True]), ("device", [None]), ("progress", [True]), ("fresh", [True]), ("n_jobs", [-1])])
+@pytest.mark.parametrize(
+    "name, allowed",
+    [
+        ("config", []),
+        ("retrain", [True]),
+        ("device", [None]),
+        ("progress", [True]),
+        ("fresh", [True]),
+        ("n_jobs", [-1]),
+    ],
+)
 def test_what_makes_no_sense_is_refused(name, allowed):
     for value in BAD:
         if not any(value is good for good in allowed):
@@ -349,7 +402,10 @@ def test_what_makes_no_sense_is_refused(name, allowed):
 
 @pytest.mark.parametrize("env", [*BAD, "metaworld", "../darkroom", "darkrom", ""])
 def test_a_sample_cannot_leave_its_folder(env):
-    with pytest.raises(ValueError, match="^env is .*; allowed: 'darkroom', 'darkroom_permuted', 'dark_key_to_door'[.]"):
+    with pytest.raises(
+        ValueError,
+        match="^env is .*; allowed: 'darkroom', 'darkroom_permuted', 'dark_key_to_door'[.]",
+    ):
         sample_histories(env)
 
 

@@ -14,7 +14,12 @@ from dicp.source import SourceLog
 from dicp.training import Trainer
 
 GRID, ARM = EnvConfig(), MetaWorldConfig()
-KINDS = [("none", "ad"), ("observational", "ad"), ("observational", "idt"), ("interventional", "ad")]
+KINDS = [
+    ("none", "ad"),
+    ("observational", "ad"),
+    ("observational", "idt"),
+    ("interventional", "ad"),
+]
 HUGE = 10**12
 
 
@@ -24,7 +29,9 @@ def model_config(kind: str = "observational", imitates: str = "ad", **changes) -
 
 def refused(match: str):
     """One sentence that names the value, and no memory asked for."""
-    return pytest.raises(ValueError, match=rf"(?s)^(?!.*\n).*{match}.*; allowed: .*GiB of memory.*\.$")
+    return pytest.raises(
+        ValueError, match=rf"(?s)^(?!.*\n).*{match}.*; allowed: .*GiB of memory.*\.$"
+    )
 
 
 def bytes_of(*tensors) -> int:
@@ -33,8 +40,11 @@ def bytes_of(*tensors) -> int:
 
 @pytest.mark.parametrize("env", [GRID, ARM], ids=["grid", "arm"])
 @pytest.mark.parametrize("kind, imitates", KINDS)
-@pytest.mark.parametrize("changes", [
-    {}, {"d_model": 512}, {"d_ff": 4096}, {"n_layers": 40}, {"d_head_hidden": 2048}], ids=str)
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"d_model": 512}, {"d_ff": 4096}, {"n_layers": 40}, {"d_head_hidden": 2048}],
+    ids=str,
+)
 def test_the_estimate_of_a_model_is_near_the_truth(env, kind, imitates, changes):
     if env is ARM and kind == "interventional":
         return
@@ -58,7 +68,9 @@ def test_the_estimate_of_a_context_is_near_the_truth(kind, imitates):
 
 
 @pytest.mark.parametrize("env", [GRID, ARM], ids=["grid", "arm"])
-@pytest.mark.parametrize("field", ["d_model", "n_layers", "d_ff", "d_head_hidden", "context_length"])
+@pytest.mark.parametrize(
+    "field", ["d_model", "n_layers", "d_ff", "d_head_hidden", "context_length"]
+)
 def test_a_model_that_cannot_fit_is_refused_at_once(env, field):
     """For some fields a config itself may refuse such a size."""
     tracemalloc.start()
@@ -70,7 +82,7 @@ def test_a_model_that_cannot_fit_is_refused_at_once(env, field):
 
 def test_a_billion_layers_are_refused_without_a_loop_over_them():
     config = model_config()
-    object.__setattr__(config, "n_layers", 10**9)            # past whatever a config allows
+    object.__setattr__(config, "n_layers", 10**9)  # past whatever a config allows
     with refused("'n_layers': 1000000000"):
         new_model(GRID, config)
 
@@ -95,16 +107,24 @@ def test_contexts_that_cannot_fit_are_refused(kind, imitates):
 def test_a_batch_that_cannot_fit_is_refused():
     log = SourceLog(*(torch.zeros(1, 2, n, dtype=torch.uint8) for n in (40, 40, 40, 2)))
     source = SourceConfig(n_streams=2, env_steps=40, batch_size=40)
-    config = Config(GRID, source, model_config(context_length=40), TrainConfig(batch_size=10**9, n_streams=2))
+    config = Config(
+        GRID, source, model_config(context_length=40), TrainConfig(batch_size=10**9, n_streams=2)
+    )
     with refused(f"train.batch_size is {10**9}"):
         Trainer(config, log)
 
 
-@pytest.mark.parametrize("config, sentence", [
-    (ModelConfig("interventional", context_length=100), "model.world_model is 'interventional'; allowed"),
-    (ModelConfig(imitates="dpt", context_length=100), "model.imitates is 'dpt'; allowed"),
-    (ModelConfig(context_length=80), "model.context_length is 80; allowed"),
-])
+@pytest.mark.parametrize(
+    "config, sentence",
+    [
+        (
+            ModelConfig("interventional", context_length=100),
+            "model.world_model is 'interventional'; allowed",
+        ),
+        (ModelConfig(imitates="dpt", context_length=100), "model.imitates is 'dpt'; allowed"),
+        (ModelConfig(context_length=80), "model.context_length is 80; allowed"),
+    ],
+)
 def test_models_that_do_not_fit_their_world_are_refused(config, sentence):
     with pytest.raises(ValueError, match=sentence):
         new_model(ARM, config)

@@ -1,4 +1,4 @@
-"""Training states: a digest in front, the generator of the device in use, one thread, numbers that stay finite, SIGTERM."""
+"""Training states: digests, devices, one thread, numbers that stay finite, SIGTERM."""
 
 import io
 import os
@@ -25,9 +25,16 @@ SOURCE = SourceConfig(n_streams=4, env_steps=100, n_steps=50, batch_size=50)
 SMALL = dict(context_length=40, d_model=8, n_layers=1, n_heads=1, d_ff=8, d_head_hidden=8, chunk=5)
 
 
-def tiny(kind: str = "observational", imitates: str = "ad", dropout: float = 0.0, **changes) -> Config:
+def tiny(
+    kind: str = "observational", imitates: str = "ad", dropout: float = 0.0, **changes
+) -> Config:
     model = ModelConfig(kind, imitates, dropout=dropout, **SMALL)
-    return Config(ENV, SOURCE, model, TrainConfig(**dict(updates=6, batch_size=4, warmup=2, n_streams=4) | changes))
+    return Config(
+        ENV,
+        SOURCE,
+        model,
+        TrainConfig(**dict(updates=6, batch_size=4, warmup=2, n_streams=4) | changes),
+    )
 
 
 def random_log(n_tasks: int = 3, n_streams: int = 4) -> SourceLog:
@@ -46,7 +53,9 @@ def fit(config: Config, folder=None, **options) -> Trainer:
 
 def same(first: Trainer, second: Trainer) -> bool:
     ours, theirs = first.model.state_dict(), second.model.state_dict()
-    return all(torch.equal(x, theirs[name]) for name, x in ours.items()) and first.rows == second.rows
+    return (
+        all(torch.equal(x, theirs[name]) for name, x in ours.items()) and first.rows == second.rows
+    )
 
 
 def refused(match: str, error: type = CheckpointError):
@@ -54,7 +63,7 @@ def refused(match: str, error: type = CheckpointError):
     return pytest.raises(error, match=rf"(?s)^(?!.*\n).*{match}.*\.$")
 
 
-# ---- the file ------------------------------------------------------------------------------------------------------------
+# ---- the file ------------------------------------------------------------------------------------
 
 
 def older(state: dict) -> bytes:
@@ -80,7 +89,9 @@ def test_no_flipped_bit_trains_on_unnoticed(tmp_path, with_digest):
             assert same(fit(tiny(), tmp_path), whole), f"bit {at}"
         except CheckpointError as error:
             found += 1
-            assert "state.pt" in str(error) and "fresh=True" in str(error) and "\n" not in str(error)
+            assert (
+                "state.pt" in str(error) and "fresh=True" in str(error) and "\n" not in str(error)
+            )
     assert found == 200 if with_digest else found > 50
 
 
@@ -101,14 +112,21 @@ def test_an_older_state_goes_on(tmp_path):
 
 
 CHANGES = {
-    "nothing": dict.clear, "no weights": lambda s: s.pop("model"), "fewer rows": lambda s: s["rows"].pop(),
-    "too many updates": lambda s: s.update(update=99), "True": lambda s: s.update(update=True),
+    "nothing": dict.clear,
+    "no weights": lambda s: s.pop("model"),
+    "fewer rows": lambda s: s["rows"].pop(),
+    "too many updates": lambda s: s.update(update=99),
+    "True": lambda s: s.update(update=True),
     "a NaN": lambda s: s["model"]["policy_head.bias"].fill_(torch.nan),
-    "float64": lambda s: s["model"].update({"policy_head.bias": s["model"]["policy_head.bias"].double()}),
+    "float64": lambda s: s["model"].update(
+        {"policy_head.bias": s["model"]["policy_head.bias"].double()}
+    ),
     "another shape": lambda s: s["optimizer"]["state"][0].update(exp_avg=torch.zeros(3)),
     "an infinite moment": lambda s: s["optimizer"]["state"][0]["exp_avg"].fill_(torch.inf),
-    "no moments": lambda s: s["optimizer"]["state"].clear(), "no generator": lambda s: s.update(torch_rng=torch.zeros(3)),
-    "other groups": lambda s: s["optimizer"].update(param_groups=[]), "a list": lambda s: s.update(model=[]),
+    "no moments": lambda s: s["optimizer"]["state"].clear(),
+    "no generator": lambda s: s.update(torch_rng=torch.zeros(3)),
+    "other groups": lambda s: s["optimizer"].update(param_groups=[]),
+    "a list": lambda s: s.update(model=[]),
 }
 
 
@@ -126,7 +144,13 @@ def test_what_is_no_state_is_refused(tmp_path):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("a", "b")
-    for data in (b"", b"PK\x03\x04", buffer.getvalue(), states.HEAD, states.HEAD + b"0" * 64 + b"\n"):
+    for data in (
+        b"",
+        b"PK\x03\x04",
+        buffer.getvalue(),
+        states.HEAD,
+        states.HEAD + b"0" * 64 + b"\n",
+    ):
         (tmp_path / "state.pt").write_bytes(data)
         with refused("state.pt is not a whole training state .*fresh=True"):
             load_state(tmp_path / "state.pt")
@@ -164,27 +188,41 @@ def test_the_log_is_whole_after_a_kill_at_the_last_update(tmp_path, monkeypatch)
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "log.csv"), whole)
 
 
-# ---- devices -------------------------------------------------------------------------------------------------------------
+# ---- devices -------------------------------------------------------------------------------------
 
 
 def test_a_state_keeps_the_generator_of_its_device_alone():
     assert Trainer(tiny(), LOG).state_dict()["cuda_rng"] is None
 
 
-GPU, CPU, STATE, OTHER = torch.device("cuda"), torch.device("cpu"), torch.zeros(16).byte(), torch.ones(16).byte()
+GPU, CPU, STATE, OTHER = (
+    torch.device("cuda"),
+    torch.device("cpu"),
+    torch.zeros(16).byte(),
+    torch.ones(16).byte(),
+)
 
 
-@pytest.mark.parametrize("saved, device, n_gpus, expected, said", [
-    (STATE, GPU, 1, [STATE], ""), (STATE, torch.device("cuda:1"), 2, [STATE], ""), (None, CPU, 0, [], ""), ([], CPU, 0, [], ""),
-    ([STATE], GPU, 1, [STATE], ""), ([STATE, OTHER], torch.device("cuda:1"), 2, [OTHER], ""),
-    ([STATE, OTHER], GPU, 1, [STATE], "was saved with 2 GPUs; training goes on on cuda"),
-    ([STATE], torch.device("cuda:1"), 2, [], "training goes on on cuda:1"),
-    (STATE, CPU, 0, [], "was saved on a GPU; training goes on on cpu"),
-    ([STATE, OTHER], CPU, 0, [], "was saved with 2 GPUs; training goes on on cpu"),
-    (None, GPU, 1, [], "was saved without a GPU; training goes on on cuda"),
-    ([], GPU, 1, [], "was saved without a GPU; training goes on on cuda"),
-])
-def test_training_goes_on_on_another_device(saved, device, n_gpus, expected, said, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    "saved, device, n_gpus, expected, said",
+    [
+        (STATE, GPU, 1, [STATE], ""),
+        (STATE, torch.device("cuda:1"), 2, [STATE], ""),
+        (None, CPU, 0, [], ""),
+        ([], CPU, 0, [], ""),
+        ([STATE], GPU, 1, [STATE], ""),
+        ([STATE, OTHER], torch.device("cuda:1"), 2, [OTHER], ""),
+        ([STATE, OTHER], GPU, 1, [STATE], "was saved with 2 GPUs; training goes on on cuda"),
+        ([STATE], torch.device("cuda:1"), 2, [], "training goes on on cuda:1"),
+        (STATE, CPU, 0, [], "was saved on a GPU; training goes on on cpu"),
+        ([STATE, OTHER], CPU, 0, [], "was saved with 2 GPUs; training goes on on cpu"),
+        (None, GPU, 1, [], "was saved without a GPU; training goes on on cuda"),
+        ([], GPU, 1, [], "was saved without a GPU; training goes on on cuda"),
+    ],
+)
+def test_training_goes_on_on_another_device(
+    saved, device, n_gpus, expected, said, monkeypatch, capsys
+):
     """Two GPUs and one, a GPU and none: simulated, no GPU needed."""
     got = []
     monkeypatch.setattr(torch.cuda, "device_count", lambda: n_gpus)
@@ -221,7 +259,12 @@ def test_a_device_that_is_not_there_is_refused(device):
 
 def test_weights_do_not_depend_on_the_number_of_threads():
     """Also of a trainer that is stepped by hand; afterwards the user's number holds again."""
-    config = Config(ENV, SOURCE, ModelConfig("observational", context_length=80), TrainConfig(updates=4, n_streams=4))
+    config = Config(
+        ENV,
+        SOURCE,
+        ModelConfig("observational", context_length=80),
+        TrainConfig(updates=4, n_streams=4),
+    )
     before, trained = torch.get_num_threads(), []
     try:
         for n in (1, 2):
@@ -235,7 +278,7 @@ def test_weights_do_not_depend_on_the_number_of_threads():
     assert same(*trained)
 
 
-# ---- numbers that are not finite -----------------------------------------------------------------------------------------
+# ---- numbers that are not finite -----------------------------------------------------------------
 
 
 def infinite_gradient(trainer: Trainer) -> None:
@@ -248,7 +291,9 @@ def nan_weight(trainer: Trainer) -> None:
         trainer.model.policy_head.bias.fill_(torch.nan)
 
 
-@pytest.mark.parametrize("spoil, what", [(infinite_gradient, "norm of the gradient"), (nan_weight, "loss")])
+@pytest.mark.parametrize(
+    "spoil, what", [(infinite_gradient, "norm of the gradient"), (nan_weight, "loss")]
+)
 def test_a_step_that_is_not_finite_is_not_taken(spoil, what):
     trainer = Trainer(tiny(), LOG)
     trainer.step()
@@ -256,13 +301,22 @@ def test_a_step_that_is_not_finite_is_not_taken(spoil, what):
     before = trainer.state_dict()
     with pytest.raises(FloatingPointError) as stopped:
         trainer.step()
-    for said in (f"the {what} of update 2 is not finite (nan; policy ", "reward ", "try a learning rate below 0.01."):
+    for said in (
+        f"the {what} of update 2 is not finite (nan; policy ",
+        "reward ",
+        "try a learning rate below 0.01.",
+    ):
         assert said in str(stopped.value)
     after = trainer.state_dict()
     assert after["update"] == 1 and after["rows"] == before["rows"]
-    assert all(torch.equal(x.nan_to_num(), after["model"][name].nan_to_num()) for name, x in before["model"].items())
+    assert all(
+        torch.equal(x.nan_to_num(), after["model"][name].nan_to_num())
+        for name, x in before["model"].items()
+    )
     for index, moments in before["optimizer"]["state"].items():
-        assert all(torch.equal(x, after["optimizer"]["state"][index][name]) for name, x in moments.items())
+        assert all(
+            torch.equal(x, after["optimizer"]["state"][index][name]) for name, x in moments.items()
+        )
     assert before["optimizer"]["param_groups"] == after["optimizer"]["param_groups"]
 
 
@@ -299,7 +353,7 @@ def test_weights_that_became_infinite_are_never_saved(tmp_path, monkeypatch):
     assert load_state(tmp_path / "state.pt")["update"] == 2
 
 
-# ---- being stopped -------------------------------------------------------------------------------------------------------
+# ---- being stopped -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("nested", [False, True])
@@ -340,16 +394,20 @@ fit(tiny(updates=100_000), sys.argv[1])
 
 
 def test_a_process_that_is_asked_to_end_does(tmp_path):
-    process = subprocess.Popen([sys.executable, "-c", STOPPED, str(tmp_path)], stdout=subprocess.PIPE, text=True,
-                               cwd=Path(__file__).parent)
+    process = subprocess.Popen(
+        [sys.executable, "-c", STOPPED, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parent,
+    )
     while process.stdout.readline() != "5\n":
         assert process.poll() is None
     process.terminate()
-    last = int(process.stdout.read().split()[-1])
+    last = int((["5"] + process.stdout.read().split())[-1])
     assert process.wait() == 143 and load_state(tmp_path / "state.pt")["update"] == last
 
 
-# ---- arguments -----------------------------------------------------------------------------------------------------------
+# ---- arguments -----------------------------------------------------------------------------------
 
 BAD = [float("nan"), float("inf"), -1, 0, 2**63, 1e308, True, "0", None, []]
 
@@ -360,11 +418,16 @@ def test_only_whole_numbers_of_updates_between_savings(value):
         fit(tiny(), save_every=value)
 
 
-@pytest.mark.parametrize("name, values", [
-    ("config", BAD), ("histories", BAD), ("folder", [x for x in BAD if x not in (None, "0")] + [""]),
-    ("progress", [x for x in BAD if x is not True]),
-    ("tasks", [x for x in BAD if x is not None] + ["abc", [(0, 9)] * 3, [0] * 3]),
-])
+@pytest.mark.parametrize(
+    "name, values",
+    [
+        ("config", BAD),
+        ("histories", BAD),
+        ("folder", [x for x in BAD if x not in (None, "0")] + [""]),
+        ("progress", [x for x in BAD if x is not True]),
+        ("tasks", [x for x in BAD if x is not None] + ["abc", [(0, 9)] * 3, [0] * 3]),
+    ],
+)
 def test_what_makes_no_training_is_refused(name, values):
     good = dict(config=tiny(), histories=LOG, folder=None, progress=False, tasks=GOALS)
     for value in values:
@@ -373,17 +436,28 @@ def test_what_makes_no_training_is_refused(name, values):
 
 
 def test_histories_have_to_fit_the_config():
-    long = Config(EnvConfig(horizon=50), SOURCE, ModelConfig(context_length=50), TrainConfig(n_streams=4))
-    with refused("the log has rewards of shape .3, 4, 100. and 5 ends of episodes; allowed: .* of 50 steps", ValueError):
+    long = Config(
+        EnvConfig(horizon=50), SOURCE, ModelConfig(context_length=50), TrainConfig(n_streams=4)
+    )
+    with refused(
+        "the log has rewards of shape .3, 4, 100. and 5 ends of episodes; allowed: .* of 50 steps",
+        ValueError,
+    ):
         Trainer(long, LOG)
     for field, value in (("cell", 81), ("action", 5), ("reward", 2), ("terminal_cell", 255)):
         wrong = LOG._replace(**{field: getattr(LOG, field).clone().fill_(value)})
-        with refused(f"the log has {field} from {value} to {value}; allowed: what can be in darkroom", ValueError):
+        with refused(
+            f"the log has {field} from {value} to {value}; allowed: what can be in darkroom",
+            ValueError,
+        ):
             Trainer(tiny(), wrong)
     with refused("the log has cell of shape", ValueError):
         Trainer(tiny(), LOG._replace(cell=LOG.cell[:, :1]))
     with refused("tasks holds 2 tasks; allowed: 3", ValueError):
         Trainer(tiny(), LOG, tasks=GOALS[:2])
     arm = Config.preset("metaworld")
-    with refused("the log holds cell, action, reward, terminal_cell; allowed in metaworld: observation", ValueError):
+    with refused(
+        "the log holds cell, action, reward, terminal_cell; allowed in metaworld: observation",
+        ValueError,
+    ):
         Trainer(arm, LOG)

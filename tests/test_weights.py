@@ -25,9 +25,13 @@ KINDS = ("weights", "log", "record")
 SUFFIX = dict(zip(KINDS, (".safetensors", ".csv", ".json"), strict=True))
 
 
-def tiny(env: str = "darkroom", kind: str = "observational", imitates: str = "ad", **changes) -> Config:
+def tiny(
+    env: str = "darkroom", kind: str = "observational", imitates: str = "ad", **changes
+) -> Config:
     model = ModelConfig(kind, imitates, **SMALL)
-    return Config(EnvConfig.preset(env), SOURCE, model, TrainConfig(**dict(updates=3, n_streams=4) | changes))
+    return Config(
+        EnvConfig.preset(env), SOURCE, model, TrainConfig(**dict(updates=3, n_streams=4) | changes)
+    )
 
 
 def save(config: Config, folder, seed: int = 0):
@@ -77,7 +81,7 @@ def test_no_flipped_bit_goes_unnoticed(tmp_path, kind):
             assert values(load_trained(path, config)) == whole, f"bit {at} of {kind}"
         except CheckpointError as error:
             assert file.name in str(error) and "\n" not in str(error)
-        assert file.read_bytes() == damaged                              # nothing was written over it
+        assert file.read_bytes() == damaged  # nothing was written over it
     file.write_bytes(data)
     assert values(load_trained(path, config)) == whole
 
@@ -95,14 +99,19 @@ def test_what_is_cut_short_is_refused(tmp_path, kind, share):
         load_trained(path)
 
 
-@pytest.mark.parametrize("other", [tiny("darkroom_permuted"), tiny(imitates="dpt"), tiny(seed=1)],
-                         ids=["world", "method", "seed"])
+@pytest.mark.parametrize(
+    "other",
+    [tiny("darkroom_permuted"), tiny(imitates="dpt"), tiny(seed=1)],
+    ids=["world", "method", "seed"],
+)
 @pytest.mark.parametrize("kinds", [KINDS, KINDS[:1], KINDS[1:2], KINDS[2:]], ids="-".join)
 def test_files_of_another_model_are_refused(tmp_path, other, kinds):
     """Of the same shapes; one of its files or all of them under this one's name."""
     config = tiny()
     path, theirs = save(config, tmp_path), save(other, tmp_path / "other", seed=1)
-    pd.DataFrame({"update": [1, 2, 3], "policy": [3.0, 2.0, 1.0]}).to_csv(theirs.with_suffix(".csv"), index=False)
+    pd.DataFrame({"update": [1, 2, 3], "policy": [3.0, 2.0, 1.0]}).to_csv(
+        theirs.with_suffix(".csv"), index=False
+    )
     copy_to(theirs, path, kinds)
     with refused(path.stem):
         load_trained(path, config)
@@ -113,9 +122,11 @@ def test_files_of_another_model_are_refused(tmp_path, other, kinds):
 def test_a_name_has_to_fit_the_config(tmp_path):
     path, other = save(tiny(), tmp_path), tmp_path / weights_name(tiny(seed=1))
     copy_to(path, other)
-    with refused(f"{other.name} is named as another config's; weights of its config are {path.name}"):
+    with refused(
+        f"{other.name} is named as another config's; weights of its config are {path.name}"
+    ):
         load_model(other)
-    copy_to(path, tmp_path / "mine.safetensors")                         # a name of one's own is free
+    copy_to(path, tmp_path / "mine.safetensors")  # a name of one's own is free
     assert load_model(tmp_path / "mine.safetensors")[1] == tiny()
 
 
@@ -129,8 +140,10 @@ def one_infinity(weights):
 
 
 BAD = {"all NaN": as_nan, "one infinity": one_infinity, "empty": lambda weights: {}}
-BAD |= {str(t): lambda weights, t=t: {name: x.to(t) for name, x in weights.items()}
-        for t in (torch.float64, torch.float16, torch.bfloat16, torch.int32)}
+BAD |= {
+    str(t): lambda weights, t=t: {name: x.to(t) for name, x in weights.items()}
+    for t in (torch.float64, torch.float16, torch.bfloat16, torch.int32)
+}
 
 
 @pytest.mark.parametrize("with_digests", [True, False])
@@ -146,7 +159,9 @@ def test_weights_that_cannot_be_are_refused(tmp_path, change, with_digests):
         store.write_record(path.with_suffix(".json"), record)
     else:
         age(path)
-    with refused(rf"{path.name} holds (numbers that are not finite|weights of another architecture)"):
+    with refused(
+        rf"{path.name} holds (numbers that are not finite|weights of another architecture)"
+    ):
         load_model(path)
 
 
@@ -159,11 +174,13 @@ def test_shapes_are_compared_before_a_model_is_made(tmp_path, monkeypatch):
     store.write_record(path.with_suffix(".json"), record)
     made = []
     real = torch.nn.Module.load_state_dict
-    monkeypatch.setattr(torch.nn.Module, "load_state_dict", lambda *a, **k: made.append(1) or real(*a, **k))
+    monkeypatch.setattr(
+        torch.nn.Module, "load_state_dict", lambda *a, **k: made.append(1) or real(*a, **k)
+    )
     before = torch.get_rng_state()
     with refused("there, .* by the config"):
         load_model(path)
-    assert torch.equal(torch.get_rng_state(), before) and not made       # nothing drew initial weights
+    assert torch.equal(torch.get_rng_state(), before) and not made  # nothing drew initial weights
 
 
 def test_loading_draws_what_one_new_model_draws(tmp_path):
@@ -178,13 +195,15 @@ def test_loading_draws_what_one_new_model_draws(tmp_path):
 
 def test_loading_does_not_bring_the_compiler():
     """Two seconds."""
-    code = "import sys; from dicp import artifacts, config; config = config.Config.preset()\n" \
-           "artifacts.load_or_train(config); print('torch._dynamo' in sys.modules)"
+    code = (
+        "import sys; from dicp import artifacts, config; config = config.Config.preset()\n"
+        "artifacts.load_or_train(config); print('torch._dynamo' in sys.modules)"
+    )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "False"
 
 
-# ---- older files -----------------------------------------------------------------------------------------------------------
+# ---- older files ---------------------------------------------------------------------------------
 
 
 def test_an_older_record_gets_digests(tmp_path):
@@ -192,7 +211,10 @@ def test_an_older_record_gets_digests(tmp_path):
     path = save(config, tmp_path)
     sealed, whole = path.with_suffix(".json").read_bytes(), values(load_trained(path))
     age(path)
-    assert values(load_trained(path, config)) == whole and path.with_suffix(".json").read_bytes() == sealed
+    assert (
+        values(load_trained(path, config)) == whole
+        and path.with_suffix(".json").read_bytes() == sealed
+    )
 
 
 def test_an_older_cache_that_can_only_be_read_will_do(tmp_path, monkeypatch):
@@ -208,10 +230,19 @@ def test_an_older_cache_that_can_only_be_read_will_do(tmp_path, monkeypatch):
     assert path.with_suffix(".json").read_bytes() == old
 
 
-@pytest.mark.parametrize("text", [
-    "update,policy\n1,1.5\n2,1.2\n", "update,policy\n1,1.5\n2,1.2\n4,1.1\n", "update,policy\n1,1.5\n2,\n3,1.0\n",
-    "update,policy\n1,1.5\n2,inf\n3,1.0\n", "update,policy\n1,1.5\n2,x\n3,1.0\n", "", "policy\n1.5\n1.2\n1.0\n", "\x00\xff",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "update,policy\n1,1.5\n2,1.2\n",
+        "update,policy\n1,1.5\n2,1.2\n4,1.1\n",
+        "update,policy\n1,1.5\n2,\n3,1.0\n",
+        "update,policy\n1,1.5\n2,inf\n3,1.0\n",
+        "update,policy\n1,1.5\n2,x\n3,1.0\n",
+        "",
+        "policy\n1.5\n1.2\n1.0\n",
+        "\x00\xff",
+    ],
+)
 def test_an_older_curve_that_is_not_whole_is_refused(tmp_path, text):
     path = save(tiny(), tmp_path)
     age(path)
@@ -228,10 +259,14 @@ def test_a_record_with_digests_has_a_seal(tmp_path):
         load_model(path)
 
 
-# ---- what comes with the package -------------------------------------------------------------------------------------------
+# ---- what comes with the package -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", sorted((artifacts.SHIPPED / "weights").glob("*.safetensors")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    sorted((artifacts.SHIPPED / "weights").glob("*.safetensors")),
+    ids=lambda path: path.stem,
+)
 def test_shipped_weights_are_vouched_for(path):
     record, sealed = store.read_record(path.with_suffix(".json"))
     assert sealed and record["sha256"].keys() == {"weights", "log"}
@@ -246,7 +281,7 @@ def test_shipped_weights_without_a_seal_are_refused(tmp_path, monkeypatch):
         artifacts.load_or_train(tiny())
 
 
-# ---- writing ---------------------------------------------------------------------------------------------------------------
+# ---- writing -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("n_writes", [0, 1, 2])

@@ -1,6 +1,8 @@
-"""How much memory a model and its contexts ask for, told from the configs alone: what cannot fit is refused before it is made.
+"""How much memory a model and its contexts ask for, told from the configs alone: what cannot fit is
+refused before it is made.
 
-The numbers are estimates. They grow with every size in the configs, and are within a factor of two of the truth.
+The numbers are estimates. They grow with every size in the configs, and are within a factor of two
+of the truth.
 """
 
 import torch
@@ -20,9 +22,10 @@ def model_bytes(env: Env, config: ModelConfig) -> int:
     n_layers = config.n_layers * n_transformers + (2 if config.imitates == "idt" else 0)
     layer = 4 * d * d + 3 * d * config.d_ff + 2 * d
     token = 4 * env.size + 12 if grid else 3 * env.n_observed + 8
-    heads = head_parameters(env, config) + (6 * d * config.d_decision if config.imitates == "idt" else 0)
+    decisions = 6 * d * config.d_decision if config.imitates == "idt" else 0
+    n_parameters = n_layers * layer + n_embeddings * token * d + head_parameters(env, config)
     table = env.n_cells * TUPLES * n_embeddings if grid else 0
-    return FLOAT * (n_layers * layer + n_embeddings * token * d + heads) + n_layers * MODULES + table
+    return FLOAT * (n_parameters + decisions) + n_layers * MODULES + table
 
 
 def head_parameters(env: Env, config: ModelConfig) -> int:
@@ -38,11 +41,14 @@ def head_parameters(env: Env, config: ModelConfig) -> int:
 
 
 def context_bytes(env: Env, config: ModelConfig, context_length: int) -> int:
-    """Of one agent's context: keys and values of each token, the token, and what the look-ups hold."""
+    """Of one agent's context: the tokens, keys and values of each, and what the look-ups hold."""
     grid = isinstance(env, EnvConfig)
-    n_tokens = context_length if config.imitates != "idt" else context_length // config.chunk + config.chunk
+    n_tokens = context_length
+    if config.imitates == "idt":
+        n_tokens = context_length // config.chunk + config.chunk
     token = 5 * LONG if grid else FLOAT * (3 * env.n_observed + 8)
-    look_ups = 2 * FLOAT * config.d_model + 4 * LONG if config.world_model == "interventional" else 0
+    looks_up = config.world_model == "interventional"
+    look_ups = 2 * FLOAT * config.d_model + 4 * LONG if looks_up else 0
     return n_tokens * (2 * config.n_layers * config.d_model * FLOAT + token + look_ups)
 
 
@@ -57,7 +63,8 @@ def layer_bytes(config: ModelConfig) -> int:
 
 
 def check_model(env: Env, config: ModelConfig) -> None:
-    """Raise `ValueError` where the parts do not fit each other, or the model and one context not the machine's memory."""
+    """Raise `ValueError` where the parts do not fit each other, or the model and one context not
+    fit the memory."""
     Config(env=env, model=config)
     names = ("d_model", "n_layers", "d_ff", "context_length")
     needs = model_bytes(env, config) + context_bytes(env, config, config.context_length)
@@ -65,17 +72,22 @@ def check_model(env: Env, config: ModelConfig) -> None:
     fits_memory(f"the model in {env.name}", sizes, needs, "sizes that fit the memory")
 
 
-def check_context(env: Env, config: ModelConfig, batch: int, context_length: int, device: torch.device) -> None:
-    """Raise `ValueError` where the contexts of `batch` agents do not fit the memory (of a GPU: PyTorch itself says so)."""
+def check_context(
+    env: Env, config: ModelConfig, batch: int, context_length: int, device: torch.device
+) -> None:
+    """Raise `ValueError` where the contexts of `batch` agents do not fit the memory (of a GPU:
+    PyTorch itself says so)."""
     if device.type == "cpu":
         needs = batch * context_bytes(env, config, context_length)
         fits_memory("batch", batch, needs, "a number of agents whose contexts fit the memory")
 
 
 def check_training(config: Config, device: torch.device) -> None:
-    """Raise `ValueError` where a training step does not fit the memory (on a GPU: what it takes from the machine's)."""
+    """Raise `ValueError` where a training step does not fit the memory (on a GPU: what it takes of
+    the machine's)."""
     env, model, batch = config.env, config.model, config.train.batch_size
     needs = batch * model.context_length * window_bytes(env)
-    if device.type == "cpu":                             # weights, their gradients, AdamW's two moments, each layer's outputs
-        needs += 4 * model_bytes(env, model) + batch * model.context_length * layer_bytes(model)
+    if device.type == "cpu":
+        needs += batch * model.context_length * layer_bytes(model)
+        needs += 4 * model_bytes(env, model)             # weights, gradients, AdamW's two moments
     fits_memory("train.batch_size", batch, needs, "a number of windows that fits the memory")
