@@ -96,7 +96,7 @@ def check_drawing(size: int, trail: list[Cell], marks: list[Mark]) -> None:
 
 
 def draw_lines(pen: Pen) -> None:
-    for i in range(pen.size + 1):
+    for i in range(pen.size + 1) if pen.size <= SIDE else (0, pen.size):      # finer ones fill the grid
         for ends in (((i, 0), (i, pen.size)), ((0, i), (pen.size, i))):
             colour = GREY if i in (0, pen.size) else LINE
             pen.draw.line([pen.at(end, -0.5, -0.5) for end in ends], fill=colour, width=round(1.3 * SCALE))

@@ -12,7 +12,7 @@ from jaxtyping import Int, Integer
 from numpy import ndarray
 from torch import Tensor
 
-from dicp.checks import Count, check_fields, checked, fits_memory, refuse
+from dicp.checks import Count, check_fields, checked, fits_memory, refuse, whole
 from dicp.config import EnvConfig
 from dicp.envs.grid_checks import check_size, is_integer, whole_numbers
 from dicp.envs.tasks import PERMUTATIONS, Task, check_tasks
@@ -78,8 +78,9 @@ class GridRules:
         table, allowed = tuple(self.next_cell.shape), (n_cells, len(MOVES))
         if table not in ((1, *allowed), (n_tasks, *allowed)):
             raise refuse("the shape of rules.next_cell", table, f"(1 or {n_tasks}, *{allowed})")
-        if self.goals.ndim != 2:
-            raise refuse("the shape of rules.goals", tuple(self.goals.shape), "(task, stage)")
+        if self.goals.ndim != 2 or not is_integer(self.goals) or not is_integer(self.next_cell):
+            raise refuse("rules.goals", self.goals, "whole numbers, (task, stage)")
+        whole("rules.start", self.start, 0, n_cells - 1)
 
     @classmethod
     @checked

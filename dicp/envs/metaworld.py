@@ -207,7 +207,7 @@ class MetaWorld:
     def set_state(self, state: WorldState) -> Float64[ndarray, "task stream 39"]:
         """Go on from a state of this world, or of one that was made alike (else `ValueError`);
         returns the observations."""
-        if state.of != self._signature():
+        if not isinstance(state.of, tuple) or state.of != self._signature():
             raise refuse("state.of", state.of, f"{shown(self._signature())} of this world")
         whole("state.t", state.t, 0, self.horizon - 1)
         check_numbers("state.physics", state.physics, self._physics)

@@ -25,7 +25,9 @@ def known_actions(action: Any, shape: tuple[int, int, int]) -> Float64[ndarray, 
     if given.dtype.kind not in "fiu":
         raise refuse("the dtype of action", given.dtype, "one of real numbers, as float64")
     numbers = given.astype(np.float64).ravel()
-    if numbers.dot(numbers) < MOST_ACTION**2:                       # the quick answer; nan has none
+    with np.errstate(over="ignore"):
+        length = numbers.dot(numbers)
+    if length < MOST_ACTION**2:                                     # the quick answer; nan has none
         return numbers.reshape(-1, 4)
     bad = ~(abs(numbers) <= MOST_ACTION)
     if bad.any():
