@@ -84,7 +84,7 @@ def reproduce(world: World, names: Names, splits: Splits = SPLITS, n_jobs: Count
     if not undone:
         say_nothing_to_do(world, wanted)
         return 0
-    getattr(artifacts, "writable_cache", artifacts.cache_folder)()
+    artifacts.writable_cache()
     store.sweep(parts.results_folder() / world)
     n_made, busy = 0, []
     for part in undone:
@@ -208,6 +208,7 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         default = [run.name for run in runs.runs_in(args.world) if run in RUNS]
         asked = dict.fromkeys(args.runs or default)
         args.runs = [runs.run_named(name, args.world).name for name in asked]
+        artifacts.cache_folder()
     except ValueError as error:
         parser.error(str(error))
     return args
@@ -222,10 +223,10 @@ def n_processes(text: str) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     args = options(arguments)
-    if args.dry_run:
-        print(estimate.report(args.world, args.runs, args.splits))
-        return
     try:
+        if args.dry_run:
+            print(estimate.report(args.world, args.runs, args.splits))
+            return
         with stoppable():
             reproduce(args.world, args.runs, args.splits, args.jobs)
             record(args.world, args.record)
