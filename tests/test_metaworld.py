@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from dicp.envs.metaworld import ML1_TASKS, MetaWorld, MetaWorldMissing, ml1_instances, observed
 from dicp.envs.metaworld_library import hstack, norm, quaternion, quick_caging
@@ -303,13 +304,48 @@ def test_an_unknown_task_is_named_with_the_nearest_known(ask):
 @pytest.mark.parametrize("change, message", [
     ({"instances": [(0.1, 0.2)]}, r"instance of reach-v3 is \(0.1, 0.2\); allowed: 6 finite numbers"),
     ({"instances": [(0.0, 0.6, 0.02, 0.0, 0.7, 0.2)]}, "allowed: a goal further from the object"),     # would draw for ever
+    ({"instances": [(0.1, 0.6, 0.02, 0.0, 0.7, np.nan)]}, "allowed: 6 finite numbers"),
+    ({"instances": [(1e308, 0.6, 0.02, 0.0, 0.8, 0.2)]}, "allowed: 6 finite numbers from -10 to 10"),
     ({"instances": []}, "allowed: at least one"),
+    ({"n_streams": 2**40}, r"n_streams is 1099511627776; allowed: a smaller whole number.* GiB of memory"),
     ({"n_streams": 0}, "n_streams is 0; allowed: a whole number of at least 1"),
     ({"horizon": 0}, "horizon is 0; allowed: a whole number of at least 1"),
 ])
 def test_a_world_that_cannot_be_is_refused(instances, change, message):
     with pytest.raises(ValueError, match=message):
         MetaWorld(**{"name": "reach-v3", "instances": instances["reach-v3"][:1], **change})
+
+
+@pytest.mark.parametrize("change, message", [
+    ({(0, 0, 0): np.nan}, "action holds nan; allowed: finite numbers from -1e"),
+    ({(1, 0, 3): -np.inf}, "action holds -inf; allowed: finite numbers"),
+    ({(1, 0, 3): 1e308}, "action holds 1e.308; allowed: finite numbers"),
+])
+def test_an_action_that_is_not_finite_moves_nothing(instances, change, message):
+    world, action = MetaWorld("reach-v3", instances["reach-v3"][:2]), np.zeros((2, 1, 4))
+    before = world.get_state()
+    for place, value in change.items():
+        action[place] = value
+    with pytest.raises(ValueError, match=message):
+        world.step(action)
+    after = world.get_state()
+    assert np.array_equal(after.physics, before.physics) and after.t == before.t
+    from dicp.config import MetaWorldConfig
+    from dicp.envs.worlds import SeenMetaWorld
+    with pytest.raises(ValueError, match="action holds"):
+        SeenMetaWorld(MetaWorldConfig(), instances["reach-v3"][:2], 1).step(torch.from_numpy(action))
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"t": 100}, "state.t is 100; allowed: a whole number from 0 to 99"),
+    ({"physics": np.zeros((1, 3))}, r"state.physics is .*; allowed: finite numbers of float64 in the shape \(1, "),
+    ({"observation": np.full((1, 39), np.nan)}, "state.observation is .*; allowed: finite numbers"),
+    ({"attributes": []}, r"state.attributes is \[\]; allowed: a list of 1 dictionaries"),
+])
+def test_a_state_that_cannot_be_is_refused(instances, change, message):
+    world = MetaWorld("reach-v3", instances["reach-v3"][:1])
+    with pytest.raises(ValueError, match=message):
+        world.set_state(world.get_state()._replace(**change))
 
 
 def test_a_state_of_another_world_is_refused(instances):
