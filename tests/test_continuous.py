@@ -241,18 +241,18 @@ def test_a_world_that_gives_nan_is_named():
 
 
 def test_arguments_are_checked():
-    world = Drift(GOALS)
+    drift = Drift(GOALS)
     for world, seen, source, seed, name in (
         (None, SEEN, SOURCE, 0, "world"),
         (Drift(GOALS, 3), SEEN, SOURCE, 0, "world.n_streams"),
-        (world, (5,), SOURCE, 0, "seen"),
-        (world, (), SOURCE, 0, "seen"),
-        (world, (-1,), SOURCE, 0, "seen"),
-        (world, (True,), SOURCE, 0, "seen"),
-        (world, SEEN, None, 0, "source"),
-        (world, SEEN, SOURCE, -1, "seed"),
-        (world, SEEN, replace(SOURCE, width=10**9), 0, "source.width"),
-        (world, SEEN, replace(SOURCE, env_steps=20 * 10**12), 0, "source.env_steps"),
+        (drift, (5,), SOURCE, 0, "seen"),
+        (drift, (), SOURCE, 0, "seen"),
+        (drift, (-1,), SOURCE, 0, "seen"),
+        (drift, (True,), SOURCE, 0, "seen"),
+        (drift, SEEN, None, 0, "source"),
+        (drift, SEEN, SOURCE, -1, "seed"),
+        (drift, SEEN, replace(SOURCE, width=10**9), 0, "source.width"),
+        (drift, SEEN, replace(SOURCE, env_steps=20 * 10**12), 0, "source.env_steps"),
     ):
         with pytest.raises(ValueError, match=rf"^{name}.* is .*; allowed: ") as error:
             train_continuous_ppo(world, seen, source, seed)
