@@ -17,7 +17,7 @@ from test_metaworld_history import SOURCE as ARM_SOURCE
 from dicp.artifacts import SHIPPED
 from dicp.history import LearningHistories, collect
 
-N_FLIPS = 40  # of each kind of file; 1,000 of each were tried, none silent
+N_FLIPS = 40  # of each kind of file; of 750 of each, none was silent
 SAMPLES = sorted((SHIPPED / "histories").glob("*.zip"))
 
 

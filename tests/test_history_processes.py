@@ -357,7 +357,10 @@ def test_n_jobs_is_a_number_of_processes(path, n_jobs):
     assert not path.exists()
 
 
-def test_all_cores(whole, path):
+def test_all_cores(whole, path, monkeypatch):
+    """Of a machine that has one."""
+    monkeypatch.setattr("dicp.history.workers.n_cores", lambda: 1)
+    monkeypatch.setattr("dicp.history.workers.worker_pool", None)
     collect_here(path, n_jobs=-1)
     assert files(path) == files(whole.path)
 
