@@ -496,15 +496,18 @@ pays = [goal] * (n + 1) if rules.pays_forever else [marks["key"], goal]         
 
 # %%
 def nearest(cell, found):
-    """The action that ends nearest to what pays next (else: here), along the longer leg first, without bumping into a
-    wall. In Permuted, where nobody knows which action stays: on the goal, push against the wall."""
-    (x, y), here = divmod(pays[found] if found < len(pays) else cell, 9), divmod(cell, 9)
-    y_first = abs(here[1] - y) > abs(here[0] - x)
+    """The action that ends nearest to what pays next (else: here), along the longer leg first.
+
+    It bumps into no wall, except in Permuted: there it pushes against one on the goal, because
+    nobody knows which action stays.
+    """
+    here, there = divmod(cell, 9), divmod(pays[found] if found < len(pays) else cell, 9)
+    y_first = abs(here[1] - there[1]) > abs(here[0] - there[0])
 
     def preference(action):
         end, move = leads_to[cell][action], moves[action]
         idle = move == 4 if permuted else end == cell and move != 4
-        return away(divmod(end, 9), (x, y)), idle, (move > 1) != y_first
+        return away(divmod(end, 9), there), idle, (move > 1) != y_first
 
     return min(range(5), key=preference)
 

@@ -39,8 +39,9 @@ retrain = False       # True: train here, whatever is shipped (goes on where it 
 from dicp import parameters
 from dicp.config import ENVS, IMITATORS, ML1_TASKS, PLANNERS, PROFILES, Config, EnvConfig, PlanConfig
 
-p = parameters.check(globals(), env=(*ENVS, "metaworld"), task=ML1_TASKS, planner=PLANNERS, profile=PROFILES, seed=range(100),
-                     method=("ad", "idt") if env == "metaworld" else IMITATORS, retrain=bool)
+p = parameters.check(globals(), env=(*ENVS, "metaworld"), task=ML1_TASKS, planner=PLANNERS,
+                     method=("ad", "idt") if env == "metaworld" else IMITATORS,
+                     profile=PROFILES, seed=range(100), retrain=bool)
 
 import timeit
 from math import isclose

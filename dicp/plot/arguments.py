@@ -43,6 +43,13 @@ def _group(what: str, value: object) -> object:
     return value
 
 
+def _labels(what: str, value: object) -> Collection:
+    several = isinstance(value, Collection) and not isinstance(value, str | bytes) and getattr(value, "ndim", 1) > 0
+    if not several or not len(value) or not all(isinstance(label, str) for label in value):
+        raise refuse(what, value, "several texts, or a dict with texts for names")
+    return value
+
+
 def _colour(what: str, value: object) -> object:
     if not is_color_like(value) or value == "0":
         raise refuse(what, value, "a colour, such as '#0072B2' or (0, 0.4, 0.7)")
@@ -77,6 +84,7 @@ Title = Annotated[str, check_title]
 Words = Annotated[str, _words]                                 # also none at all
 Named = Annotated[Mapping[Any, T], _named]                     # Named[float]: a number for each name
 Several = Annotated[Sequence[T], _several]
+Labels = Annotated[Collection[str], _labels]
 Group = Annotated[Collection[T], _group]
 Colour = Annotated[str | tuple, _colour]
 Glyphs = Annotated[Sequence[str], _glyphs]

@@ -9,7 +9,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from dicp.plot.arguments import Brightness, Group, Guess, Inches, Named, Numbers, Several, Side, Steps, Title, Words
+from dicp.plot.arguments import Brightness, Group, Guess, Inches, Labels, Named, Numbers, Side, Steps, Title, Words
 from dicp.plot.grid import _marks, _room
 from dicp.plot.look import BLACK, COLOURS, GREY, HEAT, axes, label_ends
 
@@ -19,7 +19,7 @@ REFERENCE = COLOURS["source"]
 
 
 def belief_panels(
-    rows: Named[Sequence], columns: Several[str], *, title: Title, marks: Sequence[Mapping] | None = None,
+    rows: Named[Sequence], columns: Labels, *, title: Title, marks: Sequence[Mapping] | None = None,
     label: Words = "P(reward)", size: Side = 9, gamma: Brightness = 0.35, inches: Inches = 2.25,
 ) -> Figure:
     """Rooms in rows and columns with one colour scale from 0 to 1. `rows`: name -> [column][cell]; `marks`: for each

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from dicp import results
 from dicp.checks import one_of
 from dicp.paper import paper_curve
-from dicp.plot.arguments import Frames, Guess, Height, Numbers, Several, Title, Words
+from dicp.plot.arguments import Frames, Guess, Height, Labels, Numbers, Several, Title, Words
 from dicp.plot.histories import mark_guess
 from dicp.plot.look import BLACK, GREY, LOOKS, PAPERS, Look, axes, caption, darker, label_ends, look_of, tint
 
@@ -133,7 +133,7 @@ def sizes(table: pd.DataFrame) -> str:
 
 
 def bars(
-    summary: pd.DataFrame, metric: str, *, title: Title, xlabel: Words | None = None, labels: Several[str] | None = None,
+    summary: pd.DataFrame, metric: str, *, title: Title, xlabel: Words | None = None, labels: Labels | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """One bar a row of `results.summary` for one metric, with its 95% interval as a line and the value beside."""

@@ -8,13 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from dicp.plot.arguments import Inches, Named, Numbers, Several, Title
+from dicp.plot.arguments import Inches, Labels, Named, Numbers, Title
 from dicp.plot.look import BLACK, GREY, HEAT
 from dicp.plot.tokens import GLYPHS
 
 
 def belief_moves(
-    rows: Named[Sequence], columns: Several[str], *, title: Title, truth: Numbers,
+    rows: Named[Sequence], columns: Labels, *, title: Title, truth: Numbers,
     seen: Sequence[Sequence[int]] | None = None, inches: Inches = 2.1,
 ) -> Figure:
     """Tables in rows and columns, a row an action and a column a move, coloured by probability from 0 to 1.
