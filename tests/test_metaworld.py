@@ -1,5 +1,5 @@
-"""Meta-World: rewards solved by hand, then every task compared with the library itself: observations
-and successes to the last bit, rewards to within 1e-12.
+"""Meta-World: rewards solved by hand, then every task compared with the library itself:
+observations and successes to the last bit, rewards to within 1e-12.
 
 Where metaworld is not installed, only what needs it is skipped.
 """
@@ -333,7 +333,8 @@ def test_an_action_that_is_not_finite_moves_nothing(instances, change, message):
     from dicp.config import MetaWorldConfig
     from dicp.envs.worlds import SeenMetaWorld
     with pytest.raises(ValueError, match="action holds"):
-        SeenMetaWorld(MetaWorldConfig(), instances["reach-v3"][:2], 1).step(torch.from_numpy(action))
+        seen = SeenMetaWorld(MetaWorldConfig(), instances["reach-v3"][:2], 1)
+        seen.step(torch.from_numpy(action))
 
 
 @pytest.mark.parametrize("change, message", [

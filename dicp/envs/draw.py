@@ -96,7 +96,8 @@ def check_drawing(size: int, trail: list[Cell], marks: list[Mark]) -> None:
 
 
 def draw_lines(pen: Pen) -> None:
-    for i in range(pen.size + 1) if pen.size <= SIDE else (0, pen.size):      # finer ones fill the grid
+    every = range(pen.size + 1) if pen.size <= SIDE else (0, pen.size)     # finer lines fill the grid
+    for i in every:
         for ends in (((i, 0), (i, pen.size)), ((0, i), (pen.size, i))):
             colour = GREY if i in (0, pen.size) else LINE
             pen.draw.line([pen.at(end, -0.5, -0.5) for end in ends], fill=colour, width=round(1.3 * SCALE))

@@ -147,7 +147,7 @@ class GridRules:
         equal). On the goal, and when all is paid: stay, or (`push_walls`) push against a wall where there is one."""
         state = self._known(state)
         variant = torch.arange(len(self.next_cell))[:, None]
-        reached = xy_of(self.next_cell[variant, state.cell], self.size)        # task stream action 2
+        reached = xy_of(self.next_cell[variant, state.cell], self.size)   # task stream action 2
         goal = self.goals.gather(1, state.stage)
         target = xy_of(torch.where(goal < 0, state.cell, goal), self.size)
         distance = (reached - target[:, :, None]).abs().sum(-1)

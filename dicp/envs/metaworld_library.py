@@ -20,7 +20,7 @@ from dicp.envs.metaworld_import import MetaWorldMissing, libraries
 
 __all__ = ["Instance", "MetaWorldMissing", "libraries"]
 
-Instance = tuple[float, ...]       # the numbers in which an environment differs from the others of its task
+Instance = tuple[float, ...]   # the numbers in which an environment differs from others of its task
 MOST_METRES = 10                   # of a coordinate; the library's own are below 1
 
 
