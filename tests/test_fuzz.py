@@ -14,6 +14,7 @@ import sys
 from typing import Annotated, Any, get_args, get_origin
 
 import fuzzing
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from examples import CONFIGS
@@ -33,6 +34,7 @@ from dicp.config import (
     env_from_dict,
 )
 from dicp.envs import all_tasks, split_of
+from dicp.envs.metaworld import MetaWorldMissing
 from dicp.models import new_model
 from dicp.oracles import GoalExplorer, RandomPolicy, Simulator, exact_belief
 from dicp.planning import beam_search
@@ -95,7 +97,8 @@ def refusal(name: str, call) -> str | None:
         call()
     except ValueError as error:
         sentence = str(error)
-        assert SENTENCE.fullmatch(sentence), f"not one sentence of ours: {sentence}"
+        ours = type(error) is not ValueError and "\n" not in sentence  # of a file, a store, ...
+        assert ours or SENTENCE.fullmatch(sentence), f"not one sentence of ours: {sentence}"
         assert name in sentence, f"{name} is not named: {sentence}"
         return sentence
     return None
@@ -161,44 +164,52 @@ def test_every_module_says_what_it_offers():
     """A new module has an `__all__`, or is on a list."""
     for module in fuzzing.modules():
         top = module.__name__.count(".") == 1
-        if top and not fuzzing.is_in(module.__name__, (*fuzzing.TODO, *fuzzing.INTERNAL)):
+        if top and not fuzzing.is_in(module.__name__, fuzzing.INTERNAL):
             assert getattr(module, "__all__", ()), f"{module.__name__} has no __all__"
 
 
-@pytest.mark.parametrize("one", PUBLIC, ids=lambda one: one.name)
+@pytest.mark.parametrize("one", PUBLIC, ids=lambda one: one.key)
 def test_every_public_function_is_checked(one: Public):
-    assert one.is_checked, f"{one.name} is not @checked"
+    assert one.is_checked, f"{one.key} is not @checked"
     rules, hints = rules_of(one.function), fuzzing.hints_of(one.function)
     for name in fuzzing.arguments_of(one.function):
         if (one.name, name) not in fuzzing.OPEN:
-            assert name in hints, f"{one.name} does not say what {name} may be"
-            assert rules[name] is not anything, f"{one.name} allows any {name}"
-    check(one)  # the examples are valid
+            assert name in hints, f"{one.key} does not say what {name} may be"
+            assert rules[name] is not anything, f"{one.key} allows any {name}"
+    checked_or_skipped(one)  # the examples are valid
 
 
-@pytest.mark.parametrize("one", PUBLIC, ids=lambda one: one.name)
+def checked_or_skipped(one: Public, **changes: Any) -> inspect.BoundArguments:
+    try:
+        return check(one, **changes)
+    except MetaWorldMissing as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.mark.parametrize("one", PUBLIC, ids=lambda one: one.key)
 def test_nonsense_in_an_argument_gets_a_sentence(one: Public, little_memory):
+    checked_or_skipped(one)
     hints = fuzzing.hints_of(one.function)
-    for name in fuzzing.arguments_of(one.function):
-        if (one.name, name) in fuzzing.OPEN:
-            continue
+    for name in tried_arguments(one):
         for value in (*PLAIN, *NUMPY):
             plain = checks.plain(value)
             sentence = refusal(name, lambda name=name, value=value: check(one, **{name: value}))
             if sentence is None:
                 assert fuzzing.may_be(hints[name], plain), (
-                    f"{one.name}({name}={value!r}) is accepted"
+                    f"{one.key}({name}={value!r}) is accepted"
                 )
-                assert not isinstance(check(one, **{name: value}).arguments[name], np.generic)
+
+
+def tried_arguments(one: Public) -> list[str]:
+    names = fuzzing.arguments_of(one.function)
+    return [name for name in names if (one.name, name) not in fuzzing.OPEN]
 
 
 @QUICK
 @given(data=st.data(), value=NONSENSE)
 def test_anything_in_an_argument_is_right_or_gets_a_sentence(data, value):
     one = data.draw(st.sampled_from(PUBLIC))
-    names = [
-        name for name in fuzzing.arguments_of(one.function) if (one.name, name) not in fuzzing.OPEN
-    ]
+    names = tried_arguments(one)
     if names:
         name = data.draw(st.sampled_from(names))
         refusal(name, lambda: check(one, **{name: value}))
@@ -206,45 +217,46 @@ def test_anything_in_an_argument_is_right_or_gets_a_sentence(data, value):
 
 # ---- called for real -----------------------------------------------------------------------------
 
-REAL = {
-    "Config.from_dict",
-    "Config.preset",
-    "EnvConfig.preset",
-    "PlanConfig.preset",
-    "SourceConfig.preset",
-    "beam_search",
-    "believed_rewards",
-    "best_futures",
-    "env_from_dict",
-    "exact_belief",
-    "first_arrivals",
-    "last_episodes",
-    "log_of",
-    "p_reward",
-    "rank_agreement",
-    "remember",
-    "rollout",
-    "tokens_of",
-    "windows_of",
+# What takes minutes, starts processes or changes this machine where its arguments are right: the
+# rules alone are tried.
+NOT_CALLED = {
+    "artifacts.histories_of",
+    "artifacts.load_or_collect",
+    "artifacts.load_or_train",
+    "envs.Camera",
+    "estimate.report",
+    "figures.draw",
+    "figures.figures_of",
+    "history.collect",
+    "reproduce.measure",
+    "reproduce.record",
+    "reproduce.reproduce",
+    "reproduce.ship",
+    "source.train_continuous_ppo",
+    "source.train_ppo",
+    "source.train_sb3",
+    "training.Trainer",
+    "training.train",
 }
+CALLED = [one for one in PUBLIC if one.key not in NOT_CALLED and fuzzing.can_be_called(one)]
+FEW = {"rollout.rollout": {"n_episodes": 1, "n_rollouts": 1}}
 
 
-@pytest.mark.parametrize(
-    "one", [one for one in PUBLIC if one.name in REAL], ids=lambda one: one.name
-)
-def test_nonsense_that_is_no_nonsense_to_the_rules_does_no_harm(one: Public, little_memory):
+@pytest.mark.parametrize("one", CALLED, ids=lambda one: one.key)
+def test_nonsense_that_is_no_nonsense_to_the_rules_does_no_harm(
+    one: Public, little_memory, headless, tmp_path, monkeypatch
+):
     """What the rules let pass is either right, or refused by the function itself, before memory is
     asked for."""
-    valid = fuzzing.valid_arguments(one.function)
-    for name in fuzzing.arguments_of(one.function):
-        if (one.name, name) in fuzzing.OPEN or name == "n_episodes":
-            continue
+    monkeypatch.setenv("DICP_CACHE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    checked_or_skipped(one)
+    for name in tried_arguments(one):
         for value in (*PLAIN, *NUMPY):
-            few = {"n_episodes": 1, "n_rollouts": 1} if one.name == "rollout" else {}
-            refusal(
-                "",
-                lambda name=name, value=value, few=few: one.function(**valid | few | {name: value}),
-            )
+            arguments = FEW.get(one.key, {}) | {name: value}
+            if name != "n_episodes":
+                refusal("", lambda arguments=arguments: fuzzing.call(one, **arguments))
+        plt.close("all")
 
 
 NAN = float("nan")
@@ -325,7 +337,6 @@ def test_a_switch_is_no_number(kind, name):
         assert sentence and sentence.endswith("allowed: True or False.")
 
 
-@pytest.mark.skipif("dicp.envs" in fuzzing.TODO, reason="the worlds still list every task")
 def test_the_rules_of_a_large_room_need_no_list_of_its_tasks(little_memory):
     """A 100 x 100 Key-to-Door has a hundred million tasks: 4 GB and more."""
     room = EnvConfig("dark_key_to_door", size=100)
@@ -335,9 +346,5 @@ def test_the_rules_of_a_large_room_need_no_list_of_its_tasks(little_memory):
 
 
 def test_the_fuzz_finds_what_there_is():
-    assert (
-        len(FIELDS) >= 70
-        and len(SWITCHES) >= 10
-        and len(PUBLIC) >= 25
-        and {one.name for one in PUBLIC} >= REAL
-    )
+    assert len(FIELDS) >= 70 and len(SWITCHES) >= 10 and len(PUBLIC) >= 200 and len(CALLED) >= 180
+    assert {one.key for one in PUBLIC} >= NOT_CALLED

@@ -42,6 +42,7 @@ class LearningHistories:
     under way, and several processes may write different tasks at the same time.
     """
 
+    @checked
     def __init__(self, path: Path, group: zarr.Group):
         """Use `create` or `open`."""
         self.path, self._store, self._attrs = path, group.store, dict(group.attrs)
