@@ -85,7 +85,7 @@ def interval(
 ) -> tuple:
     """(value, low, high): sum(value) / sum(count) over cells and its 95% interval; value: [cell] or [cell, episode]; count:
     one number, or one a cell, not negative. Not a number where nothing is counted."""
-    weights = bootstrap_weights(cells)
+    weights, count = bootstrap_weights(cells), np.ravel(count)
     if len(value) != len(cells) or len(count) not in (1, len(cells)):
         raise ValueError(
             f"value has shape {value.shape}, count {count.shape}; allowed: one a cell, of {len(cells)}."

@@ -57,6 +57,8 @@ def recorded() -> dict[str, pd.DataFrame]:
 
 def _of_runs(table: pd.DataFrame) -> pd.DataFrame:
     need_columns(table.columns, ("run",), "the result table")
+    if table.empty:
+        raise ValueError("the result table has no rows; allowed: at least one.")
     return results.compact(table)
 
 

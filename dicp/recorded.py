@@ -15,7 +15,7 @@ import pandas as pd
 from dicp import store
 from dicp.checks import checked
 from dicp.store import StoreError
-from dicp.tables import decode, encode, need_columns
+from dicp.tables import decode, encode, need_columns, need_columns
 from dicp.worlds import WORLDS, World
 
 __all__ = ["RECORDED", "recorded", "recorded_costs", "recorded_path", "recorded_worlds", "write_recorded"]
@@ -78,6 +78,7 @@ def write_recorded(
     Returns False if all three lay there already. A kill in between leaves files that the record
     knows: the old ones or the new. finish: what has to be done before all counts as written.
     """
+    need_columns(costs.columns, COSTS, "the table of costs")
     table_path, cost_path = Path(folder) / f"{env}.csv.gz", _cost_path(Path(folder), env)
     data = {"table": _same_rows(table_path, encode(table, table_path.name)),
             "costs": costs[list(COSTS)].to_csv(index=False, lineterminator="\n").encode("utf-8")}

@@ -82,16 +82,16 @@ BY_TYPE: dict[Any, Callable[[], Any]] = {
     Simulator: lambda: Simulator(ENV, [(0, 3)]),
     Explorer: lambda: exact_belief(ENV),
     InContextModel: small_model,
-    HierarchicalModel: lambda: new_model(
-        ENV, dataclasses.replace(SMALL, imitates="idt")
-    ).prompted(torch.ones(1)),
+    HierarchicalModel: lambda: new_model(ENV, dataclasses.replace(SMALL, imitates="idt")).prompted(
+        torch.ones(1)
+    ),
     SamplingWorldModel: lambda: new_model(ARM, dataclasses.replace(SMALL, context_length=100)),
     GridRules: lambda: GridRules.of(ENV, TASKS),
     GridState: lambda: GridState(torch.zeros(2, 1).long(), torch.zeros(2, 1).long()),
     GridWorld: lambda: GridWorld(ENV, TASKS),
     GridEnv: Darkroom,
     MetaWorld: meta_world,
-    WorldState: lambda: meta_world().state(),
+    WorldState: lambda: meta_world().get_state(),
     World: meta_world,
     SourceLog: log,
     WindowSampler: lambda: WindowSampler(ENV, log()),

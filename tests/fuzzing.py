@@ -10,6 +10,7 @@ from functools import cache
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
+import pandas as pd
 from examples import BY_TYPE, example, of_function, of_type
 from torch import nn
 
@@ -228,3 +229,18 @@ def call(one: Public, **changes: Any) -> Any:
     if one.function.__name__ == "__init__":
         return one.owner(**named)
     return one.function(of_type(one.owner), **named)
+
+
+def tables_in(one: Public) -> list[str]:
+    """The arguments that are data frames, or several by name."""
+    arguments = valid_arguments(one)
+    return [
+        name
+        for name, value in arguments.items()
+        if isinstance(value, pd.DataFrame)
+        or (
+            isinstance(value, dict)
+            and value
+            and all(isinstance(x, pd.DataFrame) for x in value.values())
+        )
+    ]

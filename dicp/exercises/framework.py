@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import torch
