@@ -59,7 +59,11 @@ def _of_runs(table: pd.DataFrame) -> pd.DataFrame:
     need_columns(table.columns, ("run",), "the result table")
     if table.empty:
         raise ValueError("the result table has no rows; allowed: at least one.")
-    return results.compact(table)
+    table = results.compact(table)
+    twice = table["run"][table.duplicated(["run", *CELL, "episode"])]
+    if len(twice):
+        raise ValueError(f"the result table mixes settings in the run {twice.iloc[0]}; select one of them.")
+    return table
 
 
 @checked

@@ -15,7 +15,7 @@ import pandas as pd
 from dicp import store
 from dicp.checks import checked
 from dicp.store import StoreError
-from dicp.tables import decode, encode, need_columns, need_columns
+from dicp.tables import decode, encode, need_columns
 from dicp.worlds import WORLDS, World
 
 __all__ = ["RECORDED", "recorded", "recorded_costs", "recorded_path", "recorded_worlds", "write_recorded"]

@@ -47,7 +47,8 @@ def _returns(what: str, value: object) -> np.ndarray:
     """The rule for finite numbers [task, rollout, episode]."""
     array = tables.finite_array(what, value)
     if array.ndim != 3 or not array.size:
-        raise refuse(what, value, "numbers [task, rollout, episode], one at least")
+        allowed = "numbers [task, rollout, episode], one at least"
+        raise ValueError(f"{what} has shape {array.shape}; allowed: {allowed}.")
     return array
 
 

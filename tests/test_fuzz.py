@@ -64,6 +64,8 @@ NONSENSE = st.one_of(
     st.binary(max_size=5),
     st.lists(st.floats(), max_size=3),
     st.complex_numbers(),
+    st.builds(object),
+    st.just("../x"),
     st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
     st.floats(width=32).map(np.float32),
     st.integers(-(2**63), 2**63 - 1).map(np.int64),

@@ -22,11 +22,12 @@ class NotAttempted(Exception):
 def _numbers(what: str, value: object) -> object:
     value = plain(value)
     try:
-        fits = bool(torch.as_tensor(value).isfinite().all())
+        numbers = torch.as_tensor(value)
+        fits = numbers.ndim > 0 or bool(numbers.isfinite())        # a mean of nothing among others
     except (TypeError, ValueError, RuntimeError):
         fits = False
     if not fits:
-        raise refuse(what, value, "finite numbers: a tensor, an array, a list or a number")
+        raise refuse(what, value, "a tensor, an array, a list or a finite number")
     return value
 
 
