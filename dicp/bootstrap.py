@@ -1,16 +1,40 @@
 """Bootstrap intervals of tables of cells: a cell is one (split, train seed, task), its value a mean over rollouts."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
 
-from dicp.checks import Count, OneOf, Seed, checked, fits_memory, refuse
+from dicp.checks import Count, OneOf, Seed, checked, fits_memory, plain, refuse
 
 __all__ = ["CELL", "bootstrap_weights", "interval", "iqm"]
 
 CELL = ["split", "train_seed", "task"]
 HIGHEST = 1e100            # sums of larger numbers may overflow
+
+
+def _numbers(what: str, values: object) -> np.ndarray:
+    """The rule: `values` as an array of floats, of which there is one at least, all finite."""
+    try:
+        array = np.asarray(values)
+    except (ValueError, TypeError):
+        array = np.asarray(None)
+    numbers = array.dtype.kind in "iuf" and array.ndim and array.size
+    if not numbers or not (np.abs(array.astype(float)) <= HIGHEST).all():
+        raise refuse(what, values, f"a sequence of finite numbers, of at most {HIGHEST:g}")
+    return array.astype(float)
+
+
+def _counts(what: str, value: object) -> np.ndarray:
+    """The rule: one number, or one a cell, in one dimension."""
+    counts = _numbers(what, [plain(value)] if np.ndim(value) == 0 else value)
+    if counts.ndim != 1 or (counts < 0).any():
+        raise refuse(what, value, "a number or a sequence of numbers, of at least 0")
+    return counts
+
+
+Numbers = Annotated[Any, _numbers]
+Counts = Annotated[float | np.ndarray, _counts]
 
 
 @checked
@@ -40,10 +64,9 @@ def bootstrap_weights(cells: pd.DataFrame, n_samples: Count = 2000, seed: Seed =
 
 
 @checked
-def iqm(values, weights=None) -> np.ndarray | np.float64:
+def iqm(values: Numbers, weights: Numbers | None = None) -> np.ndarray | np.float64:
     """Interquartile mean: the mean of the middle half of `values` [cell], for each row of `weights` [..., cell]."""
-    values = _numbers("values", values)
-    weights = np.ones(len(values)) if weights is None else _numbers("weights", weights)
+    weights = np.ones(len(values)) if weights is None else weights
     if values.ndim != 1 or weights.shape[-1:] != values.shape or (weights < 0).any():
         raise ValueError(f"values has shape {values.shape}, weights {weights.shape} with a minimum "
                          f"of {weights.min():g}; allowed: values [cell], weights [..., cell] that "
@@ -54,34 +77,21 @@ def iqm(values, weights=None) -> np.ndarray | np.float64:
     return (np.diff(edge) * values[order]).sum(-1) / 0.5
 
 
-def _numbers(what: str, values) -> np.ndarray:
-    """`values` as an array of floats; `ValueError` unless there is one and all are finite."""
-    try:
-        array = np.asarray(values)
-    except (ValueError, TypeError):
-        array = np.asarray(None)
-    numbers = array.dtype.kind in "iuf" and array.ndim and array.size
-    if not numbers or not (np.abs(array.astype(float)) <= HIGHEST).all():
-        raise refuse(what, values, f"a sequence of finite numbers, of at most {HIGHEST:g}")
-    return array.astype(float)
-
-
 @checked
 def interval(
-    cells: pd.DataFrame, value, count=1, *,
+    cells: pd.DataFrame,
+    value: Numbers,
+    count: Counts = 1,
+    *,
     statistic: Annotated[str, OneOf(("mean", "iqm"))] = "mean",
 ) -> tuple:
-    """(value, low, high): sum(value) / sum(count) over cells and its 95% interval.
-
-    value: [cell] or [cell, episode]. count: one number, or one a cell, not negative. The result is
-    not a number where nothing is counted.
-    """
-    value, weights = _numbers("value", value), bootstrap_weights(cells)
-    count = _numbers("count", np.ravel(count))
-    if len(value) != len(cells) or len(count) not in (1, len(cells)) or (count < 0).any():
-        raise ValueError(f"value has shape {value.shape}, count {count.shape} and a minimum of "
-                         f"{count.min():g}; allowed: one a cell, of {len(cells)}, and no negative "
-                         "count.")
+    """(value, low, high): sum(value) / sum(count) over cells and its 95% interval; value: [cell] or [cell, episode]; count:
+    one number, or one a cell, not negative. Not a number where nothing is counted."""
+    weights, count = bootstrap_weights(cells), np.ravel(count)
+    if len(value) != len(cells) or len(count) not in (1, len(cells)):
+        raise ValueError(
+            f"value has shape {value.shape}, count {count.shape}; allowed: one a cell, of {len(cells)}."
+        )
     count = np.broadcast_to(count.reshape(-1, *[1] * (value.ndim - 1)), value.shape)
     if statistic == "iqm":
         point, samples = iqm(value / count), iqm(value / count, weights)

@@ -60,7 +60,13 @@ def recorded() -> dict[str, pd.DataFrame]:
 
 def _of_runs(table: pd.DataFrame) -> pd.DataFrame:
     need_columns(table.columns, ("run",), "the result table")
-    return results.compact(table)
+    if table.empty:
+        raise ValueError("the result table has no rows; allowed: at least one.")
+    table = results.compact(table)
+    twice = table["run"][table.duplicated(["run", *CELL, "episode"])]
+    if len(twice):
+        raise ValueError(f"the result table mixes settings in the run {twice.iloc[0]}; select one of them.")
+    return table
 
 
 @checked

@@ -82,6 +82,7 @@ def write_recorded(
     Returns False if all three lay there already. A kill in between leaves files that the record
     knows: the old ones or the new. finish: what has to be done before all counts as written.
     """
+    need_columns(costs.columns, COSTS, "the table of costs")
     table_path, cost_path = Path(folder) / f"{env}.csv.gz", _cost_path(Path(folder), env)
     data = {"table": _same_rows(table_path, encode(table, table_path.name)),
             "costs": costs[list(COSTS)].to_csv(index=False, lineterminator="\n").encode("utf-8")}

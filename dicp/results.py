@@ -6,7 +6,7 @@ the same number from both.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -43,6 +43,34 @@ def _life(what: str, value: object) -> object:
     return value
 
 
+def _returns(what: str, value: object) -> np.ndarray:
+    """The rule for finite numbers [task, rollout, episode]."""
+    array = tables.finite_array(what, value)
+    if array.ndim != 3 or not array.size:
+        allowed = "numbers [task, rollout, episode], one at least"
+        raise ValueError(f"{what} has shape {array.shape}; allowed: {allowed}.")
+    return array
+
+
+def _successes(what: str, value: object) -> np.ndarray:
+    """The rule for True and False, or 1 and 0, [task, rollout, episode]."""
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError):
+        array = np.asarray(None)
+    if array.ndim != 3:
+        raise refuse(what, value, "True and False [task, rollout, episode]")
+    return tables.switch_array(what, array, array.shape)
+
+
+def _highest(what: str, value: object) -> np.ndarray:
+    """The rule for finite numbers [task]."""
+    array = tables.finite_array(what, value)
+    if array.ndim != 1 or not array.size:
+        raise refuse(what, value, "a number for each task")
+    return array
+
+
 @checked
 def plan_settings(plan: PlanConfig | None) -> dict:
     """A planner's settings as flat columns; without a planner only `planner` = "none"."""
@@ -51,8 +79,13 @@ def plan_settings(plan: PlanConfig | None) -> dict:
 
 @checked
 def build(
-    returns, settings: Mapping, *, tasks: Sequence, max_return: Sequence, horizon: Count,
-    success=None,
+    returns: Annotated[Any, _returns],
+    settings: Mapping,
+    *,
+    tasks: Sequence,
+    max_return: Annotated[Any, _highest],
+    horizon: Count,
+    success: Annotated[Any, _successes] | None = None,
 ) -> pd.DataFrame:
     """The full table of one run.
 
@@ -60,11 +93,9 @@ def build(
     steps an episode. settings: scalars that become columns; they must hold `REQUIRED` (see `plan_settings`). Without
     `success` an episode counts as solved once it reached the goal (key-to-door: opened the door).
     """
-    returns = tables.finite_array("returns", returns)
-    n = len(tasks)
-    if returns.ndim != 3 or not returns.size or not returns.shape[0] == n == len(max_return):
+    if returns.shape[0] != len(tasks) or len(max_return) != len(tasks):
         raise ValueError(
-            f"returns has shape {returns.shape}, tasks and max_return have lengths {n} and "
+            f"returns has shape {returns.shape}, tasks and max_return have lengths {len(tasks)} and "
             f"{len(max_return)}; allowed: returns [task, rollout, episode], one entry a task in the others."
         )
     tables.need_columns(settings, REQUIRED, "settings")
@@ -81,8 +112,7 @@ def build(
     columns |= {
         "task": np.array([str(t) for t in tasks])[task], "rollout": rollout, "episode": episode + 1,
         "env_steps": (episode + 1) * horizon, "episode_return": returns.ravel(),
-        "max_return": tables.finite_array("max_return", max_return)[task],
-        "success": success.ravel().astype(int),
+        "max_return": max_return[task], "success": success.ravel().astype(int),
         "solved_so_far": np.maximum.accumulate(success, axis=-1).ravel().astype(int), "code_version": dicp.__version__,
     }
     return validate(pd.DataFrame(columns))

@@ -1,14 +1,34 @@
-"""A valid example of everything that an argument of a public function may be."""
+"""A valid example of everything that an argument of a public function may be, made when it is asked
+for: by the function, by the argument's name, by its type."""
 
 import dataclasses
 import types
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import cache
+from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import torch
+import zarr
+from examples_of_functions import (
+    FUNCTIONS,
+    SMALL,
+    TASKS,
+    config,
+    histories,
+    log,
+    meta_world,
+    small_model,
+    table,
+)
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
+from dicp.artifacts import Trained
+from dicp.beliefs import tokens_of, windows_of
 from dicp.checks import Each, Number, OneOf, Whole
 from dicp.config import (
     Config,
@@ -19,76 +39,116 @@ from dicp.config import (
     SourceConfig,
     TrainConfig,
 )
+from dicp.envs import GridRules, GridState, GridWorld
+from dicp.envs.gym import Darkroom, GridEnv
+from dicp.envs.metaworld import MetaWorld, WorldState
+from dicp.history import LearningHistories
+from dicp.models import HierarchicalModel, InContextModel, new_model
+from dicp.oracles import Explorer, RandomPolicy, Simulator, exact_belief
+from dicp.parts import Part
+from dicp.planning import SamplingWorldModel, WorldModel
+from dicp.rollout import Learner, Life, rollout
+from dicp.runs import Run, run_named
+from dicp.source import SourceLog
+from dicp.source.continuous import World
+from dicp.training import Trainer
+from dicp.windows import Tokens, Windows, WindowSampler
 
 CONFIGS = (EnvConfig, MetaWorldConfig, SourceConfig, ModelConfig, TrainConfig, PlanConfig, Config)
+ENV, ARM = EnvConfig(), MetaWorldConfig()
 
 
-@lru_cache(maxsize=1)
-def by_type() -> dict[Any, Any]:
-    from dicp.beliefs import tokens_of, windows_of
-    from dicp.models import new_model
-    from dicp.oracles import RandomPolicy, Simulator
-    from dicp.planning import SamplingWorldModel, WorldModel
-    from dicp.rollout import Learner, Life, rollout
-    from dicp.windows import Tokens, Windows
-
-    env, arm = EnvConfig(), MetaWorldConfig()
-    life = rollout(RandomPolicy(env), env, [(0, 3)], 1, 2)
-    small = ModelConfig(
-        "observational",
-        context_length=20,
-        d_model=16,
-        n_layers=1,
-        n_heads=1,
-        d_ff=16,
-        d_head_hidden=16,
-    )
-    model = new_model(env, small)
-    return {
-        **{kind: kind() for kind in CONFIGS},
-        Mapping: {},
-        dict: {},
-        torch.Generator: torch.Generator(),
-        Life: life,
-        Tokens: tokens_of(life, env),
-        Windows: windows_of(life, env),
-        Learner: RandomPolicy(env),
-        WorldModel: Simulator(env, [(0, 3)]),
-        type(model): model,
-        SamplingWorldModel: new_model(arm, dataclasses.replace(small, context_length=100)),
-        Callable: len,
-        bool: True,
-        int: 1,
-        float: 0.5,
-        str: "a",
-        type(None): None,
-    }
+@cache
+def life() -> Life:
+    return rollout(RandomPolicy(ENV), ENV, [(0, 3)], 1, 2)
 
 
-def by_name() -> dict[str, Any]:
-    """Where the type does not say it all, or belongs to somebody else."""
-    env = EnvConfig()
-    simulator = by_type()[
-        next(kind for kind in by_type() if getattr(kind, "__name__", "") == "WorldModel")
-    ]
-    context = simulator.begin(1)
-    return {
-        "tasks": [(0, 3)],
-        "context": context,
-        "root": simulator.root(context),
-        "state": simulator.root(context),
-        "moments": [0],
-        "cell": torch.tensor([40]),
-        "values": dataclasses.asdict(env),
-        "path": "a",
-        "folder": "a",
-    }
+def anyhow(*arguments: Any) -> None:
+    """A function that takes everything, and does nothing."""
+
+
+BY_TYPE: dict[Any, Callable[[], Any]] = {
+    **{kind: kind for kind in CONFIGS},
+    Mapping: dict,
+    dict: dict,
+    set: set,
+    torch.Generator: torch.Generator,
+    Life: life,
+    Tokens: lambda: tokens_of(life(), ENV),
+    Windows: lambda: windows_of(life(), ENV),
+    Learner: lambda: RandomPolicy(ENV),
+    RandomPolicy: lambda: RandomPolicy(ENV),
+    WorldModel: lambda: Simulator(ENV, [(0, 3)]),
+    Simulator: lambda: Simulator(ENV, [(0, 3)]),
+    Explorer: lambda: exact_belief(ENV),
+    InContextModel: small_model,
+    HierarchicalModel: lambda: new_model(ENV, dataclasses.replace(SMALL, imitates="idt")).prompted(
+        torch.ones(1)
+    ),
+    SamplingWorldModel: lambda: new_model(ARM, dataclasses.replace(SMALL, context_length=100)),
+    GridRules: lambda: GridRules.of(ENV, TASKS),
+    GridState: lambda: GridState(torch.zeros(2, 1).long(), torch.zeros(2, 1).long()),
+    GridWorld: lambda: GridWorld(ENV, TASKS),
+    GridEnv: Darkroom,
+    MetaWorld: meta_world,
+    WorldState: lambda: meta_world().get_state(),
+    World: meta_world,
+    SourceLog: log,
+    WindowSampler: lambda: WindowSampler(ENV, log()),
+    Trained: lambda: Trained(small_model(), "cached", pd.DataFrame(), 1.0),
+    Trainer: lambda: Trainer(config(), log(), tasks=TASKS),
+    LearningHistories: histories,
+    zarr.Group: lambda: zarr.open_group(histories().path, mode="r"),
+    Run: lambda: run_named("random", "darkroom"),
+    Part: lambda: Part("darkroom", run_named("random", "darkroom"), 0, Path("a")),
+    pd.DataFrame: table,
+    np.ndarray: lambda: np.zeros(2),
+    Figure: plt.figure,
+    Axes: lambda: plt.figure().subplots(),
+    Callable: lambda: anyhow,
+    bool: lambda: True,
+    int: lambda: 1,
+    float: lambda: 0.5,
+    str: lambda: "a",
+    type(None): lambda: None,
+}
+BY_NAME: dict[str, Callable[[], Any]] = {
+    "tasks": lambda: [(0, 3)],
+    "context": lambda: of_type(WorldModel).begin(1),
+    "root": lambda: of_type(WorldModel).root(of_type(WorldModel).begin(1)),
+    "moments": lambda: [0],
+    "cell": lambda: torch.tensor([40]),
+    "values": lambda: dataclasses.asdict(ENV),
+    "path": lambda: "a",
+    "folder": lambda: "a",
+    "names": lambda: ["random"],
+    "seen": lambda: [0],
+}
+
+
+@cache
+def of_type(kind: Any) -> Any:
+    return BY_TYPE[kind]()
+
+
+@cache
+def of_name(name: str) -> Any:
+    return BY_NAME[name]()
+
+
+def of_function(key: str) -> dict[str, Any]:
+    """What a function is called with beside what its names and types say, as in "results.build"."""
+    if key.startswith("plot."):
+        from examples_of_figures import FIGURES
+
+        return FIGURES[key.removeprefix("plot.")]()
+    return FUNCTIONS.get(key, dict)()
 
 
 def example(name: str, hint: Any, where: str) -> Any:
     """A valid value for an argument."""
-    if name in by_name():
-        return by_name()[name]
+    if name in BY_NAME:
+        return of_name(name)
     if get_origin(hint) is Annotated:
         return _of_rules(get_args(hint), name, where)
     if get_origin(hint) in (Union, types.UnionType):
@@ -98,9 +158,8 @@ def example(name: str, hint: Any, where: str) -> Any:
     if hasattr(hint, "dim_str"):
         return _array(hint)
     kind = get_origin(hint) or hint
-    for known, value in by_type().items():
-        if kind is known:
-            return value
+    if kind in BY_TYPE:
+        return of_type(kind)
     raise LookupError(
         f"{where} has the argument {name}: {hint}; give a valid example of it in tests/examples.py."
     )
@@ -116,6 +175,8 @@ def _of_rules(parts: tuple, name: str, where: str) -> Any:
             return rule.allowed[0]
         if isinstance(rule, Each):
             return [_of_rules((None, rule.rule), name, where)] * (rule.n or max(rule.least, 1))
+        if getattr(rule, "__name__", "") == "_world":
+            return "darkroom"
     return example(name, parts[0], where)
 
 

@@ -10,20 +10,26 @@ from functools import cache
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
-from examples import example
+import pandas as pd
+from examples import BY_TYPE, example, of_function, of_type
 from torch import nn
 
 import dicp
 from dicp.checks import OneOf
 
-# Modules whose public functions are not `checked` yet: to be emptied.
-TODO = ()
 # Modules that offer nothing to a user: the rules themselves, and what the public functions are
 # built on.
 INTERNAL = ("dicp.checks", "dicp.processes", "dicp.rollout_checks", "dicp.store")
-# Arguments that may be anything at all, by the name of their function: the fields of a plan are
-# looked at one by one.
-OPEN = {("PlanConfig.preset", "changes")}
+# Arguments that may be anything at all: fields of a plan and columns of a table, which are looked at
+# one by one, and what a reader answers.
+OPEN = {
+    ("PlanConfig.preset", "changes"),
+    ("expect", "answer"),
+    ("expect_number", "answer"),
+    ("from_life", "settings"),
+    ("from_source", "settings"),
+    ("planned", "changes"),
+}
 
 PLAIN = (float("nan"), float("inf"), -float("inf"), -1, 0, 2**63, 1e308, True, "0", None, [])
 NUMPY = (
@@ -44,6 +50,12 @@ class Public(NamedTuple):
     name: str
     function: Callable
     is_checked: bool
+    owner: type | None = None
+
+    @property
+    def key(self) -> str:
+        """The package and the name, as in "results.build"."""
+        return f"{self.function.__module__.split('.')[1]}.{self.name}"
 
 
 def is_in(module: str, names: tuple[str, ...]) -> bool:
@@ -62,7 +74,7 @@ def offered() -> Iterator[tuple[str, Any]]:
     """(name, function or class of ours) of everything in an `__all__`, once each."""
     seen = set()
     for module in modules():
-        if is_in(module.__name__, (*TODO, *INTERNAL)):
+        if is_in(module.__name__, INTERNAL):
             continue
         for name in getattr(module, "__all__", ()):
             thing = getattr(module, name)
@@ -72,7 +84,7 @@ def offered() -> Iterator[tuple[str, Any]]:
                 ours
                 and home.startswith("dicp.")
                 and id(thing) not in seen
-                and not is_in(home, (*TODO, *INTERNAL))
+                and not is_in(home, INTERNAL)
             ):
                 seen.add(id(thing))
                 yield name, thing
@@ -98,17 +110,18 @@ def public() -> list[Public]:
     found = []
     for name, thing in offered():
         if inspect.isfunction(thing):
-            found.append(Public(name, thing, hasattr(thing, "check")))
+            if arguments_of(thing):
+                found.append(Public(name, thing, hasattr(thing, "check")))
             continue
         if not holds_data_alone(thing):
-            found.append(Public(name, thing.__init__, hasattr(thing.__init__, "check")))
+            found.append(Public(name, thing.__init__, hasattr(thing.__init__, "check"), thing))
         methods = (
             (method, getattr(thing, method)) for method in vars(thing) if method != "__init__"
         )
         found += [
-            Public(f"{name}.{method}", f, True)
+            Public(f"{name}.{method}", f, True, thing)
             for method, f in methods
-            if callable(f) and hasattr(f, "check")
+            if callable(f) and hasattr(f, "check") and arguments_of(f)
         ]
     return found
 
@@ -160,26 +173,74 @@ def may_be(hint: Any, value: Any) -> bool:
 
 
 @cache
-def _valid(function: Callable) -> dict[str, Any]:
-    hints = hints_of(function)
+def _valid(one: Public) -> dict[str, Any]:
+    own, hints = of_function(one.key), hints_of(one.function)
     needed = {
         name: p
-        for name, p in arguments_of(function).items()
-        if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+        for name, p in arguments_of(one.function).items()
+        if p.default is p.empty
+        and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+        and name not in own
     }
-    return {name: example(name, hints[name], function.__qualname__) for name in needed}
+    return {name: example(name, hints[name], one.name) for name in needed} | own
 
 
-def valid_arguments(function: Callable) -> dict[str, Any]:
+def valid_arguments(one: Public) -> dict[str, Any]:
     """What a function needs, as it is allowed."""
-    return dict(_valid(function))
+    return dict(_valid(one))
+
+
+def is_bound(one: Public) -> bool:
+    """A class method: its class is given."""
+    return inspect.ismethod(one.function)
+
+
+def has_self(one: Public) -> bool:
+    first = next(iter(inspect.signature(inspect.unwrap(one.function)).parameters), None)
+    return first in ("self", "cls") and not is_bound(one)
+
+
+def split_arguments(one: Public, changes: dict[str, Any]) -> tuple[list, dict[str, Any]]:
+    """Those of `*paths`, and those that have a name."""
+    named, several = valid_arguments(one) | changes, []
+    for name, parameter in arguments_of(one.function).items():
+        if parameter.kind is parameter.VAR_POSITIONAL and name in named:
+            several.append(named.pop(name))
+    return several, named
 
 
 def check(one: Public, **changes: Any) -> inspect.BoundArguments:
     """What the decorator makes of the arguments; the function itself is not called."""
-    first = next(iter(inspect.signature(inspect.unwrap(one.function)).parameters), None)
-    bound = inspect.ismethod(one.function)
-    owner = (None,) if first in ("self", "cls") and not bound else ()
-    if bound:  # a class method: its function is checked, the class is given
-        owner = (one.function.__self__,)
-    return one.function.check(*owner, **(valid_arguments(one.function) | changes))
+    owner = (one.function.__self__,) if is_bound(one) else (None,) if has_self(one) else ()
+    several, named = split_arguments(one, changes)
+    return one.function.check(*owner, *several, **named)
+
+
+def can_be_called(one: Public) -> bool:
+    """Also a method, where there is an example of what it is a method of."""
+    return not has_self(one) or one.function.__name__ == "__init__" or one.owner in BY_TYPE
+
+
+def call(one: Public, **changes: Any) -> Any:
+    """The function itself."""
+    several, named = split_arguments(one, changes)
+    if not has_self(one):
+        return one.function(*several, **named)
+    if one.function.__name__ == "__init__":
+        return one.owner(**named)
+    return one.function(of_type(one.owner), **named)
+
+
+def tables_in(one: Public) -> list[str]:
+    """The arguments that are data frames, or several by name."""
+    arguments = valid_arguments(one)
+    return [
+        name
+        for name, value in arguments.items()
+        if isinstance(value, pd.DataFrame)
+        or (
+            isinstance(value, dict)
+            and value
+            and all(isinstance(x, pd.DataFrame) for x in value.values())
+        )
+    ]

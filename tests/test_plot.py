@@ -13,6 +13,7 @@ from PIL import Image as Pillow
 from dicp import plot, results
 from dicp.config import PlanConfig
 from dicp.envs import cell_to_xy
+from dicp.plot.arguments import Array
 from dicp.plot.look import LOOKS, spread
 
 pytestmark = pytest.mark.usefixtures("headless")
@@ -142,6 +143,25 @@ def test_bars_show_every_method_with_its_interval():
     assert [t.get_text() for t in ax.get_yticklabels()][1] == "AD"
     with pytest.raises(ValueError, match="metric is"):
         plot.bars(summary, "return", title="t")
+
+
+def test_numpy_scalars_are_welcome():
+    plot.plans({"a": {"plan": [41]}}, title="t", size=np.int64(9), inches=np.float32(3))
+    plot.trajectories([[0, 1]], title="t", goal=np.int32(3), size=np.int8(9))
+
+
+def test_a_cell_outside_the_room_is_refused():
+    with pytest.raises(ValueError, match="goal is 81; allowed: a cell, a whole number from 0 to 80."):
+        plot.grid_heatmap([1 / 81] * 81, title="t", goal=81)
+
+
+@pytest.mark.parametrize(
+    "bad", ["nan", float("nan"), [[1, 2], [3]], [None], [{}], "0", (), np.zeros((2, 0))]
+)
+def test_what_is_no_array_of_numbers(bad):
+    with pytest.raises(ValueError, match="x is .*; allowed: a sequence of numbers."):
+        Array()("x", bad)
+    assert Array()("x", values := torch.ones(2)) is values
 
 
 def test_the_backend_is_left_alone():

@@ -8,8 +8,6 @@ from torch import Tensor
 from dicp.checks import fits_memory, refuse
 from dicp.config import EnvConfig
 
-__all__ = ["check_size", "is_integer", "whole_numbers"]
-
 INTEGERS = frozenset({
     torch.uint8, torch.uint16, torch.uint32, torch.uint64, torch.int8, torch.int16, torch.int32,
     torch.int64,

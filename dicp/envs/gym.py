@@ -26,6 +26,8 @@ ACTIONS = ("+x", "-x", "+y", "-y", "stay")
 
 def later(what: str, value: Any) -> Any:
     """The rule of a cell, which `check_cell` looks at once the size is known."""
+    if not isinstance(value, Sequence | np.ndarray) or isinstance(value, str) or not np.ndim(value):
+        raise refuse(what, value, "a cell (x, y)")
     return value
 
 

@@ -8,8 +8,6 @@ from numpy import ndarray
 
 from dicp.checks import refuse
 
-__all__ = ["MOST_ACTION", "check_numbers", "check_rows", "known_actions"]
-
 MOST_ACTION = 1e10                      # MuJoCo ignores a larger command
 
 

@@ -15,7 +15,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-__all__ = ["CameraMissing", "MetaWorldMissing", "libraries", "new_context"]
+__all__ = ["CameraMissing", "MetaWorldMissing", "libraries"]
 
 NEVER = ("disable", "disabled", "off", "false", "0")                # MuJoCo's words
 ANY = ("", "enable", "enabled", "on", "true", "1")

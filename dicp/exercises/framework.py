@@ -1,13 +1,14 @@
 """What all checks share. A check is a function of the reader's function that raises `Hint` where it goes wrong."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from typing import Annotated, Any
+from typing import Annotated
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from dicp.checks import checked, refuse
+from dicp.checks import checked, plain, refuse
 
 
 class Hint(Exception):
@@ -19,10 +20,14 @@ class NotAttempted(Exception):
 
 
 def _numbers(what: str, value: object) -> object:
+    value = plain(value)
     try:
-        torch.as_tensor(value)
+        numbers = torch.as_tensor(value)
+        fits = numbers.ndim > 0 or bool(numbers.isfinite())        # a mean of nothing among others
     except (TypeError, ValueError, RuntimeError):
-        raise refuse(what, value, "a tensor, an array, a list or a number") from None
+        fits = False
+    if not fits:
+        raise refuse(what, value, "a tensor, an array, a list or a finite number")
     return value
 
 
@@ -32,7 +37,7 @@ def _words(what: str, value: object) -> str:
     return value
 
 
-Numbers = Annotated[Any, _numbers]
+Numbers = Annotated[float | bool | Sequence | np.ndarray | Tensor, _numbers]
 Words = Annotated[str, _words]
 
 

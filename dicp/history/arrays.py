@@ -17,8 +17,6 @@ from dicp.history.logs import Log
 from dicp.history.opening import HistoryError, disk_error, one_line
 from dicp.store import digest
 
-__all__ = ["HistoryArrays"]
-
 
 class HistoryArrays:
     """What a store holds of each task. Damage is found when it is read, and laid to a task."""

@@ -23,8 +23,6 @@ from dicp.history.workers import runner
 from dicp.processes import end_with_parent, one_thread
 from dicp.source import TASKS_PER_BLOCK, ContinuousLog, SourceLog, train_continuous_ppo, train_ppo
 
-__all__ = ["Algorithm", "block_seed", "block_size", "collect_blocks"]
-
 INSTANCES_PER_BLOCK = 5             # of Meta-World, learnt at once: eight CPU-minutes
 POLL_SECONDS = 1.0                  # between two looks at what another process computes
 Algorithm = Callable[[Env, Sequence[Task], SourceConfig, int], Log]     # (env, tasks, source, seed)

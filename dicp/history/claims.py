@@ -19,8 +19,6 @@ try:
 except ImportError:      # Windows: there, a folder in use cannot be removed
     fcntl = None
 
-__all__ = ["claim", "draft_folder", "remove_drafts", "remove_locks", "remove_partials"]
-
 PARTIAL = re.compile(r".+\.[0-9a-f]{32}\.partial")      # a chunk that zarr was writing
 
 

@@ -10,8 +10,6 @@ from jaxtyping import UInt8
 
 from dicp.history.opening import disk_error, unreadable
 
-__all__ = ["COMPLETE", "MISSING", "forget", "read_flags"]
-
 MISSING, COMPLETE, DAMAGED = 0, 1, 2
 
 

@@ -42,9 +42,10 @@ class LearningHistories:
     under way, and several processes may write different tasks at the same time.
     """
 
-    def __init__(self, path: Path, group: zarr.Group):
+    @checked
+    def __init__(self, path: str | Path, group: zarr.Group):
         """Use `create` or `open`."""
-        self.path, self._store, self._attrs = path, group.store, dict(group.attrs)
+        self.path, self._store, self._attrs = Path(path), group.store, dict(group.attrs)
         check_seal(self._attrs)
         self.env = env_from_dict(self._attrs["env"])
         self.source = SourceConfig(**self._attrs["source"])
@@ -54,7 +55,7 @@ class LearningHistories:
         self.algorithm_code: str | None = self._attrs.get("algorithm_code")
         self.tasks_per_block = whole("tasks_per_block", self._attrs["tasks_per_block"], 1)
         check_tasks_of(self.env, self.tasks)
-        self.arrays = HistoryArrays(path, group, self.env, self.tasks, self.source.env_steps)
+        self.arrays = HistoryArrays(self.path, group, self.env, self.tasks, self.source.env_steps)
         self.n_streams = self.arrays.n_streams
 
     @classmethod

@@ -20,8 +20,6 @@ import numpy as np
 from dicp.checks import one_of, plain, refuse, text
 from dicp.store import digest
 
-__all__ = ["BUILT_IN", "Identity", "difference", "identity_of"]
-
 BUILT_IN = ("ppo", "sb3")
 NAMED = "named"      # instead of Python's version: the algorithm brings a name of its own
 OWN_NAME = 'an algorithm with a name of its own (algorithm.name = "mine")'

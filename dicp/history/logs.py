@@ -13,7 +13,7 @@ from dicp.envs.tasks import Task
 from dicp.history.layout import bounds_of, fields_of, possible, shape_of
 from dicp.source import ContinuousLog, SourceLog
 
-__all__ = ["Log", "as_tensors", "check_log", "episode_returns", "next_observation"]
+__all__ = ["Log", "episode_returns", "next_observation"]
 
 Log = SourceLog | ContinuousLog
 
@@ -35,7 +35,6 @@ def episode_returns(log: Log) -> Shaped[Tensor, "*task stream episode"]:
     return log.reward.unflatten(-1, (n_episodes, -1)).sum(-1)
 
 
-@checked
 def check_log(env: Env, source: SourceConfig, n_streams: int, task: Task, log: Log) -> None:
     """Raise `ValueError` where the log of one task [stream, step ...] has the wrong form, or tells
     what cannot happen in the world (mostly a cell after the reset taken for the terminal one)."""

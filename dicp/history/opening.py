@@ -9,8 +9,6 @@ from zarr.storage import LocalStore, ZipStore
 
 from dicp.history.layout import FORMAT, VERSION
 
-__all__ = ["HistoryError", "holds_something", "open_group"]
-
 
 class HistoryError(ValueError):
     """Learning histories that cannot be used. The message says what is wrong and what to do."""

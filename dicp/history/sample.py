@@ -12,8 +12,6 @@ from dicp.history.layout import new_arrays
 from dicp.history.logs import Log
 from dicp.history.opening import HistoryError
 
-__all__ = ["write_sample"]
-
 
 def write_sample(path: Path, attrs: dict, env: Env, log: Log) -> Path:
     """Write complete histories [task, stream, step ...] to a zip file at `path`, whole or not at

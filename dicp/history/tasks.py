@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 
@@ -12,10 +13,18 @@ from dicp.envs.tasks import Task
 from dicp.history.layout import EMPTY, log_bytes
 from dicp.history.opening import HistoryError
 
-__all__ = ["Tasks", "as_task", "check_storable", "check_tasks_of"]
-
-Tasks = Sequence | np.ndarray        # each task also as a list or an array (`as_task`)
 DEEPEST = 3                          # ((x, y), (x, y)) is two deep
+
+
+def _tasks(what: str, value: object) -> object:
+    """The rule for several tasks, each also as a list or an array (`as_task`)."""
+    several = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str | bytes)
+    if not several or np.ndim(value) == 0 and isinstance(value, np.ndarray):
+        raise refuse(what, value, "a sequence of tasks")
+    return value
+
+
+Tasks = Annotated[Sequence | np.ndarray, _tasks]
 
 
 def as_task(value: object, depth: int = 0) -> Task | float:

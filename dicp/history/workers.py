@@ -10,8 +10,6 @@ from typing import Annotated, Any
 from dicp.checks import plain, refuse, whole
 from dicp.history.opening import HistoryError, one_line
 
-__all__ = ["JobCount", "runner"]
-
 Job = Callable[[], Any]
 
 

@@ -73,7 +73,7 @@ class InContextModel(nn.Module):
 
     @checked
     def begin(
-        self, batch: Count, context_length: int | None = None, generator: torch.Generator | None = None
+        self, batch: Count, context_length: Count | None = None, generator: torch.Generator | None = None
     ) -> EpisodicContext:
         """An empty context for each of `batch` agents, of at most the transitions that the model was trained with."""
         return EpisodicContext(self.env, self.config, batch, context_length, self.device)

@@ -182,7 +182,7 @@ class HierarchicalModel(InContextModel):
 
     @checked
     def begin(
-        self, batch: Count, context_length: int | None = None, generator: torch.Generator | None = None
+        self, batch: Count, context_length: Count | None = None, generator: torch.Generator | None = None
     ) -> ChunkContext:
         """An empty context for each of `batch` agents. generator: draws the decisions (None: a new one, seeded 0)."""
         chunk, context_length = self.config.chunk, whole_episodes(self.env, self.config, context_length)

@@ -165,7 +165,7 @@ class InterventionalModel(nn.Module):
     # ---- acting: one real token at a time ----------------------------------------------------------------------------
 
     @checked
-    def begin(self, batch: Count, context_length: int | None = None, generator: torch.Generator | None = None) -> Memory:
+    def begin(self, batch: Count, context_length: Count | None = None, generator: torch.Generator | None = None) -> Memory:
         """An empty memory for each of `batch` agents, of at most the transitions that the model was trained with."""
         return Memory(self.env, self.config, batch, context_length, self.device)
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from dicp import results
-from dicp.plot.arguments import Columns, Guess, Named, Title, Words
+from dicp.plot.arguments import Columns, Guess, Named, Recorded, Title, Words
 from dicp.plot.histories import claim
 from dicp.plot.look import BLACK, COLOURS, GREY, axes, tint
 
@@ -27,7 +27,7 @@ def all_episodes(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def ablations(
-    table: pd.DataFrame, panels: Panels, *, title: Title, note: Words = "", ncols: Columns = 3,
+    table: Recorded, panels: Panels, *, title: Title, note: Words = "", ncols: Columns = 3,
     measure: Callable[[pd.DataFrame], pd.DataFrame] = all_episodes,
     ylabel: Words = "return, all episodes\n(highest possible = 1)",
 ) -> Figure:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
 import numpy as np
+import pandas as pd
 from matplotlib.colors import is_color_like
 
 from dicp.checks import Each, Number, Whole, refuse
@@ -80,6 +81,40 @@ class Array:
         return value
 
 
+class Rows:
+    """The rule for a data frame with at least one row and with these columns."""
+
+    def __init__(self, *columns: str):
+        self.columns = columns
+
+    def __call__(self, what: str, value: object) -> pd.DataFrame:
+        wanted = f"a data frame with the columns {', '.join(self.columns)} and a row or more"
+        if not isinstance(value, pd.DataFrame):
+            raise refuse(what, value, wanted)
+        missing = [name for name in self.columns if name not in value]
+        if missing or value.empty:
+            lack = f"without {', '.join(missing)}" if missing else "without rows"
+            raise ValueError(f"{what} is a data frame {lack}; allowed: {wanted}.")
+        return value
+
+
+class EachRows(Rows):
+    """The rule for such data frames by name."""
+
+    def __call__(self, what: str, value: object) -> Mapping:
+        for name, table in _named(what, value).items():
+            super().__call__(f"{what}[{name!r}]", table)
+        return value
+
+
+def in_shape(what: str, values: object, *shape: int) -> np.ndarray:
+    """The numbers in this shape; `ValueError` unless there are as many as it has places."""
+    array = np.asarray(Array()(what, values), dtype=float)
+    if array.size != np.prod(shape):
+        raise refuse(what, values, f"{' x '.join(map(str, shape))} numbers")
+    return array.reshape(shape)
+
+
 Title = Annotated[str, check_title]
 Words = Annotated[str, _words]                                 # also none at all
 Named = Annotated[Mapping[Any, T], _named]                     # Named[float]: a number for each name
@@ -88,6 +123,15 @@ Labels = Annotated[Collection[str], _labels]
 Group = Annotated[Collection[T], _group]
 Colour = Annotated[str | tuple, _colour]
 Glyphs = Annotated[Sequence[str], _glyphs]
+SETTING = ("method", "planner")
+SUMMARY = (*SETTING, "metric", "value", "low", "high")
+Results = Annotated[pd.DataFrame, Rows("env", *SETTING, "episode", "env_steps")]
+NamedResults = Annotated[Mapping, EachRows("env", "run", *SETTING, "episode", "env_steps")]
+Recorded = Annotated[pd.DataFrame, Rows("run", "split", *SETTING)]    # runs of dicp.reproduce
+Summary = Annotated[pd.DataFrame, Rows(*SUMMARY)]                     # of results.summary
+Successes = Annotated[Mapping, EachRows("run", *SUMMARY)]             # of ml1.successes, by task
+RANKED = ("task", "imitator", "ranking", "episode_return", "success")
+Rankings = Annotated[pd.DataFrame, Rows(*RANKED)]                   # of ml1.rankings
 Numbers = Annotated[Any, Array()]
 Table = Annotated[Any, Array(2)]
 Guess = Annotated[float, Number(-1e12, 1e12)]                  # of the reader, in units of an axis

@@ -9,7 +9,20 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from dicp.plot.arguments import Brightness, Group, Guess, Inches, Labels, Named, Numbers, Side, Steps, Title, Words
+from dicp.plot.arguments import (
+    Brightness,
+    Group,
+    Guess,
+    Inches,
+    Labels,
+    Named,
+    Numbers,
+    Side,
+    Steps,
+    Title,
+    Words,
+    in_shape,
+)
 from dicp.plot.grid import _marks, _room
 from dicp.plot.look import BLACK, COLOURS, GREY, HEAT, axes, label_ends
 
@@ -30,8 +43,8 @@ def belief_panels(
     )
     for row, (name, beliefs) in zip(panels, rows.items(), strict=True):
         for i, (ax, values) in enumerate(zip(row, beliefs, strict=True)):
-            image = ax.imshow(np.asarray(values, dtype=float).reshape(size, size).T, origin="lower", cmap=HEAT,
-                              norm=PowerNorm(gamma, 0, 1), zorder=0)
+            heat = in_shape("each room of rows", values, size, size).T
+            image = ax.imshow(heat, origin="lower", cmap=HEAT, norm=PowerNorm(gamma, 0, 1), zorder=0)
             _room(ax, size, lines=False)
             ax.set(xlabel="", ylabel="", xticks=[], yticks=[])
             _marks(ax, size, **(marks[i] if marks else {}))

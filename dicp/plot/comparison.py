@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dicp.config import IMITATORS
-from dicp.plot.arguments import Guess, Title
+from dicp.plot.arguments import Guess, Results, Title
 from dicp.plot.curves import looks, returns, rings, sizes
 from dicp.plot.histories import claim, mark_guess
 from dicp.plot.look import PAPERS, Look
@@ -15,7 +15,7 @@ PANELS = {"ad": "AD imitates the source", "dpt": "DPT imitates optimal actions",
 
 
 def comparison(
-    table: pd.DataFrame, *, title: Title, own: pd.DataFrame | None = None, guess: Guess | None = None
+    table: Results, *, title: Title, own: Results | None = None, guess: Guess | None = None
 ) -> Figure:
     """Learning curves of every imitator in `table` and of its DICP version, each planner a curve of its own, beside the
     paper's own two (thin), the interventional world model and the controls.

@@ -9,9 +9,20 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from dicp import results
-from dicp.checks import one_of
+from dicp.checks import one_of, refuse
 from dicp.paper import paper_curve
-from dicp.plot.arguments import Frames, Guess, Height, Labels, Numbers, Several, Title, Words
+from dicp.plot.arguments import (
+    Frames,
+    Guess,
+    Height,
+    Labels,
+    Numbers,
+    Results,
+    Several,
+    Summary,
+    Title,
+    Words,
+)
 from dicp.plot.histories import mark_guess
 from dicp.plot.look import BLACK, GREY, LOOKS, PAPERS, Look, axes, caption, darker, label_ends, look_of, tint
 
@@ -47,8 +58,8 @@ def _plain(value) -> str:
 
 
 def returns(
-    table: pd.DataFrame, *, title: Title, value: str = "episode_return", paper: Sequence[str] = (),
-    recorded: pd.DataFrame | None = None, optimum: Height | bool = True, guess: Guess | None = None,
+    table: Results, *, title: Title, value: str = "episode_return", paper: Sequence[str] = (),
+    recorded: Results | None = None, optimum: Height | bool = True, guess: Guess | None = None,
     labels: bool = True, ax: Axes | None = None,
 ) -> Axes:
     """Learning curves against environment steps in context, with 95% bootstrap bands.
@@ -133,13 +144,15 @@ def sizes(table: pd.DataFrame) -> str:
 
 
 def bars(
-    summary: pd.DataFrame, metric: str, *, title: Title, xlabel: Words | None = None, labels: Labels | None = None,
+    summary: Summary, metric: str, *, title: Title, xlabel: Words | None = None, labels: Labels | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """One bar a row of `results.summary` for one metric, with its 95% interval as a line and the value beside."""
     one_of("metric", metric, summary["metric"].unique())
     rows = summary[summary["metric"] == metric].reset_index(drop=True)
     ax = axes(ax, title, (7, 1.5 + 0.42 * len(rows)))
+    if labels is not None and len(labels) != len(rows):
+        raise refuse("labels", labels, f"one for each of the {len(rows)} bars")
     drawn = [look_of(r.method, r.planner) for r in rows.itertuples()]
     names = list(labels) if labels is not None else [look.label for look in drawn]
     for y, (row, look) in enumerate(zip(rows.itertuples(), drawn, strict=True)):

@@ -4,14 +4,24 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, NullLocator
 
-from dicp.plot.arguments import Cell, Colour, Inches, Named, Several, Side, Title, Words
+from dicp.plot.arguments import (
+    Cell,
+    Colour,
+    Inches,
+    Named,
+    Several,
+    Side,
+    Summary,
+    Title,
+    Words,
+    in_shape,
+)
 from dicp.plot.curves import bars
 from dicp.plot.grid import ROOM, _marks, _room, _scale, xy
 from dicp.plot.histories import claim
@@ -50,7 +60,7 @@ def plans(panels: Named[Mapping], *, title: Title, note: Words = "", size: Side 
     for ax, (name, panel) in zip(rooms[0], panels.items(), strict=True):
         walked = list(panel.get("walked", [40]))
         if (belief := panel.get("belief")) is not None:
-            heat = np.asarray(belief, dtype=float).reshape(size, size).T
+            heat = in_shape("the belief in panels", belief, size, size).T
             image = ax.imshow(heat, origin="lower", cmap=HEAT, norm=PowerNorm(0.4, 0, 1), zorder=0)
         _room(ax, size)
         ax.set(xticks=[], yticks=[], xlabel="", ylabel="")
@@ -107,12 +117,12 @@ def by_width(
     return ax
 
 
-def bar_panels(summary: pd.DataFrame, metrics: Named[str], *, title: Title) -> Figure:
+def bar_panels(summary: Summary, metrics: Named[str], *, title: Title) -> Figure:
     """One panel of bars for each metric of `results.summary` (metric -> its name in words), the methods named once."""
     n = len(summary) // summary["metric"].nunique()
-    figure, panels = plt.subplots(1, len(metrics), figsize=(13, 2 + 0.36 * n))
-    for ax, (metric, words) in zip(panels, metrics.items(), strict=True):
-        first = ax is panels[0]
+    figure, panels = plt.subplots(1, len(metrics), figsize=(13, 2 + 0.36 * n), squeeze=False)
+    for ax, (metric, words) in zip(panels[0], metrics.items(), strict=True):
+        first = ax is panels[0, 0]
         bars(summary, metric, title=words, labels=None if first else [""] * n, ax=ax)
         ax.set_xlabel("")
         if not first:

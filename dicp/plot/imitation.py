@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from dicp.checks import one_of, whole
 from dicp.plot.arguments import Cell, Guess, Height, Named, Numbers, Steps, Title, Words
 from dicp.plot.distillation import arrows, trend
 from dicp.plot.grid import grid_heatmap, trajectories
@@ -17,6 +18,8 @@ from dicp.plot.look import BLACK, COLOURS, GREY, label_ends, tint
 
 def episodes(ways: Named[Numbers], *, title: Title, **marks: Cell | None) -> Figure:
     """Some episodes of one life, a panel each. ways: panel title -> cells. marks: start, goal, key."""
+    for name in marks:
+        one_of("mark", name, ("start", "goal", "key"))
     figure, panels = plt.subplots(1, len(ways), figsize=(2.9 * len(ways), 3.5), layout="constrained")
     for ax, (name, way) in zip(np.atleast_1d(panels), ways.items(), strict=True):
         trajectories([way], title=name, ax=ax, **marks)
@@ -100,6 +103,8 @@ def stuck(
     figure, panels = plt.subplots(1, 3, figsize=(12, 3.9), layout="constrained", width_ratios=(1.4, 1, 1))
     left, (first, second) = panels[0], (np.asarray(x, dtype=float) for x in opened.values())
     order = np.lexsort((second, first))
+    if shown is not None:
+        whole("shown", shown, 0, len(order) - 1)
     for name, values, colour, ms in zip(opened, (first, second), (COLOURS["source"], COLOURS["ad"]), (13, 8), strict=True):
         left.plot(values[order], "o", ms=ms, color=colour, mec="white", label=name, clip_on=False, zorder=3)
     left.vlines(range(len(order)), first[order], second[order], color=tint(GREY, 0.5), lw=2)

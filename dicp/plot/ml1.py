@@ -8,9 +8,9 @@ from matplotlib.lines import Line2D
 
 from dicp import results
 from dicp.checks import one_of
-from dicp.ml1 import RUNS
+from dicp.ml1 import RUNS, TASKS
 from dicp.paper import paper_table
-from dicp.plot.arguments import Named, Title, Words
+from dicp.plot.arguments import NamedResults, Rankings, Results, Successes, Title, Words
 from dicp.plot.curves import rings
 from dicp.plot.histories import claim
 from dicp.plot.look import BLACK, GREY, LOOKS, PAPERS, look_of, tint
@@ -20,7 +20,7 @@ CONTROLS = ("source", "random")
 
 
 def ml1_curves(
-    tables: Named[pd.DataFrame], *, value: str, title: Title, note: Words = "", own: pd.DataFrame | None = None
+    tables: NamedResults, *, value: str, title: Title, note: Words = "", own: Results | None = None
 ) -> Figure:
     """Success over environment steps, with 95% bootstrap bands over instances.
 
@@ -29,6 +29,8 @@ def ml1_curves(
     rings in the row of its imitator.
     """
     one_of("value", value, ("success", "solved_so_far"))
+    for task in tables:
+        one_of("task", task, TASKS)
     size = max(2.75 * len(tables) + 0.8, 7), 5.6
     figure, grid = plt.subplots(len(ROWS), len(tables), figsize=size, sharey=True, sharex="col", squeeze=False)
     paper = paper_table("fig3_learning_curves")
@@ -65,12 +67,17 @@ def _curve(ax, rows: pd.DataFrame, value: str) -> None:
         ax.fill_between(steps, curve["low"], curve["high"], color=look.colour, alpha=0.15, lw=0, zorder=2)
 
 
-def ml1_meanings(numbers: Named[pd.DataFrame], *, title: Title, note: Words = "") -> Figure:
+def ml1_meanings(numbers: Successes, *, title: Title, note: Words = "") -> Figure:
     """The same lives counted in two ways, a panel a task: success per episode (disc) and solved so far (ring), with 95%
     intervals, and what the paper reports, which is the latter (cross).
 
     numbers: task as the paper writes it -> `dicp.ml1.successes` of its recorded runs.
     """
+    for task, table in numbers.items():
+        one_of("task", task, TASKS)
+        twice = table["run"][table.duplicated(["run", "metric"])]
+        if len(twice):
+            raise ValueError(f"numbers[{task!r}] has {twice.iloc[0]} twice; allowed: each run once.")
     figure, panels = plt.subplots(1, len(numbers), figsize=(2.6 * len(numbers) + 1.6, 3.9), sharey=True, squeeze=False)
     names = {"random": "random", "source": "source PPO", **RUNS}
     published = paper_table("table1_ml1_success").set_index("method")
@@ -96,7 +103,7 @@ def ml1_meanings(numbers: Named[pd.DataFrame], *, title: Title, note: Words = ""
     return figure
 
 
-def ml1_rankings(rows: pd.DataFrame, *, title: Title, note: Words = "") -> Figure:
+def ml1_rankings(rows: Rankings, *, title: Title, note: Words = "") -> Figure:
     """What a planner makes of a policy's return and success, by what it ranks: a column a task, a row an imitator, an arrow
     from the policy alone to each planner. rows: `dicp.ml1.rankings`."""
     tasks, imitators = (list(dict.fromkeys(rows[name])) for name in ("task", "imitator"))

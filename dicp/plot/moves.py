@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from dicp.plot.arguments import Inches, Labels, Named, Numbers, Title
+from dicp.plot.arguments import Inches, Labels, Named, Numbers, Title, in_shape
 from dicp.plot.look import BLACK, GREY, HEAT
 from dicp.plot.tokens import GLYPHS
 
@@ -28,7 +27,8 @@ def belief_moves(
     )
     for line, (name, beliefs) in zip(panels, rows.items(), strict=True):
         for i, (ax, values) in enumerate(zip(line, beliefs, strict=True)):
-            image = ax.imshow(np.asarray(values, dtype=float).reshape(5, 5), cmap=HEAT, vmin=0, vmax=1, zorder=0)
+            table = in_shape("each table of rows", values, 5, 5)
+            image = ax.imshow(table, cmap=HEAT, vmin=0, vmax=1, zorder=0)
             _table(ax, truth, seen[i] if seen else (), labelled=i == 0)
         line[0].set_ylabel(f"{name}\n\naction" if name else "action", fontsize=12.5)
     for ax, name in zip(panels[0], columns, strict=True):

@@ -4,13 +4,12 @@
 from typing import Annotated
 
 import matplotlib.pyplot as plt
-import pandas as pd
 from matplotlib.figure import Figure
 
-from dicp.checks import OneOf
+from dicp.checks import OneOf, one_of
 from dicp.config import ENVS
 from dicp.paper import METHODS, paper_curve
-from dicp.plot.arguments import Named, Title
+from dicp.plot.arguments import NamedResults, Title
 from dicp.plot.curves import looks, returns, sizes
 from dicp.plot.histories import claim
 from dicp.plot.look import COLOURS, Look, tint
@@ -24,9 +23,11 @@ def papers_best(env: Annotated[str, OneOf(ENVS)]) -> str:
     return max(METHODS, key=lambda name: paper_curve(env, name)["normalised"].iloc[-1])
 
 
-def overview(tables: Named[pd.DataFrame], *, title: Title) -> Figure:
+def overview(tables: NamedResults, *, title: Title) -> Figure:
     """Learning curves on held-out tasks: ours, the controls, and the paper's best method of each world. `tables`: the
     recorded runs by env."""
+    for env in tables:
+        one_of("world", env, WORLDS)
     figure, panels = plt.subplots(1, len(tables), figsize=(4.6 * len(tables) + 0.4, 5.3), sharey=True, squeeze=False)
     colour, behind = tint(COLOURS["paper"], 0.1), []
     for ax, (env, table) in zip(panels[0], tables.items(), strict=True):

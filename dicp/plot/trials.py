@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from dicp.checks import Whole
-from dicp.plot.arguments import Named, Numbers, Title, Words
+from dicp.plot.arguments import Named, Numbers, Title, Words, in_shape
 from dicp.plot.histories import claim
 from dicp.plot.look import BLACK, COLOURS, GREY, HEAT
 from dicp.plot.tokens import GLYPHS
@@ -23,6 +23,7 @@ def trials(
     done; reward: [step]. does: the move that each action really makes (0 to 4: +x, -x, +y, -y, stay), written on the left:
     the agent cannot see it. The first use of an action is ringed.
     """
+    in_shape("does", does, n_actions)
     n = len(next(iter(panels.values()))["action"])
     figure, rows = plt.subplots(len(panels), 1, figsize=(10.5, 2.3 * len(panels) + 0.9), sharex=True, squeeze=False)
     for ax, (name, panel) in zip(rows[:, 0], panels.items(), strict=True):

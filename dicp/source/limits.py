@@ -5,8 +5,6 @@ from torch import Tensor
 from dicp.checks import fits_memory
 from dicp.config import SourceConfig
 
-__all__ = ["BYTES", "check_finite", "check_fits"]
-
 BYTES = 4                  # of a float32
 
 

@@ -8,8 +8,6 @@ from torch import Tensor
 
 from dicp.config import SourceConfig
 
-__all__ = ["Nets"]
-
 
 class Nets:
     """The policy nets (first half) and value nets (second half) of all tasks in one flat vector, and Adam's state: two

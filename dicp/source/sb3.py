@@ -19,7 +19,7 @@ from dicp.source.continuous import ContinuousLog, World
 from dicp.source.limits import check_fits
 from dicp.source.ppo import SourceLog
 
-__all__ = ["ContinuousVecEnv", "GridVecEnv", "make_ppo", "train_sb3"]
+__all__ = ["train_sb3"]
 
 Seed32 = Annotated[int, Whole(0, 2**32 - 1)]         # what NumPy's generator takes
 Algorithm = type[BaseAlgorithm] | Callable[[VecEnv, SourceConfig, int], BaseAlgorithm]
