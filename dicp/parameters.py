@@ -1,7 +1,7 @@
 """Check a notebook's parameters in the cell right after them, and freeze them.
 
-papermill writes every `-p name value` into a cell of its own behind the `parameters` cell. A misspelt name is a mere
-log line to papermill, and the notebook runs on with its defaults; here it is an error.
+papermill writes every `-p name value` into a cell of its own behind the `parameters` cell. To it a
+misspelt name is a mere log line, and the notebook runs on with its defaults; here it is an error.
 
 Nothing heavy is imported here, so that a wrong value is refused within a second.
 """
@@ -18,11 +18,11 @@ from dicp.checks import checked, one_of, plain, refuse, whole
 __all__ = ["check"]
 
 Allowed = tuple | list | range | type | UnionType | EllipsisType
-NOTEBOOK = {"In", "Out", "get_ipython", "exit", "quit", "open"}     # names that IPython itself puts there
+NOTEBOOK = {"In", "Out", "get_ipython", "exit", "quit", "open"}     # what IPython puts there
 SCALARS = (bool, int, float, str, list, dict, type(None))           # what papermill can inject
-INJECTED = "# Parameters"                                           # the first line of the cell that papermill writes
-PAPERMILL = "PAPERMILL_"                                            # what --inject-paths and its like set
-NEAR = 0.75                                                         # how alike a misspelt name is: one letter of four
+INJECTED = "# Parameters"          # the first line of the cell that papermill writes
+PAPERMILL = "PAPERMILL_"           # what --inject-paths and its like set
+NEAR = 0.75                        # how alike a misspelt name is: one letter of four
 CHECKED = "_dicp_parameters_checked"
 
 
@@ -30,34 +30,39 @@ CHECKED = "_dicp_parameters_checked"
 def check(namespace: dict, **declared: Allowed):
     """The notebook's parameters as a frozen dataclass, or `ValueError` with one sentence.
 
-    Call as `p = parameters.check(globals(), env=ENVS, seed=range(100), retrain=bool, my_guess=float | None)`: each
-    parameter with its allowed values (a tuple or range), its type (int also passes for float, bool never for int), or
-    `...` for anything. A name that papermill injected must be declared. Of the other variables, those that are nearly
-    a parameter's name are taken for a misspelt one; the rest (of a header cell, of an IPython startup file) is noted
-    and left alone. That is asked once a kernel: a reader who comes back to this cell has variables of their own.
+    Call as `p = parameters.check(globals(), env=ENVS, seed=range(100), guess=float | None)`: each
+    parameter with its allowed values (a tuple or range), its type (int also passes for float, bool
+    never for int), or `...` for anything. A name that papermill injected must be declared. Of the
+    other variables, those that are nearly a parameter's name are taken for a misspelt one; the rest
+    (of a header cell, of an IPython startup file) is noted and left alone. That is asked once a
+    kernel: a reader who comes back to this cell has variables of their own.
     """
     _check_declared(declared)
     first_time = not namespace.get(CHECKED)
     missing = [name for name in declared if name not in namespace]
     injected = _injected(namespace.get("In", ()))
-    others = [name for name, value in namespace.items() if _is_plain(name, value) and name not in declared]
+    plain_names = [name for name, value in namespace.items() if _is_plain(name, value)]
+    others = [name for name in plain_names if name not in declared]
     unknown = [name for name in injected if name not in declared]
     if first_time or missing:
-        unknown += [name for name in others if _nearest(name, missing, 0.5) or _nearest(name, declared, NEAR)]
+        unknown += [name for name in others
+                    if _nearest(name, missing, 0.5) or _nearest(name, declared, NEAR)]
     if unknown:
         raise ValueError(_unknown(unknown[0], declared))
     if missing:
         raise ValueError(f"parameter {missing[0]!r} is not set; needed: {', '.join(declared)}.")
-    values = {name: _checked_value(name, namespace[name], allowed) for name, allowed in declared.items()}
+    values = {name: _value(name, namespace[name], allowed) for name, allowed in declared.items()}
     if first_time and others:
-        print(f"Variables that are no parameters of this notebook are left alone: {', '.join(others)}.")
+        names = ", ".join(others)
+        print(f"Variables that are no parameters of this notebook are left alone: {names}.")
     namespace[CHECKED] = True
     return make_dataclass("Parameters", declared, frozen=True)(**values)
 
 
 def _check_declared(declared: Mapping[str, Allowed]) -> None:
     if not declared:
-        raise ValueError("no parameters are declared; allowed: name=values, such as env=('darkroom',).")
+        raise ValueError("no parameters are declared; allowed: name=values, "
+                         "such as env=('darkroom',).")
     for name, allowed in declared.items():
         if isinstance(allowed, Sequence) and not len(allowed):
             raise refuse(name, allowed, "at least one value that the parameter may have")
@@ -68,9 +73,10 @@ def _injected(history: Sequence[str]) -> list[str]:
     names = []
     for source in history:
         if isinstance(source, str) and source.splitlines()[:1] == [INJECTED]:
-            names += [target.id for line in _parsed(source) for target in getattr(line, "targets", ())
-                      if isinstance(target, ast.Name) and not target.id.startswith(PAPERMILL)]
-    return names
+            lines = [line for line in _parsed(source) if isinstance(line, ast.Assign)]
+            targets = [target for line in lines for target in line.targets]
+            names += [target.id for target in targets if isinstance(target, ast.Name)]
+    return [name for name in names if not name.startswith(PAPERMILL)]
 
 
 def _parsed(source: str) -> list[ast.stmt]:
@@ -94,7 +100,7 @@ def _unknown(name: str, declared: Mapping[str, Allowed]) -> str:
     return f"unknown parameter {name!r}; allowed: {', '.join(declared)}.{hint}"
 
 
-def _checked_value(name: str, value: object, allowed: Allowed) -> object:
+def _value(name: str, value: object, allowed: Allowed) -> object:
     """The value as a plain one; raise `ValueError` unless it is allowed."""
     if allowed is ...:
         return value

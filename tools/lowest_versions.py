@@ -1,4 +1,4 @@
-"""Print the lowest versions that pyproject.toml allows, one requirement a line, as CI installs them.
+"""Print the lowest versions that pyproject.toml allows, a requirement a line, as CI installs them.
 
     python tools/lowest_versions.py > lowest.txt && pip install -r lowest.txt -e '.[test]'
 """
@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 
 PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
-TORCH = "torch==2.13.0"         # not the lowest, see pyproject.toml: the one that takes a CPU build where one lies
+TORCH = "torch==2.13.0"       # not the lowest: the one that takes a CPU build where one lies
 
 
 def requirements() -> list[str]:

@@ -1,11 +1,11 @@
-"""Execute every notebook with every combination of parameters that the README promises, and print a table.
+"""Execute every notebook with every combination of parameters that the README promises.
 
-    python tools/run_all.py --jobs 2                  # all of them, into a temporary folder: hours of one core
-    python tools/run_all.py --jobs 2 --out FOLDER     # into that folder; goes on where it was stopped
-    python tools/run_all.py --ci --jobs 2             # only those that .ci/run executes
+    python tools/run_all.py --jobs 2                # all of them, into a temporary folder
+    python tools/run_all.py --jobs 2 --out FOLDER   # into that folder; goes on where it was stopped
+    python tools/run_all.py --ci --jobs 2           # only those that .ci/run executes
 
-A combination is done if its record in the folder says so, for the notebook and the library as they are now. Exit status 1
-if one failed: its log lies beside its notebook.
+Prints a table. A combination is done if its record in the folder says so, for the notebook and the
+library as they are now. Exit status 1 if one failed: its log lies beside its notebook.
 """
 
 import argparse
@@ -27,8 +27,8 @@ ROOT = Path(__file__).parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 GRIDS = ("01_darkroom_histories", "02_algorithm_distillation", "03_world_model", "04_planning")
 PLANNING, ARM = "04_planning", "05_metaworld_comparison"
-ARM_METHODS = ("ad", "idt")                                  # DPT needs optimal actions, nobody knows an arm's
-CELL_SECONDS = 3600                                          # a cell that takes longer hangs
+ARM_METHODS = ("ad", "idt")        # DPT needs optimal actions, nobody knows an arm's
+CELL_SECONDS = 3600                # a cell that takes longer hangs
 
 
 @dataclass(frozen=True)
@@ -48,15 +48,16 @@ class Combination:
 
 
 def promised() -> list[Combination]:
-    """All that the README promises: 01 to 04 in every world with every imitator, 04 and 05 with the arm."""
+    """All that the README promises: 01 to 04 in every world with every imitator, the arm's."""
     grids = [(notebook, env, method) for notebook in GRIDS for env in ENVS for method in IMITATORS]
     arms = [(PLANNING, "metaworld", method) for method in ARM_METHODS]
-    with_env = [Combination(n, (("env", env), ("method", method))) for n, env, method in grids + arms]
+    with_env = [Combination(n, (("env", env), ("method", who))) for n, env, who in grids + arms]
     return with_env + [Combination(ARM, (("method", method),)) for method in ARM_METHODS]
 
 
 def in_ci() -> list[Combination]:
-    """What CI executes after the defaults: AD in every other world, every other imitator in Darkroom, the arm once."""
+    """What CI executes after the defaults (Darkroom, AD): AD in every other world, every other
+    imitator in Darkroom, the arm once."""
     def chosen(combination: Combination) -> bool:
         values = dict(combination.parameters)
         env, method = values.get("env"), values["method"]
@@ -88,10 +89,12 @@ def done(combination: Combination, out: Path) -> dict | None:
 
 
 def execute(combination: Combination, out: Path, running: list) -> dict:
-    """Run papermill; what came of it. A record is kept only if it succeeded, a log only if it failed."""
+    """Run papermill; what came of it. If it succeeded a record is kept, if it failed a log."""
     notebook, log = out / f"{combination.name}.ipynb", out / f"{combination.name}.log"
-    command = [sys.executable, "-m", "papermill", str(NOTEBOOKS / f"{combination.notebook}.ipynb"), str(notebook),
-               "--no-progress-bar", "--execution-timeout", str(CELL_SECONDS), *combination.flags.split()]
+    source = NOTEBOOKS / f"{combination.notebook}.ipynb"
+    options = ["--no-progress-bar", "--execution-timeout", str(CELL_SECONDS)]
+    command = [sys.executable, "-m", "papermill", str(source), str(notebook), *options]
+    command += combination.flags.split()
     record, start = {"state": state_of(combination)}, time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=ROOT)
     running.append(process)
@@ -114,7 +117,8 @@ def execute(combination: Combination, out: Path, running: list) -> dict:
 def figures_in(notebook: Path) -> int:
     cells = nbformat.read(notebook, as_version=4).cells
     outputs = [output for cell in cells for output in cell.get("outputs", [])]
-    return sum(any(kind.startswith("image/") for kind in output.get("data", {})) for output in outputs)
+    kinds = [output.get("data", {}) for output in outputs]
+    return sum(any(kind.startswith("image/") for kind in data) for data in kinds)
 
 
 def execute_all(combinations: list[Combination], out: Path, jobs: int) -> dict[Combination, dict]:
@@ -124,7 +128,8 @@ def execute_all(combinations: list[Combination], out: Path, jobs: int) -> dict[C
     print(f"{len(missing)} of {len(combinations)} combinations to execute, into {out}", flush=True)
     running = []
     with ThreadPoolExecutor(jobs) as pool:
-        futures = {pool.submit(execute, combination, out, running): combination for combination in missing}
+        futures = {pool.submit(execute, combination, out, running): combination
+                   for combination in missing}
         try:
             for future in as_completed(futures):
                 combination = futures[future]
@@ -140,24 +145,29 @@ def execute_all(combinations: list[Combination], out: Path, jobs: int) -> dict[C
 
 def table(records: dict[Combination, dict]) -> str:
     """The records as a Markdown table."""
-    rows = [f"| {c.notebook} | `{c.flags}` | {record['seconds']} | {record['result'].replace('|', '/')} |"
-            for c, record in records.items()]
-    return "\n".join(["| notebook | parameters | seconds | result |", "|---|---|---|---|", *rows])
+    rows = ["| notebook | parameters | seconds | result |", "|---|---|---|---|"]
+    for combination, record in records.items():
+        fields = combination.notebook, f"`{combination.flags}`", record["seconds"], record["result"]
+        rows.append("| " + " | ".join(str(field).replace("|", "/") for field in fields) + " |")
+    return "\n".join(rows)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--jobs", type=int, default=1, choices=range(1, 65), metavar="N", help="how many at a time")
-    parser.add_argument("--out", type=Path, help="where executed notebooks and records go (default: a temporary folder)")
-    parser.add_argument("--ci", action="store_true", help="only what .ci/run executes")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="only combinations whose name begins so, e.g. 04 05")
-    parser.add_argument("--list", action="store_true", help="execute nothing, print the combinations")
+    as_it_is = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=as_it_is)
+    option = parser.add_argument
+    option("--jobs", type=int, default=1, choices=range(1, 65), metavar="N", help="at a time")
+    option("--out", type=Path, help="where notebooks and records go (default: a temporary folder)")
+    option("--ci", action="store_true", help="only what .ci/run executes")
+    option("--only", nargs="+", metavar="NAME", help="only those whose name begins so, e.g. 04 05")
+    option("--list", action="store_true", help="execute nothing, print the combinations")
     args = parser.parse_args()
     combinations = in_ci() if args.ci else promised()
     if args.only:
         combinations = [c for c in combinations if c.name.startswith(tuple(args.only))]
     if not combinations:
-        parser.error(f"--only is {' '.join(args.only)}; allowed: beginnings of {', '.join(c.name for c in promised())}.")
+        names = ", ".join(combination.name for combination in promised())
+        parser.error(f"--only is {' '.join(args.only)}; allowed: beginnings of {names}.")
     if args.list:
         print("\n".join(f"{c.notebook} {c.flags}" for c in combinations))
         return 0

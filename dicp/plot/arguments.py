@@ -1,4 +1,4 @@
-"""What the figures' arguments may be, as types: a wrong one gets one sentence before anything is drawn."""
+"""What the figures' arguments may be, as types: a wrong one gets one sentence, nothing is drawn."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
@@ -25,6 +25,12 @@ def _words(what: str, value: object) -> str:
     return value
 
 
+def _is_several(value: object) -> bool:
+    """Whether it has elements: no text, and no array without dimensions, which calls itself one."""
+    several = isinstance(value, Collection) and not isinstance(value, str | bytes)
+    return several and getattr(value, "ndim", 1) > 0
+
+
 def _named(what: str, value: object) -> Mapping:
     if not isinstance(value, Mapping) or not value:
         raise refuse(what, value, "a dict with a name for each")
@@ -32,21 +38,21 @@ def _named(what: str, value: object) -> Mapping:
 
 
 def _several(what: str, value: object) -> object:
-    several = isinstance(value, Sequence) or getattr(value, "ndim", 0) > 0        # also an array, a tensor, a series
-    if not several or isinstance(value, str | bytes) or not len(value):
+    ordered = isinstance(value, Sequence) or hasattr(value, "ndim")    # an array, a tensor
+    if not ordered or not _is_several(value) or not len(value):
         raise refuse(what, value, "a sequence that is not empty")
     return value
 
 
 def _group(what: str, value: object) -> object:
-    if not isinstance(value, Collection) or isinstance(value, str | bytes) or getattr(value, "ndim", 1) == 0:
+    if not _is_several(value):
         raise refuse(what, value, "a sequence or a set")
     return value
 
 
 def _labels(what: str, value: object) -> Collection:
-    several = isinstance(value, Collection) and not isinstance(value, str | bytes) and getattr(value, "ndim", 1) > 0
-    if not several or not len(value) or not all(isinstance(label, str) for label in value):
+    filled = _is_several(value) and len(value)
+    if not filled or not all(isinstance(label, str) for label in value):
         raise refuse(what, value, "several texts, or a dict with texts for names")
     return value
 
@@ -65,7 +71,7 @@ def _glyphs(what: str, value: object) -> Sequence:
 
 
 class Array:
-    """Numbers, of which there is one at least, in as many dimensions as `n` (None: any). Returned as they are."""
+    """One number at least, in `n` dimensions (None: in any, but some). Returned as they are."""
 
     def __init__(self, n: int | None = None):
         self.n = n
@@ -76,7 +82,8 @@ class Array:
             array = np.asarray(value)
         except (ValueError, TypeError, RuntimeError):
             raise refuse(what, value, allowed) from None
-        if not array.ndim or not array.size or array.dtype.kind not in "biuf" or self.n not in (None, array.ndim):
+        fits = array.ndim and array.size and self.n in (None, array.ndim)
+        if not fits or array.dtype.kind not in "biuf":
             raise refuse(what, value, allowed)
         return value
 
@@ -117,7 +124,7 @@ def in_shape(what: str, values: object, *shape: int) -> np.ndarray:
 
 Title = Annotated[str, check_title]
 Words = Annotated[str, _words]                                 # also none at all
-Named = Annotated[Mapping[Any, T], _named]                     # Named[float]: a number for each name
+Named = Annotated[Mapping[Any, T], _named]                   # Named[float]: a number for each name
 Several = Annotated[Sequence[T], _several]
 Labels = Annotated[Collection[str], _labels]
 Group = Annotated[Collection[T], _group]
