@@ -43,34 +43,6 @@ def _life(what: str, value: object) -> object:
     return value
 
 
-def _returns(what: str, value: object) -> np.ndarray:
-    """The rule for finite numbers [task, rollout, episode]."""
-    array = tables.finite_array(what, value)
-    if array.ndim != 3 or not array.size:
-        allowed = "numbers [task, rollout, episode], one at least"
-        raise ValueError(f"{what} has shape {array.shape}; allowed: {allowed}.")
-    return array
-
-
-def _successes(what: str, value: object) -> np.ndarray:
-    """The rule for True and False, or 1 and 0, [task, rollout, episode]."""
-    try:
-        array = np.asarray(value)
-    except (ValueError, TypeError):
-        array = np.asarray(None)
-    if array.ndim != 3:
-        raise refuse(what, value, "True and False [task, rollout, episode]")
-    return tables.switch_array(what, array, array.shape)
-
-
-def _highest(what: str, value: object) -> np.ndarray:
-    """The rule for finite numbers [task]."""
-    array = tables.finite_array(what, value)
-    if array.ndim != 1 or not array.size:
-        raise refuse(what, value, "a number for each task")
-    return array
-
-
 @checked
 def plan_settings(plan: PlanConfig | None) -> dict:
     """A planner's settings as flat columns; without a planner only `planner` = "none"."""
@@ -79,13 +51,13 @@ def plan_settings(plan: PlanConfig | None) -> dict:
 
 @checked
 def build(
-    returns: Annotated[Any, _returns],
+    returns: Annotated[Any, tables.returns],
     settings: Mapping,
     *,
     tasks: Sequence,
-    max_return: Annotated[Any, _highest],
+    max_return: Annotated[Any, tables.highest],
     horizon: Count,
-    success: Annotated[Any, _successes] | None = None,
+    success: Annotated[Any, tables.successes] | None = None,
 ) -> pd.DataFrame:
     """The full table of one run.
 

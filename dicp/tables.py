@@ -157,6 +157,34 @@ def switch_array(what: str, values, shape: tuple) -> np.ndarray:
     return array.astype(bool)
 
 
+def returns(what: str, value: object) -> np.ndarray:
+    """The rule for finite numbers [task, rollout, episode]."""
+    array = finite_array(what, value)
+    if array.ndim != 3 or not array.size:
+        allowed = "numbers [task, rollout, episode], one at least"
+        raise ValueError(f"{what} has shape {array.shape}; allowed: {allowed}.")
+    return array
+
+
+def successes(what: str, value: object) -> np.ndarray:
+    """The rule for True and False, or 1 and 0, [task, rollout, episode]."""
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError):
+        array = np.asarray(None)
+    if array.ndim != 3:
+        raise refuse(what, value, "True and False [task, rollout, episode]")
+    return switch_array(what, array, array.shape)
+
+
+def highest(what: str, value: object) -> np.ndarray:
+    """The rule for finite numbers [task]."""
+    array = finite_array(what, value)
+    if array.ndim != 1 or not array.size:
+        raise refuse(what, value, "a number for each task")
+    return array
+
+
 def encode(table: pd.DataFrame, name: str) -> bytes:
     """The table's file: CSV in UTF-8, gzipped for a name in .gz; the same table, the same bytes."""
     gz = {"method": "gzip", "mtime": 0, "filename": name} if name.endswith(".gz") else None
