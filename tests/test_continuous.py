@@ -1,11 +1,11 @@
 """PPO with continuous actions: gradients by hand against autograd, updates and learning curves against stable-baselines3's."""
 
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
+from beyond import beyond
 
 from dicp.config import SourceConfig
 from dicp.source.continuous import Experience, act, empty_log, learn, ppo_gradient, train_continuous_ppo
@@ -222,7 +222,7 @@ def test_weights_that_are_not_finite_are_no_source():
     message = "^the .* of update [1-4] of the source are not finite; try a learning_rate below"
     for change in (dict(learning_rate=1e38), dict(value_coef=1e38)):
         with pytest.raises(FloatingPointError, match=message):
-            train_continuous_ppo(Drift(GOALS), SEEN, replace(SOURCE, **change), 0)
+            train_continuous_ppo(Drift(GOALS), SEEN, beyond(SOURCE, **change), 0)
 
 
 def test_a_world_that_gives_nan_is_named():
@@ -251,8 +251,8 @@ def test_arguments_are_checked():
         (drift, (True,), SOURCE, 0, "seen"),
         (drift, SEEN, None, 0, "source"),
         (drift, SEEN, SOURCE, -1, "seed"),
-        (drift, SEEN, replace(SOURCE, width=10**9), 0, "source.width"),
-        (drift, SEEN, replace(SOURCE, env_steps=20 * 10**12), 0, "source.env_steps"),
+        (drift, SEEN, beyond(SOURCE, width=10**9), 0, "source.width"),
+        (drift, SEEN, beyond(SOURCE, env_steps=20 * 10**12), 0, "source.env_steps"),
     ):
         with pytest.raises(ValueError, match=rf"^{name}.* is .*; allowed: ") as error:
             train_continuous_ppo(world, seen, source, seed)

@@ -3,12 +3,12 @@
 import random
 import shutil
 import zipfile
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from beyond import beyond
 from test_history import ENV, SOURCE, TASKS, collect_here, edit_json, fails, files
 from test_metaworld_history import ENV as ARM
 from test_metaworld_history import INSTANCES, drift
@@ -255,7 +255,7 @@ def test_what_does_not_fit_into_memory_is_refused_before_it_is_asked_for(tmp_pat
         (dict(n_streams=10**14, batch_size=2), "source.env_steps is 4; allowed: fewer, .*GiB"),
     ):
         with pytest.raises(ValueError, match=message):
-            collect_here(tmp_path / "a.zarr", source=replace(SOURCE, **change))
+            collect_here(tmp_path / "a.zarr", source=beyond(SOURCE, **change))
     assert not list(tmp_path.iterdir())
 
 

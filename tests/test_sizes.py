@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from beyond import beyond
 
 from dicp import checks
 from dicp.config import Config, EnvConfig, MetaWorldConfig, ModelConfig, SourceConfig, TrainConfig
@@ -107,9 +108,9 @@ def test_contexts_that_cannot_fit_are_refused(kind, imitates):
 def test_a_batch_that_cannot_fit_is_refused():
     log = SourceLog(*(torch.zeros(1, 2, n, dtype=torch.uint8) for n in (40, 40, 40, 2)))
     source = SourceConfig(n_streams=2, env_steps=40, batch_size=40)
-    config = Config(
-        GRID, source, model_config(context_length=40), TrainConfig(batch_size=10**9, n_streams=2)
-    )
+    train = TrainConfig(n_streams=2)
+    config = Config(GRID, source, model_config(context_length=40), train)
+    config = beyond(config, train=beyond(train, batch_size=10**9))
     with refused(f"train.batch_size is {10**9}"):
         Trainer(config, log)
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from beyond import beyond
 
 from dicp.config import EnvConfig, SourceConfig
 from dicp.envs import GridRules, all_tasks, cell_to_xy
@@ -361,7 +362,7 @@ def test_bad_input_raises_one_sentence():
 @pytest.mark.parametrize("learning_rate", [1e30, 1e38])
 def test_weights_that_are_not_finite_are_no_source(train, learning_rate):
     """nan in the weights made every action 0."""
-    source = replace(TINY, env_steps=60, learning_rate=learning_rate)
+    source = beyond(TINY, env_steps=60, learning_rate=learning_rate)
     with pytest.raises(FloatingPointError, match="^the .* are not finite") as error:
         if train == "ppo":
             train_ppo(EnvConfig(), [(4, 5), (0, 0)], source, 0)
@@ -374,7 +375,7 @@ def test_weights_that_are_not_finite_are_no_source(train, learning_rate):
 def test_a_gradient_too_large_to_be_counted_is_not_taken_for_none():
     """Clipped to a share of 1 in infinity, it was 0: nothing was learned, and nobody was told."""
     with pytest.raises(FloatingPointError, match="the gradients of update 1 of the source are not"):
-        train_ppo(EnvConfig(), [(4, 5)], replace(TINY, env_steps=60, value_coef=1e38), 0)
+        train_ppo(EnvConfig(), [(4, 5)], beyond(TINY, env_steps=60, value_coef=1e38), 0)
 
 
 def test_what_is_not_finite_is_named_with_its_update():
@@ -425,7 +426,7 @@ def test_what_does_not_fit_into_memory_is_refused_before_it_is_asked_for():
         for train in (train_ppo, train_sb3):
             task = [(0, 0)] if train is train_ppo else (0, 0)
             with pytest.raises(ValueError, match="^source.* is .*; allowed: .*GiB of memory"):
-                train(EnvConfig(), task, replace(TINY, **size), 0)
+                train(EnvConfig(), task, beyond(TINY, **size), 0)
 
 
 def record() -> None:

@@ -18,10 +18,10 @@ import shutil
 import signal
 import sys
 import tempfile
-import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -34,12 +34,8 @@ from dicp.config import Config, SourceConfig
 from dicp.history import LearningHistories
 from dicp.states import load_state
 
-SPLITS = (0, 1)
+SPLITS = (0,)
 NAMES = ("random", "source", "ad", "dicp_ad_gated")
-WRITERS = {
-    store.__file__: {"write", "_new_draft", "_sync_folder", "refuse_special", "remove_leftovers"},
-    _local.__file__: {"_put", "_atomic_write"},
-}
 PATH = re.compile(r"/\S+")
 
 
@@ -61,6 +57,7 @@ def make_everything_small(folder: Path) -> None:
     runs.N_EPISODES, runs.MOST_TASKS, runs.N_ROLLOUTS = 3, {"darkroom": 2}, {"darkroom": 2}
     recorded.RECORDED = folder / "nothing is recorded"
     artifacts.train = partial(artifacts.train, save_every=5)
+    reproduce.figures.draw = lambda *args: None                     # seconds, and written as everything else
     os.environ["DICP_CACHE"] = str(folder)
 
 
@@ -91,33 +88,59 @@ class Steps:
         if self.n == self.at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def trace(self, frame, event, arg):
-        names = WRITERS.get(frame.f_code.co_filename)
-        if names is None or frame.f_code.co_name not in names:
+    def watch(self) -> None:
+        """From now on: before and after each call that changes something on the disk, and in the middle of the bytes."""
+        for name in ("open", "fsync", "replace", "unlink", "mkdir"):
+            setattr(os, name, self._around(getattr(os, name)))
+        os.fdopen, _local._atomic_write = self._halves(os.fdopen), self._inside(_local._atomic_write)
+
+    def watch_lines(self) -> None:
+        """Every line of the writer, too."""
+        self.watch()
+        sys.settrace(self._trace)
+
+    def _trace(self, frame, event, arg):
+        if frame.f_code.co_filename != store.__file__:
             return None
         if event == "line":
             self()
-        return self.trace
+        return self._trace
 
-    def watch(self) -> None:
-        """From now on, in every thread."""
-        steps, fdopen = self, os.fdopen
+    def _around(self, function: Callable) -> Callable:
+        def call(*args, **kwargs):
+            self()
+            result = function(*args, **kwargs)
+            self()
+            return result
+
+        return call
+
+    def _inside(self, write: Callable) -> Callable:
+        """zarr's writer of a chunk, with a step when its bytes are there and not yet in their place."""
+        @contextmanager
+        def call(*args, **kwargs):
+            with write(*args, **kwargs) as file:
+                self()
+                yield file
+                self()
+
+        return call
+
+    def _halves(self, fdopen: Callable) -> Callable:
+        """Files that can be killed in the middle of their bytes."""
+        steps = self
 
         class Halves(io.FileIO):
-            """A file that can be killed in the middle of its bytes."""
-
             def write(self, data) -> int:
                 half = len(data) // 2
                 super().write(data[:half])
                 steps()
                 return half + super().write(data[half:])
 
-        def open_halves(descriptor, *args, **kwargs):
+        def call(descriptor, *args, **kwargs):
             return Halves(descriptor, "w") if args == ("wb",) else fdopen(descriptor, *args, **kwargs)
 
-        store.os.fdopen = open_halves
-        threading.settrace(self.trace)
-        sys.settrace(self.trace)
+        return call
 
 
 class Outcome(NamedTuple):
@@ -128,9 +151,11 @@ class Outcome(NamedTuple):
     said: str
 
 
-def start(job: Callable[[], None], folder: Path, at: int = 0, after: float | None = None, lone: bool = True) -> Outcome:
+def start(
+    job: Callable[[], None], folder: Path, at: int = 0, after: float | None = None, lone: bool = True, lines: bool = False
+) -> Outcome:
     """Run `job` in a fork with its cache in `folder`; kill it at step `at` of its writes or `after` so many seconds. lone:
-    it has no workers; else they must end by themselves when it is killed."""
+    it has no workers; else they must end by themselves when it is killed. lines: each line of the writer is a step."""
     log, counted = folder.with_suffix(".log"), folder.with_suffix(".steps")
     began, steps = time.monotonic(), Steps(at)
     if not (process := os.fork()):
@@ -141,7 +166,7 @@ def start(job: Callable[[], None], folder: Path, at: int = 0, after: float | Non
                 os.dup2(file.fileno(), 2)
             make_everything_small(folder)
             if lone:
-                steps.watch()
+                (steps.watch_lines if lines else steps.watch)()
             job()
             sys.settrace(None)
             status = 0
@@ -271,7 +296,7 @@ def every_step_of_a_write(folder: Path) -> tuple[int, list[str]]:
     while True:
         at += 1
         store.write(path, old)
-        outcome = start(lambda: store.write(path, new), folder / "cache", at)
+        outcome = start(lambda: store.write(path, new), folder / "cache", at, lines=True)
         data = path.read_bytes()
         if data not in (old, new):
             wrong.append(f"step {at}: {len(data)} bytes that nobody wrote")
