@@ -5,7 +5,6 @@ them, and nothing else would notice.
 """
 
 import json
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -14,7 +13,7 @@ from dicp import artifacts, runs
 from dicp.config import Config
 
 WEIGHTS = sorted((artifacts.SHIPPED / "weights").glob("*.safetensors"))
-COSTS = sorted(Path(artifacts.__file__).parent.parent.rglob("*_cost.csv"))
+COSTS = sorted((artifacts.SHIPPED / "results").glob("*_cost.csv"))
 
 
 @pytest.mark.parametrize("path", WEIGHTS, ids=lambda path: path.stem)
