@@ -73,26 +73,27 @@ def quick_caging(scores: Any):
     """The library's reward for having the gripper around an object, in plain numbers, quicker than arrays of two."""
     both = scores.hamacher_product
 
+    def near(distance, span: tuple, margin):
+        return scores.tolerance(distance, span, margin, "long_tail")
+
+    def beside(pad: Any, here: list, start: list, span: tuple):
+        y = float(pad.xpos[1])
+        return near(abs(y - here[1]), span, abs(abs(y - start[1]) - span[1]))
+
     def caging(env, action, obj_pos, obj_radius, pad_success_thresh, object_reach_radius, xz_thresh,
                desired_gripper_effort=1.0, high_density=False, medium_density=False):
-        def beside(pad: str) -> float:
-            y = float(env.data.body(pad).xpos[1])
-            margin = abs(abs(y - start[1]) - pad_success_thresh)
-            return scores.tolerance(abs(y - here[1]), (obj_radius, pad_success_thresh), margin, "long_tail")
-
-        def near(there: list, radius: float, margin: float) -> float:
-            return scores.tolerance(hypot(*there), (0, radius), margin, "long_tail")
-
         here, start, gripper, first = (point.tolist() for point in (obj_pos, env.obj_init_pos, env.tcp_center, env.init_tcp))
         away, once = ([a - b for a, b in zip(*pair, strict=True)] for pair in ((gripper, here), (start, first)))
-        around = near(away[::2], xz_thresh, hypot(*once[::2]) - xz_thresh)
-        caged = both(both(beside("leftpad"), beside("rightpad")), around)
+        around = near(hypot(*away[::2]), (0, xz_thresh), hypot(*once[::2]) - xz_thresh)
+        pads, span = map(env.data.body, ("leftpad", "rightpad")), (obj_radius, pad_success_thresh)
+        caged = both(both(*(beside(pad, here, start, span) for pad in pads)), around)
         closed = min(max(0, float(action[-1])), desired_gripper_effort) / desired_gripper_effort
         gripping = both(caged, closed if caged > 0.97 else 0.0)
         if high_density:
             return (gripping + caged) / 2
         if medium_density:
-            return (gripping + near(away, object_reach_radius, abs(hypot(*once) - object_reach_radius))) / 2
+            distance, margin = hypot(*away), abs(hypot(*once) - object_reach_radius)
+            return (gripping + near(distance, (0, object_reach_radius), margin)) / 2
         return gripping
 
     return caging
