@@ -337,16 +337,6 @@ def test_without_semaphores_all_is_computed_in_this_process(whole, path, patch, 
     assert files(path) == files(whole.path)
 
 
-def test_one_job_needs_no_joblib(path):
-    code = NO_SEMAPHORES.format(
-        patch="import sys; sys.modules['joblib'] = None", after="sys.modules.get('joblib')"
-    )
-    run = subprocess.run(
-        [sys.executable, "-c", code, str(TESTS), str(path), "1"], capture_output=True, text=True
-    )
-    assert run.stdout == "True None\n"
-
-
 @pytest.mark.parametrize("n_jobs", [0, -2, 1.0, True, "2", None, 2**63, float("nan"), []])
 def test_n_jobs_is_a_number_of_processes(path, n_jobs):
     with pytest.raises(
