@@ -1,21 +1,38 @@
-"""The arrays of a store, read and written one task at a time."""
+"""The arrays of a store, read and written one task at a time; a few histories in one zip file.
 
+Each task that is complete has a file of one byte, 1, in the array `done`, written after its
+histories.
+"""
+
+import io
+import zipfile
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import torch
 import zarr
-from jaxtyping import Shaped
+from jaxtyping import Shaped, UInt8
 from torch import Tensor
+from zarr.storage import MemoryStore
 
+from dicp import store
 from dicp.config import Env
 from dicp.envs.tasks import Task
-from dicp.history.flags import forget, read_flags
-from dicp.history.layout import DONE, EMPTY, check_array, fields_of, possible, shape_of
+from dicp.history.layout import (
+    DONE,
+    EMPTY,
+    check_array,
+    fields_of,
+    new_arrays,
+    possible,
+    shape_of,
+)
 from dicp.history.logs import Log
-from dicp.history.opening import HistoryError, disk_error, one_line
-from dicp.store import digest
+from dicp.history.opening import HistoryError, disk_error, one_line, unreadable
+
+MISSING, COMPLETE, DAMAGED = 0, 1, 2
 
 
 class HistoryArrays:
@@ -38,14 +55,18 @@ class HistoryArrays:
         sizes = len(self.tasks), self.n_streams, self.env_steps
         return shape_of(self.env, self.fields[name], *sizes)
 
-    def flags(self, indices: Iterable[int]) -> np.ndarray:
-        """MISSING, COMPLETE or DAMAGED for each task (`dicp.history.flags`)."""
-        return read_flags(self.path, self._arrays["done"], list(indices))
+    def flags(self, indices: Iterable[int]) -> UInt8[np.ndarray, "task"]:
+        """MISSING, COMPLETE or DAMAGED for each task."""
+        flag = self._flag_in_zip if self.path.is_file() else self._flag_in_folder
+        return np.array([flag(index) for index in indices], np.uint8)
 
     def forget(self, index: int) -> None:
         """Make task number `index` one that is not complete."""
         self.check_in_place()
-        forget(self.path, index)
+        try:
+            self._flag_file(index).unlink(missing_ok=True)
+        except OSError as error:
+            raise disk_error(self.path, error) from error
 
     def write(self, index: int, log: Log) -> None:
         """Store a log [stream, step ...] that was checked, the `done` flag last."""
@@ -94,6 +115,45 @@ class HistoryArrays:
         """What tells the store from others that are made at the same path later: the digest of its
         attributes. None: it is not there, or a sample."""
         try:
-            return digest((self.path / "zarr.json").read_bytes())
+            return store.digest((self.path / "zarr.json").read_bytes())
         except OSError:
             return None
+
+    def _flag_file(self, index: int) -> Path:
+        return self.path / "done" / "c" / str(index)
+
+    def _flag_in_folder(self, index: int) -> int:
+        """Read from the file: zarr takes any byte but 0 for true, and a file that says 0 for none.
+        """
+        try:
+            with suppress(FileNotFoundError):
+                return COMPLETE if self._flag_file(index).read_bytes() == b"\x01" else DAMAGED
+        except OSError as error:
+            raise unreadable(self.path, error) from error
+        return MISSING
+
+    def _flag_in_zip(self, index: int) -> int:
+        """A zip file has a checksum of each."""
+        try:
+            return int(self._arrays["done"][index])
+        except Exception as error:
+            raise unreadable(self.path, error) from error
+
+
+def write_sample(path: Path, attrs: dict, env: Env, log: Log) -> Path:
+    """Write complete histories [task, stream, step ...] to a zip file at `path`, whole or not at
+    all: the same histories give the same bytes. `HistoryError` if that cannot be done."""
+    members = {}
+    arrays = new_arrays(MemoryStore(members), attrs, env, log.reward.shape[1])
+    for name, values in log._asdict().items():
+        arrays[name][:] = values.numpy()
+    arrays["done"][:] = True
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as file:
+        for name in sorted(members):
+            file.writestr(zipfile.ZipInfo(name), members[name].to_bytes())       # dated 1980, all
+    try:
+        store.write(path, packed.getvalue())
+    except store.StoreError as error:
+        raise HistoryError(str(error)) from error
+    return path

@@ -9,12 +9,12 @@ from tqdm import tqdm
 from dicp.checks import Seed, checked
 from dicp.config import Env, SourceConfig
 from dicp.envs.tasks import Task
+from dicp.history.arrays import DAMAGED
 from dicp.history.blocks import Algorithm, block_size, collect_blocks
 from dicp.history.claims import remove_drafts, remove_locks, remove_partials
-from dicp.history.flags import DAMAGED
 from dicp.history.histories import LearningHistories
 from dicp.history.identity import Identity, difference, identity_of
-from dicp.history.opening import HistoryError, holds_something
+from dicp.history.opening import HistoryError, holds_something, listed
 from dicp.history.tasks import Tasks, as_task
 from dicp.history.workers import JobCount
 from dicp.processes import stoppable
@@ -81,8 +81,8 @@ def open_or_create(
     old, new = settings(there.env, there.source, there.seed), settings(env, source, seed)
     differ = [f"{name} is {old.get(name)!r} there, {new[name]!r} here"
               for name in new if old.get(name) != new[name]]
-    here = Identity(there.algorithm, there.algorithm_code, there.algorithm)
-    differ += filter(None, [difference(here, identity)])
+    stored = Identity(there.algorithm, there.algorithm_code, there.algorithm)
+    differ += filter(None, [difference(stored, identity)])
     if there.tasks != tasks:
         counts = f"the {len(there.tasks)} tasks there are not, in this order, the {len(tasks)} here"
         differ.append(counts)
@@ -103,7 +103,7 @@ def name_damaged(histories: LearningHistories) -> None:
     """Say which tasks are made anew because it cannot be known whether they were complete."""
     flags = histories.arrays.flags(range(len(histories.tasks)))
     pairs = zip(histories.tasks, flags, strict=True)
-    damaged = [str(task) for task, flag in pairs if flag == DAMAGED]
+    damaged = [task for task, flag in pairs if flag == DAMAGED]
     if damaged:
-        names = ", ".join(damaged[:5]) + (", ..." if len(damaged) > 5 else "")
-        print(f"{histories.path}: the done flag of {names} is damaged; made anew.", flush=True)
+        what = f"the done flag of {listed(damaged)} is damaged; made anew"
+        print(f"{histories.path}: {what}.", flush=True)

@@ -15,19 +15,18 @@ from zarr.storage import LocalStore
 from dicp.checks import Count, Index, Seed, checked, fits_memory, refuse, whole
 from dicp.config import Env, EnvConfig, SourceConfig, env_from_dict
 from dicp.envs.tasks import Task
-from dicp.history.arrays import HistoryArrays
+from dicp.history.arrays import COMPLETE, DAMAGED, MISSING, HistoryArrays, write_sample
 from dicp.history.claims import claim, draft_folder
-from dicp.history.flags import COMPLETE, DAMAGED, MISSING
 from dicp.history.layout import FORMAT, VERSION, check_seal, fields_of, log_bytes, new_arrays
 from dicp.history.logs import Log, as_tensors, check_log
 from dicp.history.opening import (
     HistoryError,
     disk_error,
     holds_something,
+    listed,
     open_group,
     unreadable,
 )
-from dicp.history.sample import write_sample
 from dicp.history.tasks import Tasks, as_task, check_storable, check_tasks_of
 from dicp.source import ContinuousLog, SourceLog
 from dicp.store import SEAL, seal_of
@@ -212,12 +211,11 @@ class LearningHistories:
         """The indices of `tasks`; `HistoryError` if one of them is not complete."""
         indices = self.indices(tasks)
         flag_of = dict(zip(indices, self.arrays.flags(indices), strict=True))
-        missing = [str(self.tasks[index]) for index in indices if flag_of[index] == MISSING]
+        missing = [self.tasks[index] for index in indices if flag_of[index] == MISSING]
         if missing:
-            names = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
             count = f"{len(missing)} of {len(indices)} tasks at {self.path}"
             cure = "call collect again, or load those that are"
-            raise HistoryError(f"{count} are not collected yet ({names}); {cure}.")
+            raise HistoryError(f"{count} are not collected yet ({listed(missing)}); {cure}.")
         for index in indices:
             if flag_of[index] == DAMAGED:
                 raise self.arrays.damaged("done flag", index, "it is not the byte 1")

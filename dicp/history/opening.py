@@ -2,6 +2,7 @@
 
 import errno
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import zarr
@@ -53,6 +54,11 @@ def check_there(path: Path) -> None:
     if path.is_dir() and not (path / "zarr.json").exists():
         why = "is a folder without learning histories (no zarr.json in it)"
         raise HistoryError(f"{path} {why}; correct the path.")
+
+
+def listed(tasks: Sequence) -> str:
+    """The first few of them."""
+    return ", ".join(map(str, tasks[:5])) + (", ..." if len(tasks) > 5 else "")
 
 
 def one_line(error: Exception) -> str:
