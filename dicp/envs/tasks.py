@@ -1,4 +1,5 @@
-"""Which tasks there are, and which of them are held out (paper, section 5.1 and appendix; PPO never shares across them)."""
+"""Which tasks there are, and which of them are held out (paper, section 5.1 and appendix; PPO never
+shares across them)."""
 
 import itertools
 import random
@@ -17,7 +18,7 @@ __all__ = [
 ]
 
 Cell = tuple[int, int]
-Instance = tuple[float, ...]                            # of a Meta-World task: coordinates of the object and the goal
+Instance = tuple[float, ...]         # of a Meta-World task: coordinates of the object and the goal
 Task = Cell | int | tuple[Cell, Cell] | Instance
 EnvName = Annotated[str, OneOf(ENVS)]
 Size = Annotated[int, Whole(2)]                         # cells a side
@@ -118,7 +119,7 @@ def split_of(env: Env, seed: SplitSeed) -> tuple[list[Task], list[Task]]:
 
 @cache
 def _ml1_instances(task: str, seed: int) -> tuple[list[Instance], list[Instance]]:
-    from dicp.envs.metaworld import ml1_instances  # which not every machine has
+    from dicp.envs.metaworld import ml1_instances
 
     return ml1_instances(task, seed)
 

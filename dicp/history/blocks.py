@@ -141,7 +141,7 @@ def of_tasks(log: object, histories: LearningHistories, tasks: Sequence[Task]) -
 def run_ppo(env: Env, tasks: Sequence[Task], source: SourceConfig, seed: int) -> Log:
     if isinstance(env, EnvConfig):
         return train_ppo(env, tasks, source, seed)
-    from dicp.envs.metaworld import MetaWorld  # which not every machine has
+    from dicp.envs.metaworld import MetaWorld
 
     world = MetaWorld(env.task, tasks, source.n_streams, env.horizon)
     return train_continuous_ppo(world, range(env.n_observed), source, seed)

@@ -88,20 +88,20 @@ class GridVecEnv(RecordedVecEnv):
 
     def log(self, env_steps: int) -> SourceLog:
         """The first `env_steps` steps of every stream."""
-        if len(self.cells) < env_steps:
-            raise ValueError(f"The algorithm took {len(self.cells)} env steps a stream; allowed: at least {env_steps}.")
+        check_length(self.cells, env_steps)
         n_episodes = env_steps // self.world.config.horizon
         lists = (self.cells[:env_steps], self.actions[:env_steps], self.rewards[:env_steps])
-        *steps, ends = (torch.stack(part, -1).byte() if part else torch.empty(1, self.num_envs, 0, dtype=torch.uint8)
-                        for part in (*lists, self.terminal_cells[:n_episodes]))
-        return SourceLog(*steps, ends)
+        none = torch.empty(1, self.num_envs, 0, dtype=torch.uint8)
+        parts = (*lists, self.terminal_cells[:n_episodes])
+        return SourceLog(*(torch.stack(part, -1).byte() if part else none for part in parts))
 
 
 class ContinuousVecEnv(RecordedVecEnv):
-    """A world with continuous actions (of one task); remembers every transition, of the observations the numbers `seen`.
+    """A world with continuous actions (of one task); remembers every transition, of the
+    observations the numbers `seen`.
 
-    At the horizon episodes are cut off, not over: `TimeLimit.truncated` says so, and stable-baselines3 adds what the last
-    observation is worth.
+    At the horizon episodes are cut off, not over: `TimeLimit.truncated` says so, and
+    stable-baselines3 adds the value of the last observation.
     """
 
     def __init__(self, world: World, seen: Sequence[int]):
@@ -124,7 +124,8 @@ class ContinuousVecEnv(RecordedVecEnv):
         self.steps.append([torch.tensor(x, dtype=torch.float32) for x in record])
         infos = [{} for _ in range(self.num_envs)]
         if step.done:
-            self.terminal.append(torch.tensor(step.next_observation[..., self.seen], dtype=torch.float32))
+            terminal = step.next_observation[..., self.seen]
+            self.terminal.append(torch.tensor(terminal, dtype=torch.float32))
             for info, last in zip(infos, step.next_observation[0], strict=True):
                 info |= {"terminal_observation": last, "TimeLimit.truncated": True}
         self.observation = step.observation
@@ -132,24 +133,34 @@ class ContinuousVecEnv(RecordedVecEnv):
 
     def log(self, env_steps: int) -> ContinuousLog:
         """The first `env_steps` steps of every stream."""
-        if len(self.steps) < env_steps:
-            raise ValueError(f"The algorithm took {len(self.steps)} env steps a stream; allowed: at least {env_steps}.")
+        check_length(self.steps, env_steps)
         *parts, success = (torch.stack(x, dim=2) for x in zip(*self.steps[:env_steps], strict=True))
-        return ContinuousLog(*parts, success.byte(), torch.stack(self.terminal[: env_steps // self.world.horizon], dim=2))
+        n_episodes = env_steps // self.world.horizon
+        terminal = torch.stack(self.terminal[:n_episodes], dim=2)
+        return ContinuousLog(*parts, success.byte(), terminal)
+
+
+def check_length(steps: Sequence, env_steps: int) -> None:
+    if len(steps) < env_steps:
+        taken = f"The algorithm took {len(steps)} env steps a stream"
+        raise ValueError(f"{taken}; allowed: at least {env_steps}.")
 
 
 def quiet(model: BaseAlgorithm) -> BaseAlgorithm:
-    """The model with a logger that writes nothing: the default one leaves an empty temporary folder at every `learn`."""
+    """The model with a logger that writes nothing: the default one leaves an empty temporary folder
+    at every `learn`."""
     model.set_logger(Logger(folder=None, output_formats=[]))
     return model
 
 
 def make_ppo(vec_env: VecEnv, source: SourceConfig, seed: int) -> PPO:
-    """stable-baselines3's PPO with the settings of `SourceConfig`; what is not named here is its default."""
+    """stable-baselines3's PPO with the settings of `SourceConfig`; what is not named here is its
+    default."""
     return quiet(PPO(
-        "MlpPolicy", vec_env, seed=seed, device="cpu", learning_rate=source.learning_rate, n_steps=source.n_steps,
-        batch_size=source.batch_size, n_epochs=source.n_epochs, gamma=source.gamma, gae_lambda=source.gae_lambda,
-        clip_range=source.clip_range, vf_coef=source.value_coef, max_grad_norm=source.max_grad_norm,
+        "MlpPolicy", vec_env, seed=seed, device="cpu", learning_rate=source.learning_rate,
+        n_steps=source.n_steps, batch_size=source.batch_size, n_epochs=source.n_epochs,
+        gamma=source.gamma, gae_lambda=source.gae_lambda, clip_range=source.clip_range,
+        vf_coef=source.value_coef, max_grad_norm=source.max_grad_norm,
         policy_kwargs=dict(net_arch=[source.width] * 2, optimizer_kwargs=dict(eps=source.adam_eps)),
     ))
 
@@ -197,11 +208,13 @@ def train_sb3(
 ) -> SourceLog | ContinuousLog:
     """Train one agent on one task with stable-baselines3; the log has task dimension 1.
 
-    `algorithm` is a class (used with its own defaults), or a function that makes the model; the default is PPO as in
-    the paper. Any algorithm for the actions of the world will do. For example, A2C with updates as long as an episode:
+    `algorithm` is a class (used with its own defaults), or a function that makes the model; the
+    default is PPO as in the paper. Any algorithm for the actions of the world will do. For example,
+    A2C with updates as long as an episode:
 
         def make_a2c(vec_env, source, seed):
-            return A2C("MlpPolicy", vec_env, n_steps=source.n_steps, gamma=source.gamma, seed=seed, device="cpu")
+            settings = dict(n_steps=source.n_steps, gamma=source.gamma, seed=seed, device="cpu")
+            return A2C("MlpPolicy", vec_env, **settings)
 
         log = train_sb3(EnvConfig(), (0, 3), SourceConfig(), seed=0, algorithm=make_a2c)
 
@@ -213,7 +226,7 @@ def train_sb3(
     if isinstance(env, EnvConfig):
         vec_env = GridVecEnv(env, task, source.n_streams)
     else:
-        from dicp.envs.metaworld import MetaWorld  # which not every machine has
+        from dicp.envs.metaworld import MetaWorld
 
         world = MetaWorld(env.task, [task], source.n_streams, env.horizon)
         vec_env = ContinuousVecEnv(world, range(env.n_observed))
