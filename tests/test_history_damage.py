@@ -93,6 +93,13 @@ def test_no_flipped_bit_in_a_folder_is_silent(grids, tmp_path, name):
     assert silent_flips(path, path / name, N_FLIPS, labels=name.endswith("zarr.json")) == []
 
 
+def test_a_seal_whose_name_is_damaged_is_no_store_without_one(grids, tmp_path):
+    path = shutil.copytree(grids, tmp_path / "copy.zarr")
+    raw = (path / "zarr.json").read_bytes()
+    (path / "zarr.json").write_bytes(raw.replace(b'"seal"', b'"sgal"'))
+    fails("damaged .*attributes that are not known", LearningHistories.open, path)
+
+
 @pytest.mark.parametrize(
     "name", ["zarr.json", "observation/zarr.json", "observation/c/1/0/0/0", "success/c/0/0/0"]
 )

@@ -12,6 +12,8 @@ from dicp.config import Env, EnvConfig
 from dicp.store import SEAL, seal_of
 
 FORMAT, VERSION = "dicp-learning-histories", 1
+ATTRIBUTES = {"format", "version", "env", "source", "seed", "algorithm", "algorithm_code",
+              "tasks_per_block", "tasks", SEAL}
 # What zarr reads where nothing was written; no log says 255 or nan.
 EMPTY = {"uint8": 255, "float32": np.nan, "bool": False}
 ZSTD_LEVEL = 6
@@ -101,8 +103,10 @@ def new_arrays(store: Store, attrs: dict, env: Env, n_streams: int) -> dict[str,
 
 def check_seal(attrs: Mapping) -> None:
     """Raise `ValueError` unless the attributes are those that were written. Older stores have no
-    seal."""
+    seal: there is none, either, where its name is damaged."""
     values = dict(attrs)
+    if not set(values) <= ATTRIBUTES:
+        raise ValueError("it has attributes that are not known")
     seal = values.pop(SEAL, None)
     if seal is not None and seal != seal_of(values):
         raise ValueError("its attributes do not fit their seal")
