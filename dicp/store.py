@@ -113,21 +113,26 @@ def lock(path: str | Path, wait: bool = True, what: str = "") -> Iterator[bool]:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        refuse_special(path)                             # filelock 3.16 empties what a link leads to
         held = FileLock(path)
-        try:
-            held.acquire(timeout=0.5 if wait else 0)
-        except Timeout:
-            if not wait:
-                yield False
-                return
-            print(f"{what or path.name}: another process is at it; waiting for it.", flush=True)
-            held.acquire(poll_interval=0.5)
-    except OSError as error:
+        is_mine = _acquire(held, wait, what or path.name)
+    except (OSError, NotImplementedError) as error:      # the latter: no locks on this file system
         raise StoreError(_why(path, error)) from error
     try:
-        yield True
+        yield is_mine
     finally:
         held.release()
+
+
+def _acquire(held: FileLock, wait: bool, what: str) -> bool:
+    try:
+        held.acquire(timeout=0.5 if wait else 0)
+    except Timeout:
+        if wait:
+            print(f"{what}: another process is at it; waiting for it.", flush=True)
+            held.acquire(poll_interval=0.5)
+        return wait
+    return True
 
 
 def remove_leftovers(path: Path) -> None:
@@ -197,7 +202,8 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def _why(path: Path, error: OSError) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"{path} cannot be written, the disk is full: make room and call again; what was there before is kept."
-    return f"{path} cannot be written, {error.strerror or error}; what was there before is kept."
+def _why(path: Path, error: OSError | NotImplementedError) -> str:
+    why = getattr(error, "strerror", None) or error
+    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+        why = "the disk is full: make room and call again"
+    return f"{path} cannot be written, {why}; what was there before is kept."

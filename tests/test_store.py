@@ -151,6 +151,43 @@ def test_who_waits_for_a_lock_says_so(tmp_path, capsys):
     holder.wait()
 
 
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link"])
+def test_a_lock_is_a_plain_file(tmp_path, kind):
+    """A link is not followed: filelock 3.16, the lowest allowed, empties what it leads to."""
+    path, precious = tmp_path / "lock", tmp_path / "elsewhere"
+    precious.write_bytes(b"precious")
+    special(kind, path)
+    with pytest.raises(store.StoreError, match=f"{path} is a {kind}; allowed: a plain file"):
+        with store.lock(path):
+            pass
+    assert precious.read_bytes() == b"precious"
+
+
+def test_where_there_are_no_locks_a_sentence_says_so(tmp_path, monkeypatch):
+    """As filelock 3.16, the lowest allowed, has it."""
+    def no_locks(*_, **__):
+        raise NotImplementedError("FileSystem does not appear to support flock")
+
+    monkeypatch.setattr(store.FileLock, "acquire", no_locks)
+    with pytest.raises(store.StoreError, match=f"{tmp_path / 'lock'} cannot be .* support flock"):
+        with store.lock(tmp_path / "lock"):
+            pass
+
+
+def test_an_error_under_a_lock_is_not_the_locks(tmp_path):
+    """Whether it is held here or by another process."""
+    path = tmp_path / "lock"
+    holder = subprocess.Popen([sys.executable, "-c", LOCKED, str(path)], stdout=subprocess.PIPE)
+    holder.stdout.readline()
+    for is_mine in (False, True):
+        with pytest.raises(FileNotFoundError):
+            with store.lock(path, wait=False) as mine:
+                assert mine == is_mine
+                (tmp_path / "missing").read_bytes()
+        holder.kill()
+        holder.wait()
+
+
 def test_names_with_special_letters(tmp_path):
     for name in ("a[1]*?.csv", "ä ö.csv"):
         store.write(tmp_path / name, b"1")
