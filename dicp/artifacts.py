@@ -143,6 +143,11 @@ def is_shipped(config: Config) -> bool:
     return _is_there(SHIPPED / "weights" / weights_name(config))
 
 
+def lies_ready(config: Config) -> bool:
+    """Whether its weights come with the package or are in this machine's cache."""
+    return is_shipped(config) or _is_there(cache_folder() / "weights" / weights_name(config))
+
+
 def _is_there(path: Path) -> bool:
     """Whether a model lies at `path`: its record is written last."""
     return path.exists() and path.with_suffix(".json").exists()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from dicp import runs
-from dicp.artifacts import cache_folder, is_shipped, weights_name
+from dicp.artifacts import lies_ready, weights_name
 from dicp.checks import checked
 from dicp.parts import Part, find, parts_of, shipped
 from dicp.recorded import recorded_costs
@@ -38,9 +38,8 @@ def estimated(parts: Sequence[Part]) -> pd.DataFrame:
     for part in parts:
         train, act = _cpu_seconds(part)
         config = runs.config_of(part.run, part.world, part.split)
-        name = weights_name(config)
-        ready = is_shipped(config) or (cache_folder() / "weights" / name).exists()
-        if part.run.world_model is None or ready or name in trained:
+        name = part.run.world_model and weights_name(config)      # None: a control, not trained
+        if name is None or name in trained or lies_ready(config):
             train = 0.0
         trained.add(name)
         rows.append({"part": str(part), "train": train / 3600, "act": act / 3600})

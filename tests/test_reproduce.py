@@ -5,7 +5,8 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from dicp import figures, parts, recorded, reproduce, results, runs
+from dicp import estimate, figures, parts, recorded, reproduce, results, runs
+from dicp.artifacts import weights_name
 from dicp.config import ENVS, IMITATORS, PlanConfig, TrainConfig
 from dicp.envs import split_tasks
 from dicp.runs import ABLATIONS, RUNS, config_of, lives_of, part_name, plan_of
@@ -162,6 +163,20 @@ def test_nothing_is_written_by_a_dry_run(asked, tmp_path, capsys):
     said = capsys.readouterr().out
     assert not asked and not (tmp_path / "cache").exists()
     assert "2 of the 2 runs that you ask for are missing" in said and "time is not known" in said
+
+
+def test_a_dry_run_counts_each_model_once_unless_it_lies_ready(tmp_path, monkeypatch):
+    """Not a control's, which has no model; not weights without the record that vouches for them."""
+    monkeypatch.setenv("DICP_CACHE", str(tmp_path))
+    asked = runs.run_named("random", "darkroom"), *map(BY_NAME.get, ("ad", "ad_greedy"))
+    made = [parts.Part("darkroom", run, 3, tmp_path / run.name) for run in asked]
+    weights = tmp_path / "weights" / weights_name(config_of(BY_NAME["ad"], "darkroom", 3))
+    weights.parent.mkdir()
+    weights.touch()
+    hours = estimate.estimated(made)["train"]
+    assert hours[0] == 0 < hours[1] and hours[2] == 0
+    weights.with_suffix(".json").touch()
+    assert not estimate.estimated(made)["train"].any()
 
 
 def test_a_dry_run_tells_the_hours_from_recorded_costs(tmp_path, monkeypatch, capsys):
