@@ -92,6 +92,7 @@ def report(world: World, names: Names, splits: Splits = SPLITS) -> str:
         lines.append(f"  {row.part}: " + (
             f"{known:.2f} CPU-hours (training {row.train:.2f}, acting {row.act:.2f})"
             if known == known else "nothing like it is recorded, so its time is not known"))
-    total = hours[["train", "act"]].sum().sum()
-    return "\n".join([*lines, f"  together {total:.2f} CPU-hours, as recorded; collecting the "
+    total, unknown = hours[["train", "act"]].sum().sum(), hours["act"].isna().any()
+    rest = " without those whose time is not known" if unknown else ""
+    return "\n".join([*lines, f"  together {total:.2f} CPU-hours{rest}, as recorded; collecting the "
                               "histories, where they are missing, comes on top"])

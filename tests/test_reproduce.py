@@ -163,6 +163,7 @@ def test_nothing_is_written_by_a_dry_run(asked, tmp_path, capsys):
     said = capsys.readouterr().out
     assert not asked and not (tmp_path / "cache").exists()
     assert "2 of the 2 runs that you ask for are missing" in said and "time is not known" in said
+    assert "together 0.00 CPU-hours without those whose time is not known, as recorded" in said
 
 
 def test_a_dry_run_counts_each_model_once_unless_it_lies_ready(tmp_path, monkeypatch):
