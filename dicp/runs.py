@@ -8,7 +8,7 @@ from functools import partial
 from typing import Annotated, NamedTuple
 
 from dicp.artifacts import world_parts
-from dicp.checks import Each, OneOf, Rule, checked, one_of, refuse, text
+from dicp.checks import Each, OneOf, checked, one_of, text
 from dicp.config import ENVS, IMITATORS, PLANNERS, Config, PlanConfig
 from dicp.envs import Task, split_of
 from dicp.worlds import World
@@ -32,21 +32,8 @@ IN_A_ROW = 100             # rows a life is kept in: longer ones as blocks of ep
 
 Imitator = Annotated[str, OneOf(IMITATORS)]
 Split = Annotated[int, OneOf(SPLITS)]
-
-
-def _some(rule: Rule) -> Rule:
-    """The rule for one value or more, in a sequence, that each keep a rule."""
-    def check(what: str, value: object) -> tuple:
-        values = Each(rule)(what, value)
-        if not values:
-            raise refuse(what, value, "one or more")
-        return values
-
-    return check
-
-
-Names = Annotated[Sequence[str], _some(text)]
-Splits = Annotated[Sequence[int], _some(OneOf(SPLITS))]
+Names = Annotated[Sequence[str], Each(text, least=1)]
+Splits = Annotated[Sequence[int], Each(OneOf(SPLITS), least=1)]
 
 
 class Run(NamedTuple):

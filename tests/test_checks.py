@@ -1,7 +1,7 @@
 """The rules that every config field and every public argument goes through."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, NewType, Optional, Protocol, TypeVar, runtime_checkable
@@ -19,6 +19,7 @@ from dicp.checks import (
     Number,
     OneOf,
     Share,
+    Words,
     anything,
     check_fields,
     checked,
@@ -187,6 +188,9 @@ T, Metres = TypeVar("T"), NewType("Metres", float)
     (tuple[int, float], [(1, 0.5)], [(1,), (1, "a"), (1, 2, 3), 5], "a "),
     (Iterable[int], [[1], {1}, iter([1]), range(10**12)], [3, "12", None, np.array(3)],
      "a sequence"),
+    (Collection[int], [[1], {1}, np.zeros(2), torch.zeros(2)],
+     [3, "12", None, iter([1]), np.array(3), torch.tensor(3)], "a sequence or a set"),
+    (Words, ["", "a", np.str_("a")], [1, None, b"a", ["a"]], "a text"),
     (Mapping, [{}], [[], None, 3], "a Mapping"),
     (dict[str, int], [{}], [[], None, 3], "a dict"),
     (Callable[[int], int], [len, Dog], [3, "len", None], "a function"),
@@ -237,6 +241,8 @@ def test_sequences_keep_their_kind_and_each_item_its_rule():
     for value in ([], np.array(0.5), 0.5, "a", None, [math.nan], range(2**63)):
         with pytest.raises(ValueError, match="^x.* is .*; allowed: "):
             each("x", value)
+    with pytest.raises(ValueError, match="^x is .*; allowed: a sequence of at least 1.$"):
+        each("x", ())
 
 
 @checked

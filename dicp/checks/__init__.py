@@ -16,7 +16,7 @@ from dataclasses import fields, is_dataclass
 from functools import cache, wraps
 from typing import Any, get_type_hints
 
-from dicp.checks.rules import Each, anything, rule_of
+from dicp.checks.rules import Each, anything, rule_of, sequence, several_of
 from dicp.checks.values import (
     MOST,
     Count,
@@ -29,6 +29,7 @@ from dicp.checks.values import (
     Seed,
     Share,
     Whole,
+    Words,
     at_least,
     nearest,
     number,
@@ -40,6 +41,7 @@ from dicp.checks.values import (
     switch,
     text,
     whole,
+    words,
 )
 
 __all__ = [
@@ -55,6 +57,7 @@ __all__ = [
     "Seed",
     "Share",
     "Whole",
+    "Words",
     "anything",
     "at_least",
     "check_fields",
@@ -69,10 +72,13 @@ __all__ = [
     "refuse",
     "rule_of",
     "rules_of",
+    "sequence",
+    "several_of",
     "shown",
     "switch",
     "text",
     "whole",
+    "words",
 ]
 
 PER_CENT_OF_MEMORY = 90  # what one request may ask for

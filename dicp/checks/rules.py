@@ -4,6 +4,7 @@
 import os
 import types
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Protocol, Union, get_args, get_origin
 
@@ -24,7 +25,7 @@ class Each:
     least: int = 0
 
     def __call__(self, what: str, value: object) -> tuple:
-        _check_length(what, _sequence(what, value), self.n, self.least)
+        _check_length(what, sequence(what, value), self.n, self.least)
         return tuple(self.rule(f"{what}[{i}]", x) for i, x in enumerate(value))
 
 
@@ -52,7 +53,7 @@ def _rule_of_class(kind: Any, items: tuple) -> Rule:
     if kind in (Sequence, list, tuple):
         return _sequence_of(kind, items)
     if kind in (Iterable, Collection):
-        return _iterable
+        return several_of(kind)
     if kind is Callable:
         return _callable
     if not isinstance(kind, type) or kind in (object, Any):
@@ -110,10 +111,9 @@ def _any_of(hints: tuple) -> Rule:
     return check
 
 
-def _sequence(what: str, value: object) -> Any:
-    several = (
-        isinstance(value, Sequence) or getattr(value, "ndim", 0) > 0
-    )  # also an array, a tensor, a series
+def sequence(what: str, value: object) -> Any:
+    """`value` if it is a sequence, an array, a tensor or a series; else raise `ValueError`."""
+    several = isinstance(value, Sequence) or getattr(value, "ndim", 0) > 0
     if isinstance(value, str | bytes | Mapping) or not several:
         raise refuse(what, value, "a sequence")
     return value
@@ -126,8 +126,10 @@ def _check_length(what: str, value: Any, n: int | None, least: int = 0) -> None:
         length = MOST
     if n is not None and length != n:
         raise refuse(what, value, f"a sequence of {n}")
-    if not least <= length <= MOST_ITEMS:
-        raise refuse(what, value, f"a sequence of {least} to {MOST_ITEMS}")
+    if length < least:
+        raise refuse(what, value, f"a sequence of at least {least}")
+    if length > MOST_ITEMS:
+        raise refuse(what, value, f"a sequence of at most {MOST_ITEMS}")
 
 
 def _sequence_of(kind: type, items: tuple) -> Rule:
@@ -142,7 +144,7 @@ def _sequence_of(kind: type, items: tuple) -> Rule:
     rules = [rule_of(item) for item in items if item is not Ellipsis]
 
     def check(what: str, value: object) -> object:
-        value = _sequence(what, value)
+        value = sequence(what, value)
         if fixed:
             _check_length(what, value, len(items))
         if not items or not simple or not isinstance(value, list | tuple | range | np.ndarray):
@@ -154,12 +156,16 @@ def _sequence_of(kind: type, items: tuple) -> Rule:
     return check
 
 
-def _iterable(what: str, value: object) -> object:
-    if isinstance(value, str | bytes) or not (
-        isinstance(value, Iterable) and getattr(value, "ndim", 1) > 0
-    ):
-        raise refuse(what, value, "a sequence")
-    return value
+def several_of(kind: type) -> Rule:
+    """The rule of `Iterable` or `Collection`: no text, and no array without dimensions, which calls
+    itself one."""
+    def check(what: str, value: object) -> Any:
+        several = isinstance(value, kind) and not isinstance(value, str | bytes)
+        if not several or getattr(value, "ndim", 1) == 0:
+            raise refuse(what, value, "a sequence or a set")
+        return value
+
+    return check
 
 
 def _callable(what: str, value: object) -> object:
@@ -205,29 +211,20 @@ def _protocol(kind: type) -> Rule:
 def _array(hint: Any) -> Rule:
     """jaxtyping's arrays: the class, the kind of numbers and the shape, whatever a letter has stood
     for before."""
-    kind = (
-        hint.array_type
-        if isinstance(hint.array_type, type) and hint.array_type is not Any
-        else object
-    )
+    kind = hint.array_type
+    kind = kind if isinstance(kind, type) and kind is not Any else object
     numbers = hint.__name__.partition("[")[0]
+    allowed = f"a {kind.__name__} of {numbers} numbers and of shape [{hint.dim_str}]"
 
     def check(what: str, value: object) -> object:
         from jaxtyping import jaxtyped
 
         fits = isinstance(value, kind)
-        if fits:
-            try:
-                with jaxtyped("context"):
-                    fits = isinstance(value, hint)
-            except (
-                Exception
-            ):  # a shape that depends on other arguments: the function's own business
-                fits = True
+        # a shape that depends on other arguments raises: it is the function's own business
+        with suppress(Exception), jaxtyped("context"):
+            fits = fits and isinstance(value, hint)
         if not fits:
-            raise refuse(
-                what, value, f"a {kind.__name__} of {numbers} numbers and of shape [{hint.dim_str}]"
-            )
+            raise refuse(what, value, allowed)
         return value
 
     return check

@@ -116,6 +116,13 @@ def text(what: str, value: object) -> str:
     return str(value)
 
 
+def words(what: str, value: object) -> str:
+    """`value` if it is a text, also an empty one; else raise `ValueError`."""
+    if not isinstance(value, str):
+        raise refuse(what, value, "a text")
+    return value
+
+
 def path(what: str, value: object) -> object:
     """`value` if it can be a path; else raise `ValueError`."""
     fits = isinstance(value, str | os.PathLike) and os.fspath(value) and "\0" not in str(value)
@@ -176,6 +183,7 @@ class OneOf:
 Count = Annotated[int, Whole(1)]
 Index = Annotated[int, Whole(0)]
 Seed = Annotated[int, Whole(0)]
+Words = Annotated[str, words]
 Share = Annotated[float, Number(0, 1)]
 NotNegative = Annotated[float, Number(0)]
 Positive = Annotated[float, Number(0, above=True)]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dicp.checks import checked, plain, refuse
+from dicp.checks import Words, checked, plain, refuse
 
 
 class Hint(Exception):
@@ -31,14 +31,7 @@ def _numbers(what: str, value: object) -> object:
     return value
 
 
-def _words(what: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise refuse(what, value, "a text")
-    return value
-
-
 Numbers = Annotated[float | bool | Sequence | np.ndarray | Tensor, _numbers]
-Words = Annotated[str, _words]
 
 
 @checked

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import is_color_like
 
-from dicp.checks import Each, Number, Whole, refuse
+from dicp.checks import Each, Number, Whole, refuse, sequence, several_of
+from dicp.checks import Words as Words  # the figures take it from here, as all others
 
 LARGEST_ROOM = 200         # cells along a side
 T = TypeVar("T")
@@ -19,18 +20,6 @@ def check_title(what: str, value: object) -> str:
     return value
 
 
-def _words(what: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise refuse(what, value, "a text")
-    return value
-
-
-def _is_several(value: object) -> bool:
-    """Whether it has elements: no text, and no array without dimensions, which calls itself one."""
-    several = isinstance(value, Collection) and not isinstance(value, str | bytes)
-    return several and getattr(value, "ndim", 1) > 0
-
-
 def _named(what: str, value: object) -> Mapping:
     if not isinstance(value, Mapping) or not value:
         raise refuse(what, value, "a dict with a name for each")
@@ -38,21 +27,14 @@ def _named(what: str, value: object) -> Mapping:
 
 
 def _several(what: str, value: object) -> object:
-    ordered = isinstance(value, Sequence) or hasattr(value, "ndim")    # an array, a tensor
-    if not ordered or not _is_several(value) or not len(value):
+    if not len(sequence(what, value)):
         raise refuse(what, value, "a sequence that is not empty")
     return value
 
 
-def _group(what: str, value: object) -> object:
-    if not _is_several(value):
-        raise refuse(what, value, "a sequence or a set")
-    return value
-
-
 def _labels(what: str, value: object) -> Collection:
-    filled = _is_several(value) and len(value)
-    if not filled or not all(isinstance(label, str) for label in value):
+    texts = [isinstance(label, str) for label in several_of(Collection)(what, value)]
+    if not texts or not all(texts):
         raise refuse(what, value, "several texts, or a dict with texts for names")
     return value
 
@@ -123,11 +105,9 @@ def in_shape(what: str, values: object, *shape: int) -> np.ndarray:
 
 
 Title = Annotated[str, check_title]
-Words = Annotated[str, _words]                                 # also none at all
 Named = Annotated[Mapping[Any, T], _named]                   # Named[float]: a number for each name
 Several = Annotated[Sequence[T], _several]
 Labels = Annotated[Collection[str], _labels]
-Group = Annotated[Collection[T], _group]
 Colour = Annotated[str | tuple, _colour]
 Glyphs = Annotated[Sequence[str], _glyphs]
 SETTING = ("method", "planner")

@@ -1,6 +1,6 @@
 """Figures of notebook 03: beliefs about every cell side by side, by any number, and what is looked up in the context."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,7 +11,6 @@ from matplotlib.ticker import MaxNLocator
 
 from dicp.plot.arguments import (
     Brightness,
-    Group,
     Guess,
     Inches,
     Labels,
@@ -60,7 +59,7 @@ def belief_panels(
 
 def belief_curves(
     curves: Named[Numbers], x: Numbers, *, title: Title, xlabel: Words, ylabel: Words,
-    thin: Group[str] = ("exact belief",), level: Guess | None = None, ax: Axes | None = None,
+    thin: Collection[str] = ("exact belief",), level: Guess | None = None, ax: Axes | None = None,
 ) -> Axes:
     """Lines over `x`, from 0 up, with their names at the right end; models in their colours, all else grey.
 

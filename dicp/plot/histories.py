@@ -1,6 +1,6 @@
 """Figures of notebook 01: labelled lines, the split of the tasks, the streams of a task, paths and transitions."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from dicp.plot.arguments import Cell, Columns, Group, Guess, Named, Numbers, Side, Table, Title, Words
+from dicp.plot.arguments import Cell, Columns, Guess, Named, Numbers, Side, Table, Title, Words
 from dicp.plot.grid import ROOM, _marks, _room, xy
 from dicp.plot.look import BLACK, COLOURS, GREY, HEAT, axes, caption, label_ends, tint
 
@@ -34,7 +34,8 @@ def claim(figure: Figure, title: Title, note: Words = "", handles: Sequence[Line
 
 
 def lines(
-    curves: Named[Numbers], *, title: Title, xlabel: Words, ylabel: Words, colours: Sequence[str] = (), thin: Group[str] = (),
+    curves: Named[Numbers], *, title: Title, xlabel: Words, ylabel: Words,
+    colours: Sequence[str] = (), thin: Collection[str] = (),
     guess: Guess | None = None, level: Guess | None = None, note: Words = "", ax: Axes | None = None,
 ) -> Axes:
     """Lines over 1, 2, ... with their names at the right end. colours: default from black to light grey.
@@ -75,7 +76,8 @@ def mark_guess(ax: Axes, guess: Guess | None = None, level: Guess | None = None)
 
 
 def task_split(
-    numbers: Table, held_out: Group[tuple[int, int]], *, title: Title, shown: Group[tuple[int, int]] = (),
+    numbers: Table, held_out: Collection[tuple[int, int]], *, title: Title,
+    shown: Collection[tuple[int, int]] = (),
     note: Words = "", xlabel: Words = "x", ylabel: Words = "y", ax: Axes | None = None,
 ) -> Axes:
     """All tasks of a world as a map: held-out ones filled, `shown` framed. In Darkroom the map is the room.
