@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_states import GOALS, LOG, refused, tiny
+from helpers import refused
+from test_states import GOALS, LOG, tiny
 
 from dicp import artifacts, store
 from dicp.artifacts import (

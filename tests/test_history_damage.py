@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from beyond import beyond
+from helpers import flipped
 from test_history import ENV, SOURCE, TASKS, collect_here, edit_json, fails, files
 from test_metaworld_history import ENV as ARM
 from test_metaworld_history import INSTANCES, drift
@@ -53,9 +54,7 @@ def silent_flips(path, file, n_flips, labels=False):
     raw, truth, rng, silent = file.read_bytes(), told(path, labels), random.Random(file.name), []
     bits = rng.sample(range(8 * len(raw)), min(n_flips, 8 * len(raw)))
     for bit in bits:
-        changed = bytearray(raw)
-        changed[bit // 8] ^= 1 << bit % 8
-        file.write_bytes(changed)
+        file.write_bytes(flipped(raw, bit))
         try:
             if told(path, labels) != truth:
                 silent.append(bit)

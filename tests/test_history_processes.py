@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from helpers import runs, until
 from test_history import ENV, SOURCE, TASKS, collect_here, fails, files, walk
 
 from dicp.history import LearningHistories, collect
@@ -78,25 +79,6 @@ def computed(folder):
         return []
     lines = (folder / "computed").read_text(encoding="utf-8").splitlines()
     return [(line.split()[0], int(line.split()[1])) for line in lines]
-
-
-def until(condition, seconds=50):
-    for _ in range(seconds * 20):
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False
-
-
-def runs(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    stat = Path(f"/proc/{pid}/stat")
-    return not (
-        stat.exists() and ") Z " in stat.read_text(encoding="utf-8")
-    )  # waited for by nobody
 
 
 def names(folder):

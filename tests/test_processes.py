@@ -4,10 +4,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from helpers import runs, until
 
 import dicp
 from dicp import processes
@@ -104,18 +104,8 @@ def test_a_worker_ends_with_its_parent(sign):
     child = int(parent.stdout.readline())
     parent.send_signal(sign)
     parent.wait()
-    for _ in range(50):
-        if not _runs(child):
-            return
-        time.sleep(0.1)
-    os.kill(child, signal.SIGKILL)
-    raise AssertionError("the worker outlived its parent by five seconds")
-
-
-def _runs(pid):
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    stat = Path(f"/proc/{pid}/stat")
-    return not (stat.exists() and ") Z " in stat.read_text(encoding="utf-8"))        # a zombie that nobody has waited for
+        assert until(lambda: not runs(child), 5), "the worker outlived its parent by five seconds"
+    finally:
+        if runs(child):
+            os.kill(child, signal.SIGKILL)

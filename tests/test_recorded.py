@@ -6,6 +6,7 @@ import shutil
 
 import pandas as pd
 import pytest
+from helpers import flipped
 
 import dicp
 from dicp import parts, recorded, store
@@ -51,10 +52,7 @@ def test_no_flipped_bit_goes_unnoticed(copy, name):
     data = (copy / name).read_bytes()
     before = json.loads((copy / FILES[2]).read_bytes())
     for i in range(40):
-        where = i * len(data) // 40
-        (copy / name).write_bytes(
-            data[:where] + bytes([data[where] ^ 1 << i % 8]) + data[where + 1 :]
-        )
+        (copy / name).write_bytes(flipped(data, 8 * (i * len(data) // 40) + i % 8))
         try:
             read_all()
         except store.StoreError as error:

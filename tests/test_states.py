@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from helpers import flipped, refused
 
 from dicp import processes, states, store, training
 from dicp.config import Config, EnvConfig, ModelConfig, SourceConfig, TrainConfig
@@ -58,11 +59,6 @@ def same(first: Trainer, second: Trainer) -> bool:
     )
 
 
-def refused(match: str, error: type = CheckpointError):
-    """One sentence."""
-    return pytest.raises(error, match=rf"(?s)^(?!.*\n).*{match}.*\.$")
-
-
 # ---- the file ------------------------------------------------------------------------------------
 
 
@@ -82,9 +78,7 @@ def test_no_flipped_bit_trains_on_unnoticed(tmp_path, with_digest):
     data, bits, found = path.read_bytes(), random.Random(0), 0
     for _ in range(200):
         at = bits.randrange(8 * len(data))
-        damaged = bytearray(data)
-        damaged[at // 8] ^= 1 << at % 8
-        path.write_bytes(damaged)
+        path.write_bytes(flipped(data, at))
         try:
             assert same(fit(tiny(), tmp_path), whole), f"bit {at}"
         except CheckpointError as error:

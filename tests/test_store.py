@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from helpers import flipped
 
 from dicp import store
 
@@ -90,9 +91,8 @@ def test_a_record_with_a_flipped_bit_is_refused_or_says_the_same(tmp_path, flip)
     path, values = tmp_path / "a.json", {"cpu_seconds": 12.5, "sha256": {"a": "0" * 16}, "list": [1, 2], "text": "ä"}
     store.write_record(path, values)
     assert store.read_record(path) == (values, True)
-    data = bytearray(path.read_bytes())
-    data[flip * 8 % len(data)] ^= 1 << flip % 8
-    path.write_bytes(data)
+    data = path.read_bytes()
+    path.write_bytes(flipped(data, 8 * (flip * 8 % len(data)) + flip % 8))
     try:
         assert store.read_record(path) == (values, True)
     except store.StoreError as error:

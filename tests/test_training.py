@@ -9,12 +9,13 @@ from dataclasses import asdict, replace
 import pandas as pd
 import pytest
 import torch
+from helpers import refused
 
 from dicp import artifacts, config, store, training
 from dicp.artifacts import load_or_train, load_trained, save_trained, weights_name
 from dicp.config import Config, EnvConfig, ModelConfig, SourceConfig, TrainConfig
 from dicp.envs import split_tasks
-from dicp.files import CheckpointError, load_model, save_model, write_csv
+from dicp.files import load_model, save_model, write_csv
 from dicp.history import episode_returns
 from dicp.models.categorical import cross_entropy
 from dicp.source import SourceLog, train_ppo
@@ -57,11 +58,6 @@ def weights(model) -> dict:
 
 def equal(first: dict, second: dict) -> bool:
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
-
-
-def refused(match: str, error: type = CheckpointError):
-    """One sentence."""
-    return pytest.raises(error, match=rf"(?s)^(?!.*\n).*{match}.*\.$")
 
 
 def seen_by(trainer: Trainer, monkeypatch):

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import safetensors.torch
 import torch
+from helpers import flipped, refused
 
 from dicp import artifacts, store
 from dicp.artifacts import load_trained, save_trained, weights_name
@@ -61,11 +62,6 @@ def values(trained) -> tuple:
     return weights, trained.log.values.tolist(), trained.cpu_seconds
 
 
-def refused(match: str, error: type = CheckpointError):
-    """One sentence."""
-    return pytest.raises(error, match=rf"(?s)^(?!.*\n).*{match}.*\.$")
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_flipped_bit_goes_unnoticed(tmp_path, kind):
     config = tiny()
@@ -74,8 +70,7 @@ def test_no_flipped_bit_goes_unnoticed(tmp_path, kind):
     data, bits = file.read_bytes(), random.Random(0)
     for _ in range(200):
         at = bits.randrange(8 * len(data))
-        damaged = bytearray(data)
-        damaged[at // 8] ^= 1 << at % 8
+        damaged = flipped(data, at)
         file.write_bytes(damaged)
         try:
             assert values(load_trained(path, config)) == whole, f"bit {at} of {kind}"
