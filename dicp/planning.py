@@ -103,18 +103,9 @@ def beam_search(
     paths = torch.zeros(3, batch, 1, 0, dtype=torch.long, device=logp.device)      # (action, cell, reward) of each step
     for step in range(depth):
         imagined = model.imagine(state, config.return_to_go, doubts)
-        chances = chance[..., None].expand_as(imagined.reward)
         likely = (imagined.reward >= 0.5).long()
-        gain = likely if config.rank == "mode" else imagined.reward
-        if config.curiosity and imagined.entropy is not None:
-            bonus = config.curiosity * imagined.entropy
-            gain = gain + (bonus if curious is None else bonus * curious[:, None, None])
-        if config.weigh_paths and imagined.probability is not None:
-            gain, chances = gain * chances * imagined.probability, chances * imagined.probability
-        if config.resolution:
-            gain = (gain / config.resolution).round() * config.resolution
-        gain = config.discount**step * gain
-        so_far = (score[..., None] + gain).flatten(1)                               # batch beam*action
+        gain, chances = _gains(imagined, likely, chance, config, curious)     # batch beam action
+        so_far = (score[..., None] + config.discount**step * gain).flatten(1)  # batch beam*action
         worth = so_far + imagined.return_to_go.flatten(1) if config.return_to_go else so_far
         liking = _liking(config, preference, model.propose(state) if step else logp, generator).flatten(1)
         rewards = paths[2].sum(-1)[..., None] + likely
@@ -170,6 +161,23 @@ def check_search(n_rows: int, n_branches: int, config: PlanConfig, depth: int) -
     n_futures = min(config.beam_width, n_branches ** min(depth, 30))
     n_bytes = n_rows * n_futures * (n_branches * BYTES_OF_A_FUTURE + depth * 24)
     fits_memory("plan.beam_width", config.beam_width, n_bytes, "fewer futures, or a smaller depth")
+
+
+def _gains(
+    imagined: Imagined, likely: Int[Tensor, "batch beam action"],
+    chance: Float[Tensor, "batch beam"], config: PlanConfig, curious: Tensor | None,
+) -> tuple[Shaped[Tensor, "batch beam action"], Float[Tensor, "batch beam action"]]:
+    """(what each action adds to the score, the chance that the future goes as imagined)."""
+    chances = chance[..., None].expand_as(imagined.reward)
+    gain = likely if config.rank == "mode" else imagined.reward
+    if config.curiosity and imagined.entropy is not None:
+        bonus = config.curiosity * imagined.entropy
+        gain = gain + (bonus if curious is None else bonus * curious[:, None, None])
+    if config.weigh_paths and imagined.probability is not None:
+        gain, chances = gain * chances * imagined.probability, chances * imagined.probability
+    if config.resolution:
+        gain = (gain / config.resolution).round() * config.resolution
+    return gain, chances
 
 
 def _liking(

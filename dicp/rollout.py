@@ -10,6 +10,8 @@ from torch import Tensor
 from dicp.checks import Count, Seed, checked
 from dicp.config import Env, EnvConfig, PlanConfig
 from dicp.envs import Task, world_of
+from dicp.envs.grid import GridStep
+from dicp.envs.worlds import Outcome
 from dicp.models.gaussian import Gaussian
 from dicp.planning import Plan, beam_search, sampled_search
 from dicp.rollout_checks import a_plan, check_rollout
@@ -141,54 +143,49 @@ def sample(env: Env, parameters: Tensor, generator: torch.Generator, greedy: boo
 @checked
 @torch.no_grad()
 def rollout(
-    model: Learner,
-    env: Env,
-    tasks: Sequence[Task],
-    n_rollouts: Count = 32,
-    n_episodes: Count = 50,
-    plan: Annotated[PlanConfig | None, a_plan] = None,
-    seed: Seed = 0,
-    greedy: bool = False,
-    context_length: Count | None = None,
-    record: bool = True,
+    model: Learner, env: Env, tasks: Sequence[Task], n_rollouts: Count = 32, n_episodes: Count = 50,
+    plan: Annotated[PlanConfig | None, a_plan] = None, seed: Seed = 0, greedy: bool = False,
+    context_length: Count | None = None, record: bool = True,
 ) -> Life:
     """`n_rollouts` lives of `n_episodes` in each task, all at once; every life starts from an empty context, which holds
     at most `context_length` transitions (None: as many as the model was trained with): the last whole episodes.
 
     Without a plan the action is sampled from the policy (`greedy` takes the most likely one: it never explores). `record`
     False keeps rewards and successes alone, for lives of a hundred thousand steps. Raises
-    `ValueError`, before anything is computed, for a model of another world, one in training mode or
-    with weights that are not finite, for tasks that are not of the world, and for what does not fit
-    the memory.
+    `ValueError`, before anything is computed, for a model of another world, one whose dropout is on
+    (training mode) or with weights that are not finite, for tasks that are not of the world, and
+    for what does not fit the memory.
     """
     check_rollout(model, env, tasks, n_rollouts, n_episodes, plan, context_length, record)
-    world, generator, grid = world_of(env, tasks, n_rollouts), torch.Generator().manual_seed(seed), isinstance(env, EnvConfig)
+    world, generator = world_of(env, tasks, n_rollouts), torch.Generator().manual_seed(seed)
     shape, batch = (len(world.tasks), n_rollouts), len(world.tasks) * n_rollouts
     context = model.begin(batch, context_length, generator)
-    planner = plan and (Planner if grid else SamplingPlanner)(model, plan, batch, generator)
+    kind = Planner if isinstance(env, EnvConfig) else SamplingPlanner
+    planner = plan and kind(model, plan, batch, generator)
     tokens, steps = _first_tokens(env, world.reset().flatten(0, 1)), []
     for env_step in range(n_episodes * env.horizon):
         action = sample(env, model.observe(context, tokens), generator, greedy)
         planned = torch.zeros(batch, dtype=torch.bool)
         if planner:
             proposed, planned = planner.act(context, env_step, env.horizon - world.t)
-            action = action if proposed is None else torch.where(planned.view(-1, *[1] * (action.ndim - 1)), proposed, action)
-        last = getattr(context, "imaginable", 2) == 1                  # nothing can be planned beyond this step
+            action = _where(planned, proposed, action)
+        last = getattr(context, "imaginable", 2) == 1   # nothing can be planned beyond this step
         outcome = world.step(action.unflatten(0, shape))
-        reward, next_observation = outcome.reward.flatten(), outcome.next_observation.flatten(0, 1)
+        after = _next_tokens(env, tokens, action, outcome)
         if planner:
-            planner.notice(env_step, reward, next_observation, outcome.done or last)
-        kept = {"reward": reward, "planned": planned}
-        if record:
-            kept |= {"observation": tokens.observation, "action": action, "next_observation": next_observation}
-        if not grid:
-            kept["success"] = outcome.success.flatten()
-        steps.append(_compact(env, kept))
-        arrived = led_to(env, tokens.observation, next_observation, reward, tokens.reward_before)
-        first = torch.full((batch,), int(outcome.done))
-        tokens = Tokens(outcome.observation.flatten(0, 1), action, reward, arrived, first)
+            next_observation = outcome.next_observation.flatten(0, 1)
+            planner.notice(env_step, after.last_reward, next_observation, outcome.done or last)
+        steps.append(_kept(env, tokens.observation, action, planned, outcome, record))
+        tokens = after
     parts = _put_together(env, steps, shape)
     return Life(**parts, max_return=world.max_return, horizon=env.horizon)
+
+
+def _where(planned: Bool[Tensor, "batch"], proposed: Tensor | None, action: Tensor) -> Tensor:
+    """The proposed actions where there is a plan, else those of the policy."""
+    if proposed is None:
+        return action
+    return torch.where(planned.view(-1, *[1] * (action.ndim - 1)), proposed, action)
 
 
 def _first_tokens(env: Env, observation: Tensor) -> Tokens:
@@ -199,6 +196,30 @@ def _first_tokens(env: Env, observation: Tensor) -> Tokens:
     action = torch.full((batch,) if grid else (batch, env.d_action), no_action, dtype=reward.dtype)
     arrived = torch.full_like(led_to(env, observation, observation, reward, reward), nowhere)
     return Tokens(observation, action, reward, arrived, torch.ones(batch).long())
+
+
+def _next_tokens(
+    env: Env, before: Tokens, action: Tensor, outcome: GridStep | Outcome
+) -> Tokens:
+    """What agents read after a step."""
+    reward, next_observation = outcome.reward.flatten(), outcome.next_observation.flatten(0, 1)
+    arrived = led_to(env, before.observation, next_observation, reward, before.reward_before)
+    first = torch.full((len(reward),), int(outcome.done))
+    return Tokens(outcome.observation.flatten(0, 1), action, reward, arrived, first)
+
+
+def _kept(
+    env: Env, observation: Tensor, action: Tensor, planned: Tensor, outcome: GridStep | Outcome,
+    record: bool,
+) -> dict[str, Tensor]:
+    """What is kept of a step. record: whole, not rewards and successes alone."""
+    kept = {"reward": outcome.reward.flatten(), "planned": planned}
+    if record:
+        next_observation = outcome.next_observation.flatten(0, 1)
+        kept |= {"observation": observation, "action": action, "next_observation": next_observation}
+    if not isinstance(env, EnvConfig):
+        kept["success"] = outcome.success.flatten()
+    return _compact(env, kept)
 
 
 def _compact(env: Env, step: dict[str, Tensor]) -> dict[str, Tensor]:

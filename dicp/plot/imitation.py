@@ -1,10 +1,11 @@
 """Figures of notebook 02: episodes of one life, what a training window holds, what is preferred where, and an imitator that is
 stuck where its source is."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -58,22 +59,12 @@ def strides(
     examples: name -> [window][episode numbers]. inside: name -> mean return by place in the window. guess: its rise in the
     first of them.
     """
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.7), layout="constrained", width_ratios=(1.5, 1))
-    shades = [GREY, *(tint(COLOURS["ad"], share) for share in np.linspace(0.45, 0, len(examples) - 1))]
-    row, middles, labels = 0, [], []
-    for several, colour in zip(examples.values(), shades, strict=True):
-        for episodes in several:
-            left.plot([1, n_episodes], [row, row], color="#00000012", lw=8, solid_capstyle="butt", zorder=0)
-            left.plot(episodes, [row] * len(episodes), "-", color=tint(colour, 0.6), lw=1.5)
-            left.plot(episodes, [row] * len(episodes), "s", color=colour, ms=7.5)
-            row -= 1
-        middles.append(row + (len(several) + 1) / 2)
-        row -= 0.6
-    left.set_yticks(middles, examples, fontsize=12)
-    left.set(xlabel="episode of the learning history", xlim=(0, n_episodes + 1))
-    left.set_xticks([1, *range(n_episodes // 5, n_episodes + 1, n_episodes // 5)])
-    left.tick_params(axis="y", length=0)
-    left.spines["left"].set_visible(False)
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=(10, 3.7), layout="constrained", width_ratios=(1.5, 1)
+    )
+    shares = np.linspace(0.45, 0, len(examples) - 1)
+    shades, labels = [GREY, *(tint(COLOURS["ad"], share) for share in shares)], []
+    _windows(left, examples, shades, n_episodes)
     for (name, values), colour in zip(inside.items(), shades, strict=True):
         at = range(1, len(values) + 1)
         right.plot(at, values, "-o", color=colour, ms=8, lw=2.6, clip_on=False)
@@ -89,6 +80,25 @@ def strides(
     figure.canvas.draw()
     label_ends(right, labels)
     return figure
+
+
+def _windows(ax: Axes, examples: Mapping, shades: Sequence, n_episodes: int) -> None:
+    """Which episodes of a history a few windows hold."""
+    row, middles = 0, []
+    for several, colour in zip(examples.values(), shades, strict=True):
+        for episodes in several:
+            background = dict(color="#00000012", lw=8, solid_capstyle="butt", zorder=0)
+            ax.plot([1, n_episodes], [row, row], **background)
+            ax.plot(episodes, [row] * len(episodes), "-", color=tint(colour, 0.6), lw=1.5)
+            ax.plot(episodes, [row] * len(episodes), "s", color=colour, ms=7.5)
+            row -= 1
+        middles.append(row + (len(several) + 1) / 2)
+        row -= 0.6
+    ax.set_yticks(middles, examples, fontsize=12)
+    ax.set(xlabel="episode of the learning history", xlim=(0, n_episodes + 1))
+    ax.set_xticks([1, *range(n_episodes // 5, n_episodes + 1, n_episodes // 5)])
+    ax.tick_params(axis="y", length=0)
+    ax.spines["left"].set_visible(False)
 
 
 def stuck(
