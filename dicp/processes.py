@@ -17,8 +17,8 @@ def use_one_thread() -> None:
     """PyTorch on one thread, unless OMP_NUM_THREADS or an earlier call says otherwise; a later call wins.
 
     The models here are small: two threads wait for each other longer than they compute, on a busy machine up to fifteen times.
-    Done where this module is imported: wherever `dicp` uses PyTorch. (A call before that, for just as many threads as PyTorch
-    takes by itself, cannot be told from none: make it afterwards.)
+    Done where this module is imported: wherever `dicp` uses PyTorch. (A call before that, for as
+    many threads as there are cores, or half as many, cannot be told from none: make it afterwards.)
     """
     if not os.environ.get("OMP_NUM_THREADS") and torch.get_num_threads() in _untouched():
         torch.set_num_threads(1)
