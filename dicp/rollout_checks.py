@@ -64,6 +64,9 @@ def check_weights(model: nn.Module) -> None:
     for name, weight in model.named_parameters():
         if not torch.isfinite(weight).all():
             raise refuse(f"model.{name}", weight, "finite weights")
+    for name, buffer in model.named_buffers():
+        if torch.isinf(buffer).any():                    # NaN: not set yet, its user says so
+            raise refuse(f"model.{name}", buffer, "finite numbers")
 
 
 def check_room(

@@ -285,3 +285,13 @@ def test_a_class_is_checked_by_its_init():
         Robot(0)
     with pytest.raises(TypeError, match="Dog has no __init__ of its own"):
         checked(Dog)
+
+
+def test_a_container_has_the_memory_that_its_limit_says(tmp_path, monkeypatch):
+    here = checks.memory()
+    limits = [tmp_path / name for name in ("two", "one")]
+    monkeypatch.setattr(checks, "CONTAINER_LIMITS", limits)
+    limits[0].write_text("max\n", encoding="utf-8")
+    assert checks.memory() >= here
+    limits[1].write_text("1000\n", encoding="utf-8")
+    assert checks.memory() == 1000

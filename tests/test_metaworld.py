@@ -213,7 +213,7 @@ def test_quick_caging_equals_the_librarys(metaworld, density):
     from metaworld.sawyer_xyz_env import SawyerXYZEnv
     from metaworld.utils import reward_utils
     rng, caged = np.random.default_rng(0), []
-    for _ in range(500):
+    for _ in range(200):
         first, tcp, obj = rng.normal((0, 0.6, 0.1), 0.01, (3, 3))
         left, right = (SimpleNamespace(xpos=tcp + rng.normal((0, y, 0), 0.01)) for y in (0.02, -0.02))
         pads = {"leftpad": left, "rightpad": right}

@@ -19,7 +19,7 @@ def figures_of(cells: list[str]) -> int:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("backend", ["Agg", "svg", "TkAgg", None])
+@pytest.mark.parametrize("backend", ["Agg", None])
 def test_a_notebook_draws_inline(monkeypatch, backend):
     monkeypatch.delenv("MPLBACKEND", raising=False)
     if backend:

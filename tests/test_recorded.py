@@ -38,7 +38,7 @@ def test_the_recorded_results_are_package_data():
         assert sealed and set(values["sha256"]) == {"table", "costs"}
 
 
-@pytest.mark.parametrize("world", recorded.recorded_worlds())
+@pytest.mark.parametrize("world", ["darkroom_permuted", "metaworld-push-v3"])     # two of eight, 5 s each
 def test_put_together_again_they_are_the_same_bytes(world, tmp_path, monkeypatch):
     monkeypatch.setenv("DICP_CACHE", str(tmp_path / "empty"))
     assert recorded.write_recorded(tmp_path, world, *parts.combined(world))

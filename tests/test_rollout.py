@@ -34,7 +34,7 @@ def same(life, other) -> bool:
 
 @pytest.mark.parametrize("kind, plan", [
     ("none", None), ("observational", GATED),
-    ("interventional", PlanConfig.preset("bayes", beam_width=8, depth=5, ties="order")),
+    ("interventional", PlanConfig.preset("bayes", beam_width=4, depth=3, ties="order")),
 ])
 def test_a_batch_is_its_agents_one_by_one(kind, plan):
     """Greedy, so that no random number is shared; planned rows come and go."""
@@ -125,6 +125,11 @@ def test_a_large_room_is_recorded_as_it_is():
     assert (life.next_observation > 256).any()
 
 
+def with_infinite_prompt(model: Model) -> Model:
+    model.register_buffer("prompt", torch.tensor([1.0, torch.inf]))
+    return model
+
+
 def with_nan(model: Model) -> Model:
     with torch.no_grad():
         model.policy_head.bias[2] = torch.nan
@@ -178,6 +183,8 @@ OTHER, TWO = replace(ENV, size=8), [(4, 3), (0, 8)]
      lambda model: rollout(in_training(model), ENV, TASKS, 1, 1)),
     ("model.policy_head.bias is .*nan.*; allowed: finite",
      lambda model: rollout(with_nan(model), ENV, TASKS, 1, 1)),
+    ("model.prompt is .*inf.*; allowed: finite",
+     lambda model: rollout(with_infinite_prompt(model), ENV, TASKS, 1, 1)),
     ("model is None; allowed: a Learner, which has begin, can_plan, observe",
      lambda _: rollout(None, ENV, TASKS, 1, 1)),
     ("model is <class .*; allowed: a Learner", lambda _: rollout(RandomPolicy, ENV, TASKS, 1, 1)),

@@ -1,11 +1,14 @@
 """tools/run_all.py: which combinations there are, and that a run can be stopped, goes on, and tells what failed."""
 
 import importlib.util
+import os
+import subprocess
 import sys
 from pathlib import Path
 
 import nbformat
 import pytest
+from helpers import runs, until
 
 from dicp.config import ENVS, IMITATORS
 
@@ -69,6 +72,32 @@ def test_a_failure_is_told_and_what_is_done_is_not_done_again(tiny, monkeypatch,
     assert not (tiny / "tiny-ad.log").exists()
     assert call(monkeypatch, tiny, "ad") == 0
     assert "0 of 1 combinations to execute" in capsys.readouterr().out
+
+
+KILLED = """
+import os, signal, sys, threading, time
+from pathlib import Path
+import run_all
+run_all.NOTEBOOKS = Path(sys.argv[1])
+running = []
+def kill():
+    while not running:
+        time.sleep(0.1)
+    print(running[0].pid, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+threading.Thread(target=kill).start()
+run_all.execute(run_all.Combination("tiny", (("method", "ad"),)), Path(sys.argv[1]), running)
+"""
+
+
+def test_a_notebook_ends_with_the_tool_that_runs_it(tiny):
+    notebook = tiny.parent / "tiny.ipynb"
+    source = notebook.read_text(encoding="utf-8")
+    notebook.write_text(source.replace("plt.plot", "__import__('time').sleep(600)#"), encoding="utf-8")
+    process = subprocess.run([sys.executable, "-c", KILLED, str(tiny.parent)], stdout=subprocess.PIPE, text=True,
+                             env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tools'}"})
+    assert process.returncode == -9
+    assert until(lambda: not runs(int(process.stdout)))
 
 
 def test_a_record_of_another_notebook_or_a_damaged_one_does_not_count(tiny, monkeypatch):

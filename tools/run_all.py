@@ -9,12 +9,14 @@ library as they are now. Exit status 1 if one failed: its log lies beside its no
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import nbformat
@@ -29,6 +31,13 @@ GRIDS = ("01_darkroom_histories", "02_algorithm_distillation", "03_world_model",
 PLANNING, ARM = "04_planning", "05_metaworld_comparison"
 ARM_METHODS = ("ad", "idt")        # DPT needs optimal actions, nobody knows an arm's
 CELL_SECONDS = 3600                # a cell that takes longer hangs
+PAPERMILL = """
+import sys
+from dicp.processes import end_with_parent
+end_with_parent(int(sys.argv.pop(1)))
+from papermill.__main__ import papermill
+papermill(prog_name="papermill")
+"""
 
 
 @dataclass(frozen=True)
@@ -71,9 +80,16 @@ def in_ci() -> list[Combination]:
 
 
 def state_of(combination: Combination) -> str:
-    """A digest of the notebook and of the library: a record of another state does not count."""
-    files = [NOTEBOOKS / f"{combination.notebook}.ipynb", *sorted((ROOT / "dicp").rglob("*.py"))]
-    return store.digest(b"".join(file.read_bytes() for file in files))
+    """A digest of the notebook and of the library, its weights and results included: a record of
+    another state does not count."""
+    notebook = NOTEBOOKS / f"{combination.notebook}.ipynb"
+    return store.digest(notebook.read_bytes() + library().encode())
+
+
+@cache
+def library() -> str:
+    files = sorted(path for path in (ROOT / "dicp").rglob("*.*") if path.suffix != ".pyc")
+    return store.digest(b"".join(file.read_bytes() for file in files if file.is_file()))
 
 
 def done(combination: Combination, out: Path) -> dict | None:
@@ -93,7 +109,7 @@ def execute(combination: Combination, out: Path, running: list) -> dict:
     notebook, log = out / f"{combination.name}.ipynb", out / f"{combination.name}.log"
     source = NOTEBOOKS / f"{combination.notebook}.ipynb"
     options = ["--no-progress-bar", "--execution-timeout", str(CELL_SECONDS)]
-    command = [sys.executable, "-m", "papermill", str(source), str(notebook), *options]
+    command = [sys.executable, "-c", PAPERMILL, str(os.getpid()), str(source), str(notebook), *options]
     command += combination.flags.split()
     record, start = {"state": state_of(combination)}, time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=ROOT)

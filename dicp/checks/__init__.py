@@ -12,6 +12,7 @@ import inspect
 import math
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from functools import cache, wraps
 from typing import Any, get_type_hints
@@ -82,6 +83,7 @@ __all__ = [
 ]
 
 PER_CENT_OF_MEMORY = 90  # what one request may ask for
+CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")   # cgroup 2, 1
 
 
 def fits_memory(what: str, value: object, n_bytes: float, allowed: str) -> None:
@@ -98,11 +100,9 @@ def memory() -> float:
     sizes = []
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         sizes.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    try:
-        with open("/sys/fs/cgroup/memory.max", encoding="utf-8") as file:
+    for limit in CONTAINER_LIMITS:
+        with suppress(OSError, ValueError), open(limit, encoding="utf-8") as file:
             sizes.append(int(file.read()))
-    except (OSError, ValueError):
-        pass
     return min(sizes, default=math.inf)
 
 
