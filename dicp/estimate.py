@@ -16,9 +16,11 @@ from dicp.worlds import WORLDS, World
 __all__ = ["report"]
 
 
-def missing_parts(world: str, names: Sequence[str], splits: Sequence[int]) -> list[Part]:
+def missing_parts(
+    world: str, names: Sequence[str], splits: Sequence[int], again: bool
+) -> list[Part]:
     """The runs that are asked for and not done. Nothing is written; what is damaged is named."""
-    package, missing = shipped(world), []
+    package, missing = {} if again else shipped(world), []
     for part in parts_of(world, names, splits):
         try:
             if find(part, package, may_write=False) is None:
@@ -78,13 +80,14 @@ def _env_steps(part: Part) -> int:
 
 
 @checked
-def report(world: World, names: Names, splits: Splits = SPLITS) -> str:
-    """What is missing of the runs that are asked for, and the CPU hours that it would take."""
+def report(world: World, names: Names, splits: Splits = SPLITS, again: bool = False) -> str:
+    """What is missing of the runs that are asked for, and the CPU hours that it would take. again:
+    as if nothing were recorded with the package."""
     names = [runs.run_named(name, world).name for name in names]
     n = len(names) * len(splits)
-    parts = missing_parts(world, names, splits)
+    parts = missing_parts(world, names, splits, again)
     if not parts:
-        return f"{world}: nothing to do, all {n} runs that you ask for are done."
+        return f"{world}: nothing to do, all {n} runs that you ask for are done (--again: anew)."
     hours = estimated(parts)
     lines = [f"{world}: {len(parts)} of the {n} runs that you ask for are missing."]
     for row in hours.itertuples():

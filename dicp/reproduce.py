@@ -1,8 +1,8 @@
 """Every result that is missing, with one command: `python -m dicp.reproduce --env darkroom`.
 
-What is done is skipped, and so is what is recorded with the package. There are three grid worlds,
-six methods (and our own, which imitates nobody) and five splits; split s is trained with seed s.
-And the tasks of Meta-World, four methods: `--env metaworld --task reach-v3`. Here a world is named
+What is done is skipped; so is what is recorded with the package, unless `--again` asks for it.
+There are three grid worlds, six methods (and our own, which imitates nobody) and five splits; split
+s is trained with seed s. And the tasks of Meta-World, four methods: `--env metaworld --task reach-v3`. Here a world is named
 "darkroom" or "metaworld-reach-v3".
 What is made goes into the cache (DICP_CACHE), folder `results`; with `--record`, in a checkout,
 into the package and figures/.
@@ -73,14 +73,17 @@ def training_of(config: Config) -> dict:
 
 
 @checked
-def reproduce(world: World, names: Names, splits: Splits = SPLITS, n_jobs: Count = 2) -> int:
+def reproduce(
+    world: World, names: Names, splits: Splits = SPLITS, n_jobs: Count = 2, again: bool = False
+) -> int:
     """Make the runs of a world that are missing, a file a run in the cache; returns how many.
 
-    What another process is making is left to the end, and waited for. `ValueError` for a run that
-    the world does not have, `StoreError` where the cache cannot be written.
+    again: also those that are recorded with the package, unless this machine has made them. What
+    another process is making is left to the end, and waited for. `ValueError` for a run that the
+    world does not have, `StoreError` where the cache cannot be written.
     """
     names = [runs.run_named(name, world).name for name in names]
-    package = parts.shipped(world)
+    package = {} if again else parts.shipped(world)
     wanted = parts.parts_of(world, names, splits)
     undone = [part for part in wanted if part.files_exist or part.path.name not in package]
     if not undone:
@@ -106,7 +109,8 @@ def reproduce(world: World, names: Names, splits: Splits = SPLITS, n_jobs: Count
 def say_nothing_to_do(world: str, wanted: Sequence[Part]) -> None:
     here = sum(part.record.exists() for part in wanted)
     print(f"{world}: nothing to do, all {len(wanted)} runs that you ask for are done "
-          f"({here} by this machine, {len(wanted) - here} recorded with the package).", flush=True)
+          f"({here} by this machine, {len(wanted) - here} recorded with the package; --again makes "
+          "these here, too).", flush=True)
 
 
 def make(part: Part, package: dict[str, parts.Made], n_jobs: int) -> bool:
@@ -195,6 +199,8 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--splits", nargs="+", type=int, default=list(SPLITS), choices=SPLITS)
     add("--jobs", type=n_processes, default=2, metavar="N",
         help="processes that collect histories (default: 2)")
+    add("--again", action="store_true",
+        help="make what is recorded with the package, too; what this machine has made stays")
     add("--dry-run", action="store_true", help="say what is missing and its cost, no more")
     add("--record", action="store_true", help="in a checkout: update tables and figures")
     add("--ship", action="store_true", help="in a checkout: ship weights and sample histories")
@@ -227,10 +233,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = options(arguments)
     try:
         if args.dry_run:
-            print(estimate.report(args.world, args.runs, args.splits))
+            print(estimate.report(args.world, args.runs, args.splits, args.again))
             return
         with stoppable():
-            reproduce(args.world, args.runs, args.splits, args.jobs)
+            reproduce(args.world, args.runs, args.splits, args.jobs, args.again)
             record(args.world, args.record)
             if args.ship:
                 ship(args.world)

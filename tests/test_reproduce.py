@@ -148,6 +148,12 @@ def test_what_is_recorded_counts_as_done_and_is_not_copied(asked, tmp_path, monk
     assert not (tmp_path / "another").exists()
     reproduce.main(["--runs", "random", "--splits", "0", "1"])
     assert asked == [("random", 1)] and before == [file.read_bytes() for file in files]
+    reproduce.main(["--runs", "random", "--splits", "0", "--again", "--dry-run"])
+    assert "1 of the 1 runs that you ask for are missing" in capsys.readouterr().out
+    for _ in range(2):                                      # the second time this machine has it
+        reproduce.main(["--runs", "random", "--splits", "0", "--again"])
+    assert asked == [("random", 1), ("random", 0)]
+    asked.pop()
     table = results.load(tmp_path / "another" / "results" / "darkroom.csv.gz")
     order = [("random", 0), ("random", 1), ("exact_belief", 0)]
     assert (

@@ -82,7 +82,7 @@ def footnote(recorded: pd.DataFrame, env: str) -> str:
     return (f"Return as a share of the highest possible: {size} lives of 50 episodes (PPO: 1,000 env steps a stream), with 95% "
             f"bootstrap intervals over splits ({SPLITS_DIFFER[env]}) and tasks; CPU seconds of one thread a split, "
             f"{cpu_hours(env):.1f} CPU-hours for all that is here. The paper: five splits, one life a task. Command: "
-            f"`python -m dicp.reproduce --env {env}`.")
+            f"`python -m dicp.reproduce --env {env} --again`.")
 
 
 def cpu_hours(env: str) -> float:
@@ -119,7 +119,7 @@ ML1_FOOTNOTE = (
     "Percent of 50 held-out instances, one life each, one training seed: success per episode in the last fifth of the life, "
     "with its 95% bootstrap interval; then solved so far at its end, which the paper reports. Lives have as many episodes as "
     "the paper's: 100 (reach), 300 (push), 500 (sweep), 2,000 (the others); the source its own 100 a stream, in 10 instances. "
-    "Command: `python -m dicp.reproduce --env metaworld --task reach-v3`."
+    "Command: `python -m dicp.reproduce --env metaworld --task reach-v3 --again`."
 )
 
 
