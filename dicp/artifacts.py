@@ -218,11 +218,17 @@ def _lock_of(config: Config) -> Path:
 
 
 def _discard(path: Path, config: Config) -> None:
-    """Delete the model, its record first, and its unfinished training."""
-    for file in (path.with_suffix(".json"), path, path.with_suffix(".csv")):
-        with suppress(OSError):
+    """Delete the model, its record first, and its unfinished training; `StoreError` where that
+    cannot be done, so that nobody takes the old ones for new."""
+    try:
+        for file in (path.with_suffix(".json"), path, path.with_suffix(".csv")):
             file.unlink(missing_ok=True)
-    shutil.rmtree(_unfinished(config), ignore_errors=True)
+        with suppress(FileNotFoundError):
+            shutil.rmtree(_unfinished(config))
+    except OSError as error:
+        what = f"{error.filename or path} cannot be deleted, {error.strerror or error}"
+        cure = "correct its permissions, or set DICP_CACHE to another folder"
+        raise StoreError(f"{what}; {cure}.") from error
 
 
 def _tidy_up(path: Path, config: Config) -> None:

@@ -131,6 +131,18 @@ def test_fresh_cures_every_damage(cache, monkeypatch):
     assert load_or_train(tiny(), fresh=True, progress=False).log.equals(whole.log)
 
 
+def test_fresh_never_returns_what_it_could_not_delete(cache, monkeypatch):
+    load_or_train(tiny(), progress=False)
+
+    def refuse_to_delete(path, missing_ok=False):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(artifacts, "writable_cache", lambda: cache)      # its weights are not
+    monkeypatch.setattr(Path, "unlink", refuse_to_delete)
+    with pytest.raises(StoreError, match="weights/.*json cannot be deleted, Permission denied; "):
+        load_or_train(tiny(), fresh=True, progress=False)
+
+
 @pytest.mark.parametrize("missing", [".json", ".safetensors"])
 def test_a_model_without_its_record_or_its_weights_is_not_there(cache, missing):
     load_or_train(tiny(), progress=False)
