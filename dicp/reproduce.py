@@ -216,6 +216,7 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         default = [run.name for run in runs.runs_in(args.world) if run in RUNS]
         asked = dict.fromkeys(args.runs or default)
         args.runs = [runs.run_named(name, args.world).name for name in asked]
+        args.splits = list(dict.fromkeys(args.splits))
         artifacts.cache_folder()
     except ValueError as error:
         parser.error(str(error))

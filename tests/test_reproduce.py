@@ -273,3 +273,8 @@ def test_figures_of_meta_world_are_drawn_from_what_is_recorded(tmp_path):
     names = {"metaworld_success", "metaworld_solved_so_far", "metaworld_ranking"}
     assert {path.stem for path in tmp_path.iterdir()} == names
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in tmp_path.iterdir())
+
+
+def test_a_split_that_is_asked_for_twice_is_one():
+    asked = reproduce.options(["--runs", "random", "random", "--splits", "1", "0", "1"])
+    assert (asked.runs, asked.splits) == (["random"], [1, 0])
