@@ -96,7 +96,7 @@ def histories_of(
     held-out ones (`SourceConfig` says how many of each). `only`: tasks among these; no more than
     them is collected now. `n_jobs`: by so many processes."""
     path = cache_folder() / "histories" / f"{world_name(config)}-{config.history_key}.zarr"
-    if not path.exists():
+    if not store.exists(path):
         writable_cache()
     if isinstance(config.env, EnvConfig):
         tasks = all_tasks(config.env.name, config.env.size)
@@ -150,7 +150,7 @@ def lies_ready(config: Config) -> bool:
 
 def _is_there(path: Path) -> bool:
     """Whether a model lies at `path`: its record is written last."""
-    return path.exists() and path.with_suffix(".json").exists()
+    return store.exists(path) and store.exists(path.with_suffix(".json"))
 
 
 @checked
@@ -233,7 +233,7 @@ def _discard(path: Path, config: Config) -> None:
 
 def _tidy_up(path: Path, config: Config) -> None:
     """Remove what a training left that was killed after its model was saved."""
-    if not _unfinished(config).exists():
+    if not store.exists(_unfinished(config)):
         return
     with suppress(StoreError), store.lock(_lock_of(config), wait=False) as is_mine:
         if is_mine and _is_there(path):

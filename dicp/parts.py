@@ -45,7 +45,7 @@ class Part(NamedTuple):
 
     @property
     def files_exist(self) -> bool:
-        return self.path.exists() or self.record.exists()
+        return store.exists(self.path) or store.exists(self.record)
 
     def __str__(self) -> str:
         return f"{self.world} {self.run.name} split {self.split}"

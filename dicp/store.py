@@ -135,6 +135,15 @@ def _acquire(held: FileLock, wait: bool, what: str) -> bool:
     return True
 
 
+def exists(path: str | Path) -> bool:
+    """Whether there is something at `path`; `StoreError`, naming it, where that cannot be seen."""
+    try:
+        return Path(path).exists()
+    except OSError as error:
+        raise StoreError(f"{path} cannot be looked at, {error.strerror or error}; correct the path "
+                         "or its permissions.") from error
+
+
 def remove_leftovers(path: Path) -> None:
     """Remove the drafts of `path` that killed writers left behind; a living one holds a lock on its own."""
     for draft in path.parent.glob(f".{glob_escape(path.name)}.*.tmp"):

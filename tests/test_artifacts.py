@@ -10,7 +10,7 @@ import pytest
 from helpers import refused
 from test_states import GOALS, LOG, tiny
 
-from dicp import artifacts, store
+from dicp import artifacts, reproduce, store
 from dicp.artifacts import (
     cache_folder,
     load_or_train,
@@ -323,6 +323,17 @@ try:
 except ValueError as error:
     print(error)
 """
+
+
+def test_a_cache_that_cannot_be_looked_at_is_named(monkeypatch, tmp_path):
+    """A name that is too long raises in `Path.exists` what a folder does that may not be entered."""
+    monkeypatch.setenv("DICP_CACHE", str(tmp_path / ("a" * 300)))
+    cures = "a{300}/.* cannot be looked at, File name too long; correct the path or its permissions"
+    for call in (load_or_train, artifacts.histories_of):
+        with pytest.raises(StoreError, match=cures):
+            call(tiny())
+    with pytest.raises(StoreError, match=cures):
+        reproduce.reproduce("metaworld-door-open-v3", ["random"], [0])
 
 
 def test_shipped_weights_need_neither_home_nor_cache(tmp_path):
