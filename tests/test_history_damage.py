@@ -1,7 +1,9 @@
 """A flipped bit in any file of learning histories is refused in a sentence, or changes nothing."""
 
+import os
 import random
 import shutil
+import signal
 import zipfile
 from pathlib import Path
 
@@ -186,6 +188,25 @@ def test_a_damaged_flag_is_neither_done_nor_lost(grids, tmp_path, capsys, conten
 
 
 # ---- samples
+
+
+def test_a_pipe_as_a_flag_is_a_damaged_one(grids, tmp_path):
+    path = tmp_path / "h"
+    shutil.copytree(grids, path)
+    flag = path / "done" / "c" / "1"
+    flag.unlink()
+    os.mkfifo(flag)
+
+    def give_up(*_):
+        raise TimeoutError("reading a pipe never ends")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(20)
+    try:
+        assert LearningHistories.open(path).done.tolist()[:3] == [True, False, True]
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_a_sample_makes_its_folder_and_has_the_same_bytes_each_time(grids, tmp_path):

@@ -5,6 +5,7 @@ histories.
 """
 
 import io
+import stat
 import zipfile
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -127,6 +128,9 @@ class HistoryArrays:
         """
         try:
             with suppress(FileNotFoundError):
+                status = self._flag_file(index).stat()      # a pipe or a device would never end
+                if not stat.S_ISREG(status.st_mode) or status.st_size != 1:
+                    return DAMAGED
                 return COMPLETE if self._flag_file(index).read_bytes() == b"\x01" else DAMAGED
         except OSError as error:
             raise unreadable(self.path, error) from error
