@@ -179,6 +179,8 @@ def _read_record(beside: Path, must_be_sealed: bool) -> tuple[dict, Config]:
     try:
         if digests is not None and not isinstance(digests["weights"], str):
             raise TypeError("it has no digest of the weights")
+        if digests is not None and not isinstance(digests.get("log", ""), str):
+            raise TypeError("what it has for the log is no digest")
         return record, Config.from_dict(record["config"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         why = one_line(error)

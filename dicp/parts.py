@@ -107,9 +107,10 @@ def read_part(part: Part) -> Made:
     values, sealed = store.read_record(part.record)
     cost, digests = values.get("cost"), values.get("sha256")
     fits = sealed and values.get("part") == part.path.name
-    if not fits or not isinstance(cost, dict) or not isinstance(digests, dict):
+    if not fits or not isinstance(cost, dict) or not isinstance(digests, dict) \
+            or not isinstance(digests.get("table"), str):
         raise StoreError(f"{part.record} is damaged: it is no sealed record of {part.path.name}.")
-    return decode(store.read(part.path, digests.get("table", "")), part.path), cost
+    return decode(store.read(part.path, digests["table"]), part.path), cost
 
 
 def adopt(part: Part, may_write: bool = True) -> Made:

@@ -335,3 +335,12 @@ def test_sigterm_is_an_orderly_stop(cache, whole, done, monkeypatch):
         os.kill(pid, signal.SIGTERM)
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 143
     assert make_all() == 2 and contents(cache) == whole
+
+
+@pytest.mark.parametrize("digest", [None, 7])
+def test_a_part_whose_record_has_no_digest_of_it_is_damaged(filled, digest):
+    part = parts.parts_of(WORLD, *ASKED)[0]
+    record, _ = store.read_record(part.record)
+    store.write_record(part.record, record | {"sha256": {"table": digest}})
+    with pytest.raises(store.StoreError, match="is damaged: it is no sealed record"):
+        parts.read_part(part)

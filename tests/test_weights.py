@@ -254,6 +254,16 @@ def test_a_record_with_digests_has_a_seal(tmp_path):
         load_model(path)
 
 
+@pytest.mark.parametrize("digest", [None, 5])
+def test_a_digest_that_is_none_is_no_reason_not_to_look(tmp_path, digest):
+    path = save(tiny(), tmp_path)
+    record, _ = store.read_record(path.with_suffix(".json"))
+    record["sha256"]["log"] = digest
+    store.write_record(path.with_suffix(".json"), record)
+    with refused(f"{path.stem}.json is not the record of a model .*no digest"):
+        load_model(path)
+
+
 # ---- what comes with the package -----------------------------------------------------------------
 
 
