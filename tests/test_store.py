@@ -74,6 +74,30 @@ def test_a_planted_draft_is_never_followed(tmp_path):
     assert target.read_bytes() == b"precious"
 
 
+def test_a_planted_draft_is_not_followed_where_its_name_was_guessed(tmp_path, monkeypatch):
+    target, draft = tmp_path / "precious", tmp_path / ".a.guessed.tmp"
+    target.write_bytes(b"precious")
+    draft.symlink_to(target)
+    monkeypatch.setattr(store.secrets, "token_hex", lambda n: "guessed")
+    with pytest.raises(store.StoreError, match="File exists"):
+        store.write(tmp_path / "a", b"data")
+    assert target.read_bytes() == b"precious" and names(tmp_path) == [draft.name, "precious"]
+
+
+def test_a_draft_that_was_swept_before_it_was_locked_is_made_anew(tmp_path, monkeypatch):
+    real, swept = store.fcntl.flock, []
+
+    def flock(file, how):
+        if not swept:
+            swept.extend(tmp_path.glob(".a.*.tmp"))
+            swept[0].unlink()
+        real(file, how)
+
+    monkeypatch.setattr(store.fcntl, "flock", flock)
+    store.write(tmp_path / "a", b"data")
+    assert swept and store.read(tmp_path / "a") == b"data" and names(tmp_path) == ["a"]
+
+
 def test_drafts_of_killed_writers_are_removed_and_those_of_living_ones_kept(tmp_path):
     path = tmp_path / "a"
     dead = tmp_path / ".a.0123456789abcdef.tmp"
