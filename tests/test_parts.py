@@ -142,6 +142,13 @@ def test_another_parts_files_are_not_taken_for_it(filled, whole, capsys):
     assert contents(filled) == whole
 
 
+def test_a_record_without_its_seal_is_none(filled):
+    text = part().record.read_text(encoding="utf-8")
+    part().record.write_text(text.replace('"seal"', '"real"'), encoding="utf-8")
+    with pytest.raises(store.StoreError, match="no sealed record of random-1"):
+        parts.read_part(part())
+
+
 def older(one):
     """The part as version 0.1.0 kept it: a cost and no record."""
     values, _ = store.read_record(one.record)

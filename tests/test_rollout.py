@@ -173,6 +173,8 @@ OTHER, TWO = replace(ENV, size=8), [(4, 3), (0, 8)]
      lambda model: rollout(Simulator(ENV, TWO), ENV, TASKS, 1, 1, GATED)),
     (r"env is EnvConfig\(.*size=8.*; allowed: EnvConfig\(.*size=9",
      lambda model: rollout(model, OTHER, TASKS, 1, 1)),
+    (r"env is EnvConfig\(.*horizon=10.*; allowed: EnvConfig\(.*horizon=20",
+     lambda model: rollout(model, replace(ENV, horizon=10), TASKS, 1, 1)),
     ("env is .*; allowed: .*darkroom",
      lambda model: rollout(model, EnvConfig("darkroom_permuted"), [0], 1, 1)),
     ("env is .*; allowed: .*, the world of this model",
