@@ -129,8 +129,6 @@ def check_rollout(
     record: bool,
 ) -> None:
     """Everything that `rollout` refuses but for the tasks themselves, which the world knows."""
-    if len(tasks) == 0:
-        raise refuse("tasks", tasks, "at least one task")
     check_model(model, env, tasks, plan)
     n_agents = len(tasks) * n_rollouts
     check_room(model, env, n_agents, n_episodes * env.horizon, plan, context_length, record)

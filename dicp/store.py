@@ -176,7 +176,7 @@ def _new_draft(path: Path):
     """(a name beside `path` that is new, the file open for writing and locked)."""
     while True:
         draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)      # O_EXCL: through no link
         file = os.fdopen(os.open(draft, flags, 0o666), "wb")
         if not fcntl:
             return draft, file
