@@ -338,6 +338,16 @@ REFUSED = [
     ("GridWorld(EnvConfig(), [(9, 0)])", "darkroom task is (9, 0); allowed: a goal (x, y)"),
     ("GridWorld(EnvConfig(), [3])", "darkroom task is 3; allowed: a goal (x, y)"),
     ("GridWorld(EnvConfig('dark_key_to_door'), [(1, 2)])", "dark_key_to_door task is (1, 2); allowed: ((key"),
+    ("GridWorld(EnvConfig(), [(True, 2)])", "darkroom task is (True, 2); allowed: a goal (x, y)"),
+    ("world.step(torch.tensor([[0, -1]]))", "action holds -1; allowed: whole numbers from 0 to 4."),
+    ("world.step(torch.tensor([[5, 0]]))", "action holds 5; allowed: whole numbers from 0 to 4."),
+    ("world.rules.step(world.state, torch.tensor([[0, -1]]))", "action holds -1; allowed"),
+    ("world.rules.of_tasks(torch.tensor([-1]))", "index holds -1; allowed: whole numbers from 0 to 0."),
+    ("world.step(numpy.array([[0, 255]], numpy.uint8))", "action holds 255; allowed"),
+    ("world.step(torch.tensor([[0.0, 1.0]]))", "the dtype of action is torch.float32; allowed: an integer one"),
+    ("world.step(torch.tensor([[False, True]]))", "the dtype of action is torch.bool; allowed: an integer one"),
+    ("world.step(torch.tensor([0, 1]))", "the shape of action is (2,); allowed: (1, 2) (task, stream)."),
+    ("world.step([[0, 1]])", "action is [[0, 1]]; allowed: a tensor of the shape (1, 2) with whole numbers"),
 ]
 
 
@@ -345,12 +355,12 @@ REFUSED = [
 def answers():
     """What a user reads after each call, in a process of its own: the tests' type checks would answer first."""
     code = """if True:
-        import sys, warnings, numpy, dicp
+        import sys, warnings, numpy, torch, dicp
         from dicp.config import EnvConfig
         from dicp.envs import GridWorld
         from gymnasium import make
         warnings.simplefilter("ignore")
-        running = make("dicp/Darkroom-v0")
+        running, world = make("dicp/Darkroom-v0"), GridWorld(EnvConfig(), [(0, 3)], n_streams=2)
         for call in sys.argv[1:]:
             try:
                 running.reset()
@@ -369,6 +379,18 @@ def answers():
 @pytest.mark.parametrize(("call", "sentence"), REFUSED)
 def test_bad_input_is_refused_in_one_sentence(answers, call, sentence):
     assert answers[call].startswith(sentence) and answers[call].endswith(".")
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "int32", "int64", "uint64"])
+def test_actions_of_any_integer_dtype_do_the_same(dtype):
+    """A table that is indexed with uint8, as histories are loaded, takes them for True and False."""
+    worlds = [GridWorld(CONFIGS["darkroom"], [(0, 3), (4, 4)], n_streams=5) for _ in range(3)]
+    action = np.tile(np.arange(5, dtype=dtype), (2, 1))
+    given = torch.from_numpy(action.astype(np.int64)), torch.from_numpy(action), action
+    for _ in range(3):
+        steps = [world.step(x) for world, x in zip(worlds, given, strict=True)]
+        for other in steps[1:]:
+            assert all(torch.equal(x, y) for x, y in zip(steps[0][:3], other[:3], strict=True))
 
 
 # ---- pictures
