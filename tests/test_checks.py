@@ -1,5 +1,6 @@
 """The rules that every config field and every public argument goes through."""
 
+import io
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -96,6 +97,15 @@ def test_more_than_the_memory_is_refused_before_it_is_asked_for():
     checks.fits_memory("size", 9, 1e6, "at most 9")
     with pytest.raises(ValueError, match="size is 100; allowed: at most 9 .*GiB"):
         checks.fits_memory("size", 100, 1e18, "at most 9")
+
+
+def test_a_container_may_have_less_memory_than_its_machine(monkeypatch):
+    def memory_where_it_says(text):
+        monkeypatch.setattr(checks, "open", lambda *_, **__: io.StringIO(text), raising=False)
+        return checks.memory()
+
+    machine = checks.memory()
+    assert memory_where_it_says("1000\n") == 1000 and memory_where_it_says("max\n") >= machine
 
 
 @dataclass(frozen=True)
