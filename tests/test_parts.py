@@ -211,6 +211,9 @@ def test_a_table_with_holes_is_not_kept(cache, done, monkeypatch):
         parts.write_part(part(), table.drop(index=table.index[2]), cost)
     with pytest.raises(store.StoreError, match="holds another run than random split 1"):
         parts.write_part(part(), done["random", 0][0], cost)
+    one_more = pd.concat([table, table.tail(1).assign(episode=4)])
+    with pytest.raises(store.StoreError, match="it has 25 rows instead of 24"):
+        parts.write_part(part(), one_more, cost)
     with pytest.raises(store.StoreError, match="means over 32 lives"):
         parts.write_part(part(), table.assign(n_rollouts=31), cost)
     assert not part().files_exist

@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 import subprocess
 import sys
 import time
@@ -37,6 +38,19 @@ def test_a_failed_write_keeps_what_was_there(tmp_path, monkeypatch):
             with pytest.raises(store.StoreError, match=f"{path} cannot be written, the disk is full"):
                 store.write(path, b"new")
         assert store.read(path) == b"old" and names(tmp_path) == ["a"]
+
+
+def test_the_file_is_on_the_disk_before_it_has_its_name_and_then_its_folder(tmp_path, monkeypatch):
+    done, fsync, replace = [], os.fsync, os.replace
+
+    def sync(descriptor):
+        done.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(os, "replace", lambda *paths: done.append("renamed") or replace(*paths))
+    store.write(tmp_path / "a", b"data")
+    assert done == ["file", "renamed", "folder"]
 
 
 def special(kind, path):
