@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from dicp.envs.metaworld import ML1_TASKS, MetaWorld, MetaWorldMissing, ml1_instances, observed
+from dicp.envs.metaworld_checks import known_actions
 from dicp.envs.metaworld_library import hstack, norm, quaternion, quick_caging
 from dicp.envs.metaworld_rewards import REWARDS, Scene, both, clear_of, near, pick_place, reach
 
@@ -336,6 +337,17 @@ def test_an_action_that_is_not_finite_moves_nothing(instances, change, message):
     with pytest.raises(ValueError, match="action holds"):
         seen = SeenMetaWorld(MetaWorldConfig(), instances["reach-v3"][:2], 1)
         seen.step(torch.from_numpy(action))
+
+
+@pytest.mark.parametrize("action, message", [
+    (np.zeros((1, 1, 4)), r"the shape of action is \(1, 1, 4\); allowed: \(2, 1, 4\) \(task, stream, 4\)"),
+    (np.zeros((2, 1, 4), bool), r"the dtype of action is dtype\(.bool.\); allowed: one of real numbers"),
+    (np.zeros((2, 1, 4), complex), r"the dtype of action is dtype\(.complex128.\); allowed: one of real"),
+    ([[[0, 0, 0, 0]], [[0]]], "action is .*; allowed: numbers in the shape"),
+])
+def test_an_action_of_another_form_is_refused(action, message):
+    with pytest.raises(ValueError, match=message):
+        known_actions(action, (2, 1, 4))
 
 
 @pytest.mark.parametrize("change, message", [

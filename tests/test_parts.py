@@ -11,7 +11,7 @@ import time
 import pandas as pd
 import pytest
 
-from dicp import figures, parts, recorded, reproduce, results, runs, store
+from dicp import estimate, figures, parts, recorded, reproduce, results, runs, store
 from dicp.recorded import COSTS
 
 WORLD, ASKED = "darkroom", (["random", "exact_belief"], [0, 1])
@@ -159,6 +159,8 @@ def older(one):
 
 def test_a_whole_part_of_an_older_version_gets_its_record(filled, whole, capsys):
     older(part())
+    before = contents(filled)
+    assert "nothing to do" in estimate.report(WORLD, *ASKED) and contents(filled) == before
     capsys.readouterr()
     assert make_all() == 0 and contents(filled) == whole and "anew" not in capsys.readouterr().out
 
@@ -196,11 +198,27 @@ def test_a_damaged_part_that_the_package_has_is_not_made_again(
     monkeypatch.setattr(reproduce, "checkout", lambda: tmp_path)
     reproduce.record(WORLD, tracked=True)
     spoil_flip(part().path)
+    before = contents(filled)
+    assert "nothing to do" in estimate.report(WORLD, *ASKED) and contents(filled) == before
+    capsys.readouterr()
     assert make_all() == 0
     said = capsys.readouterr().out
     assert part().path.name in said and "recorded with the package counts" in said
     assert not part().files_exist
     assert contents(filled)[f"{WORLD}.csv.gz"] == whole[f"{WORLD}.csv.gz"]
+
+
+def test_a_copy_of_what_the_package_has_needs_no_record(filled, monkeypatch, tmp_path):
+    monkeypatch.setattr(reproduce, "checkout", lambda: tmp_path)
+    reproduce.record(WORLD, tracked=True)
+    older(part())
+    assert make_all() == 0 and not part().record.exists()
+
+
+def test_what_another_process_is_making_is_left_out(filled):
+    with parts.lock_of(part()) as mine:
+        _, costs = parts.combined(WORLD)
+    assert mine and len(costs) == 3 and part().path.name not in set(costs["part"])
 
 
 def test_a_table_with_holes_is_not_kept(cache, done, monkeypatch):

@@ -129,6 +129,8 @@ def test_a_record_with_a_flipped_bit_is_refused_or_says_the_same(tmp_path, flip)
     path, values = tmp_path / "a.json", {"cpu_seconds": 12.5, "sha256": {"a": "0" * 16}, "list": [1, 2], "text": "ä"}
     store.write_record(path, values)
     assert store.read_record(path) == (values, True)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        store.write_record(path, {"cpu_seconds": float("nan")})
     data = path.read_bytes()
     path.write_bytes(flipped(data, 8 * (flip * 8 % len(data)) + flip % 8))
     try:
