@@ -63,7 +63,7 @@ def test_a_parameter_renamed_in_the_cell_itself():
 def test_a_reader_may_come_back_to_the_cell_with_variables_of_their_own():
     namespace = fresh()
     parameters.check(namespace, **DECLARED)
-    namespace |= {"episode": 3, "seed": 7}
+    namespace |= {"seeds": 3, "seed": 7}
     assert parameters.check(namespace, **DECLARED).seed == 7
     with pytest.raises(ValueError, match="parameter 'seed'"):
         parameters.check(namespace | {"seed": 1000}, **DECLARED)
