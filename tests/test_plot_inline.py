@@ -1,8 +1,14 @@
 """Figures are drawn into the notebook, whatever backend the environment names."""
 
+import sys
+from types import SimpleNamespace
+
+import matplotlib
 import nbformat
 import pytest
 from nbclient import NotebookClient
+
+from dicp.plot import look
 
 CELLS = [
     "import matplotlib.pyplot as plt\nfrom dicp import plot\nplot.style()",
@@ -25,3 +31,19 @@ def test_a_notebook_draws_inline(monkeypatch, backend):
     if backend:
         monkeypatch.setenv("MPLBACKEND", backend)
     assert figures_of(CELLS) == 1
+
+
+@pytest.mark.parametrize("backend, kernel, n_changes", [
+    ("agg", "a notebook's", 1),
+    ("agg", None, 0),                                       # a script, a terminal
+    ("module://ipympl.backend_nbagg", "a notebook's", 0),
+    ("nbAgg", "a notebook's", 0),
+    ("module://matplotlib_inline.backend_inline", "a notebook's", 0),
+])
+def test_only_what_draws_nothing_into_a_notebook_is_changed(monkeypatch, backend, kernel, n_changes):
+    asked = []
+    shell = SimpleNamespace(kernel=kernel, run_line_magic=lambda *magic: asked.append(magic))
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    monkeypatch.setattr(matplotlib, "get_backend", lambda: backend)
+    look._draw_inline()
+    assert asked == [("matplotlib", "inline")] * n_changes

@@ -110,7 +110,11 @@ CHANGES = {
     "no weights": lambda s: s.pop("model"),
     "fewer rows": lambda s: s["rows"].pop(),
     "too many updates": lambda s: s.update(update=99),
+    "an update too many": lambda s: s.update(
+        update=7, rows=[*s["rows"], s["rows"][-1] | {"update": 7}]
+    ),
     "True": lambda s: s.update(update=True),
+    "NaN seconds": lambda s: s.update(cpu_seconds=float("nan")),
     "a NaN": lambda s: s["model"]["policy_head.bias"].fill_(torch.nan),
     "float64": lambda s: s["model"].update(
         {"policy_head.bias": s["model"]["policy_head.bias"].double()}
@@ -153,6 +157,23 @@ def test_what_is_no_state_is_refused(tmp_path):
     (tmp_path / "state.pt").write_bytes(buffer.getvalue())
     with refused("it holds a list"):
         load_state(tmp_path / "state.pt")
+
+
+class Code:
+    """What its pickle would call when it is read."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+def test_no_code_in_a_state_is_executed(tmp_path):
+    save_state({"model": Code(str(tmp_path / "made"))}, tmp_path / "state.pt")
+    with refused("state.pt is not a whole training state .*Weights only load"):
+        load_state(tmp_path / "state.pt")
+    assert not (tmp_path / "made").exists()
 
 
 def test_a_state_is_a_copy():
