@@ -86,6 +86,7 @@ def test_an_interrupted_training_goes_on(cache, monkeypatch, retrain):
     monkeypatch.setattr(Trainer, "step", lambda self: steps.append(self.update) or real(self))
     draft = cache / "weights" / f".{weights_name(tiny())}.00.tmp"
     draft.write_bytes(b"a killed writer's")
+    draft.with_name(".another.safetensors.00.tmp").write_bytes(b"of a model never trained again")
     (cache / "weights" / "unfinished" / tiny().key / ".state.pt.00.tmp").write_bytes(b"another's")
     resumed = load_or_train(tiny(), retrain=retrain, progress=False)
     assert steps == [3, 4, 5] and resumed.origin == "trained"

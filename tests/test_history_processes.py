@@ -13,6 +13,7 @@ from helpers import runs, until
 from test_history import ENV, SOURCE, TASKS, collect_here, fails, files, walk
 
 from dicp.history import LearningHistories, collect
+from dicp.history.blocks import Job
 from dicp.history.claims import claim, draft_folder, locks_folder
 from dicp.history.collection import open_or_create
 from dicp.source import SourceLog
@@ -239,6 +240,16 @@ def test_a_store_that_is_gone_is_not_written(path, seed):
     if seed is not None:
         there = LearningHistories.open(path)
         assert there.seed == 7 and not there.done.any() and not (path / "cell" / "c").exists()
+
+
+def test_a_job_of_histories_that_were_replaced_is_not_done(path):
+    """By a worker that opens them after that."""
+    histories = open_or_create(path, ENV, SOURCE, TASKS, 0, walk)
+    job = Job(path, histories.seal, 0, walk, os.getpid())
+    shutil.rmtree(path)
+    replaced = open_or_create(path, ENV, SOURCE, TASKS, 1, walk)
+    fails("was replaced by other histories", job)
+    assert not replaced.done.any()
 
 
 def test_a_worker_that_is_killed_is_told_in_a_sentence(start, tmp_path):

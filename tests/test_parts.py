@@ -138,6 +138,7 @@ def test_another_parts_files_are_not_taken_for_it(filled, whole, capsys):
     for suffix in (".csv", ".json"):
         other = part(split=0).path.with_suffix(suffix)
         part().path.with_suffix(suffix).write_bytes(other.read_bytes())
+    (part().path.parent / ".a-part-that-nobody-writes.csv.00.tmp").write_bytes(b"half")
     assert make_all() == 1 and part().record.name in capsys.readouterr().out
     assert contents(filled) == whole
 

@@ -164,6 +164,15 @@ def test_what_is_recorded_counts_as_done_and_is_not_copied(asked, tmp_path, monk
     assert len(results.recorded("darkroom")) == 3 * 8 * 3 and asked == [("random", 1)]
 
 
+def test_a_cache_that_cannot_be_written_gets_one_sentence_at_the_start(asked, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("DICP_CACHE", str(tmp_path / "file" / "cache"))
+    sentence = "^dicp.reproduce: The cache .*cache cannot be written .*DICP_CACHE to a folder that can"
+    with pytest.raises(SystemExit, match=sentence):
+        reproduce.main(["--runs", "random", "--splits", "0"])
+    assert not asked
+
+
 def test_nothing_is_written_by_a_dry_run(asked, tmp_path, capsys):
     reproduce.main(["--dry-run", "--runs", "ad_greedy", "random", "--splits", "3"])
     said = capsys.readouterr().out
