@@ -416,6 +416,10 @@ BROKEN = {
                     r"damaged .*cell is uint8 \(9, 2, 4\), not uint8 \(9, 2, 6\)"),
     "other type": (lambda p: edit_json(p / "cell" / "zarr.json", lambda j: j.update(data_type="uint16")),
                    "damaged .*cell is uint16"),
+    "other fill value": (lambda p: edit_json(p / "cell" / "zarr.json", lambda j: j.update(fill_value=3)),
+                         "damaged .*cell has the fill value 3"),
+    "other dimensions": (lambda p: edit_json(p / "cell" / "zarr.json", lambda j: j["dimension_names"].reverse()),
+                         "damaged .*cell has chunks and dimensions"),
 }
 
 

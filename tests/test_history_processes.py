@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -144,6 +145,21 @@ def test_a_block_that_another_process_holds_is_not_computed(path):
         assert locks_folder(path).is_dir()
     collect_here(path)
     assert histories.done.all() and not locks_folder(path).exists()
+
+
+def test_a_block_that_is_held_is_neither_written_nor_discarded(whole, path):
+    shutil.copytree(whole.path, path)
+    histories = LearningHistories.open(path)
+    log = type(whole.load())(*(values[0] for values in whole.load(TASKS[:1])))
+    for change in (lambda: histories.discard(TASKS[:1]), lambda: histories.write(0, log)):
+        before = histories.is_done(0)
+        waiting = threading.Thread(target=change)
+        with claim(path, 0):
+            waiting.start()
+            waiting.join(0.3)
+            assert waiting.is_alive() and histories.is_done(0) == before
+        waiting.join()
+        assert histories.is_done(0) != before
 
 
 # ---- leftovers

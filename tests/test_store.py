@@ -233,3 +233,7 @@ def test_names_with_special_letters(tmp_path):
         store.write(tmp_path / name, b"1")
         store.write(Path(tmp_path / name), b"2")
         assert store.read(tmp_path / name) == b"2"
+    left = tmp_path / ".a[1]*?.csv.00.tmp"
+    left.write_bytes(b"half")
+    store.write(tmp_path / "a[1]*?.csv", b"3")
+    assert not left.exists()
