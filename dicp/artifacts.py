@@ -62,17 +62,18 @@ def cache_folder() -> Path:
         raise ValueError(f"{what}; {cure}.") from error
 
 
-def writable_cache() -> Path:
-    """The same, made now if it is not there; `StoreError` unless files can be written there."""
+def writable_cache(part: str = "") -> Path:
+    """The same, made now if it is not there; `StoreError` unless files can be written there, in its
+    folder `part`, too."""
     folder = cache_folder()
-    probe = folder / ".probe"
+    probe = (folder / part if part and store.exists(folder / part) else folder) / ".probe"
     try:
         store.write(probe, b"")
         probe.unlink(missing_ok=True)
     except (StoreError, OSError) as error:
         why = error.__cause__.strerror if isinstance(error.__cause__, OSError) else error
         cure = "set the environment variable DICP_CACHE to a folder that can"
-        raise StoreError(f"The cache {folder} cannot be written ({why}); {cure}.") from error
+        raise StoreError(f"The cache {probe.parent} cannot be written ({why}); {cure}.") from error
     return folder
 
 
@@ -97,7 +98,7 @@ def histories_of(
     them is collected now. `n_jobs`: by so many processes."""
     path = cache_folder() / "histories" / f"{world_name(config)}-{config.history_key}.zarr"
     if not store.exists(path):
-        writable_cache()
+        writable_cache("histories")
     if isinstance(config.env, EnvConfig):
         tasks = all_tasks(config.env.name, config.env.size)
     else:
@@ -175,7 +176,7 @@ def load_or_train(
     if not fresh and _is_there(path):
         _tidy_up(path, config)
         return _load_or_say(path, config, "cached")
-    writable_cache()
+    writable_cache("weights")
     with store.lock(_lock_of(config), what=f"The training of {path.stem}"):
         if fresh:
             _discard(path, config)

@@ -106,11 +106,20 @@ def read_part(part: Part) -> Made:
         raise StoreError(f"{part.path} has no record, so it was cut short.")
     values, sealed = store.read_record(part.record)
     cost, digests = values.get("cost"), values.get("sha256")
+    digest = digests.get("table") if isinstance(digests, dict) else None
     fits = sealed and values.get("part") == part.path.name
-    if not fits or not isinstance(cost, dict) or not isinstance(digests, dict) \
-            or not isinstance(digests.get("table"), str):
+    if not fits or not _is_cost(cost, part) or not isinstance(digest, str):
         raise StoreError(f"{part.record} is damaged: it is no sealed record of {part.path.name}.")
-    return decode(store.read(part.path, digests["table"]), part.path), cost
+    return decode(store.read(part.path, digest), part.path), cost
+
+
+def _is_cost(cost: object, part: Part) -> bool:
+    """Whether it is a cost of that run, as `dicp.reproduce.measure` returns it."""
+    names = [name for name in COSTS if name != "part"]
+    if not isinstance(cost, dict) or list(cost) != names:
+        return False
+    is_this = (cost["run"], cost["split"]) == (part.run.name, part.split)
+    return is_this and all(type(cost[x]) in (int, float) and cost[x] >= 0 for x in names[2:])
 
 
 def adopt(part: Part, may_write: bool = True) -> Made:

@@ -89,7 +89,7 @@ def reproduce(
     if not undone:
         say_nothing_to_do(world, wanted)
         return 0
-    artifacts.writable_cache()
+    artifacts.writable_cache("results")
     store.sweep(parts.results_folder() / world)
     n_made, busy = 0, []
     for part in undone:

@@ -138,7 +138,7 @@ def test_fresh_never_returns_what_it_could_not_delete(cache, monkeypatch):
     def refuse_to_delete(path, missing_ok=False):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(artifacts, "writable_cache", lambda: cache)      # its weights are not
+    monkeypatch.setattr(artifacts, "writable_cache", lambda part: cache)      # its weights are not
     monkeypatch.setattr(Path, "unlink", refuse_to_delete)
     with pytest.raises(StoreError, match="weights/.*json cannot be deleted, Permission denied; "):
         load_or_train(tiny(), fresh=True, progress=False)
@@ -386,6 +386,9 @@ def test_a_cache_that_cannot_be_written_is_found_at_the_start(tmp_path, monkeypa
             use()
     monkeypatch.setenv("DICP_CACHE", str(tmp_path / "new" / "cache"))
     assert writable_cache() == tmp_path / "new" / "cache" and not list(writable_cache().iterdir())
+    (writable_cache() / "weights").write_text("", encoding="utf-8")
+    with refused("cache/weights cannot be written .File exists.; set the env", StoreError):
+        load_or_train(tiny())
 
 
 def test_a_finished_model_is_taken_from_a_cache_that_can_only_be_read(cache, monkeypatch):

@@ -18,7 +18,7 @@ from test_metaworld_history import INSTANCES, drift
 from test_metaworld_history import SOURCE as ARM_SOURCE
 
 from dicp.artifacts import SHIPPED
-from dicp.history import LearningHistories, collect
+from dicp.history import HistoryError, LearningHistories, collect
 
 N_FLIPS = 40  # of each kind of file; of 750 of each, none was silent
 SAMPLES = sorted((SHIPPED / "histories").glob("*.zip"))
@@ -190,23 +190,35 @@ def test_a_damaged_flag_is_neither_done_nor_lost(grids, tmp_path, capsys, conten
 # ---- samples
 
 
-def test_a_pipe_as_a_flag_is_a_damaged_one(grids, tmp_path):
-    path = tmp_path / "h"
-    shutil.copytree(grids, path)
-    flag = path / "done" / "c" / "1"
-    flag.unlink()
-    os.mkfifo(flag)
-
+@pytest.fixture
+def soon():
+    """What takes too long ends with an error."""
     def give_up(*_):
         raise TimeoutError("reading a pipe never ends")
 
     before = signal.signal(signal.SIGALRM, give_up)
     signal.alarm(20)
-    try:
-        assert LearningHistories.open(path).done.tolist()[:3] == [True, False, True]
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def pipe_instead(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+def test_a_pipe_as_a_flag_is_a_damaged_one(grids, tmp_path, soon):
+    path = shutil.copytree(grids, tmp_path / "h")
+    pipe_instead(path / "done" / "c" / "1")
+    assert LearningHistories.open(path).done.tolist()[:3] == [True, False, True]
+
+
+def test_a_pipe_as_a_chunk_is_damage(grids, tmp_path, soon):
+    path = shutil.copytree(grids, tmp_path / "h")
+    pipe_instead(path / "reward" / "c" / "1" / "0" / "0")
+    with pytest.raises(HistoryError, match=r"The reward of task .* is damaged \(no plain file\)"):
+        LearningHistories.open(path).load()
 
 
 def test_a_sample_makes_its_folder_and_has_the_same_bytes_each_time(grids, tmp_path):

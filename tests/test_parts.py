@@ -150,6 +150,16 @@ def test_a_record_without_its_seal_is_none(filled):
         parts.read_part(part())
 
 
+@pytest.mark.parametrize("change", [
+    {"run": "exact_belief"}, {"split": 0}, {"env_steps": [1]}, {"train_cpu_s": -5}, {"evaluate_cpu_s": "x"}, {"more": 1},
+])
+def test_a_sealed_record_with_another_cost_is_none(filled, change):
+    values, _ = store.read_record(part().record)
+    store.write_record(part().record, values | {"cost": values["cost"] | change})
+    with pytest.raises(store.StoreError, match="no sealed record of random-1"):
+        parts.read_part(part())
+
+
 def older(one):
     """The part as version 0.1.0 kept it: a cost and no record."""
     values, _ = store.read_record(one.record)

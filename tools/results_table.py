@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from dicp import ml1, results, store
+from dicp.checks import one_of
 from dicp.config import ENVS, IMITATORS
 from dicp.paper import paper_curve, paper_table
 from dicp.plot.overview import WORLDS, papers_best
@@ -126,7 +127,7 @@ ML1_FOOTNOTE = (
 if __name__ == "__main__":
     text = README.read_text(encoding="utf-8")
     blocks = {"summary": summary, "metaworld": ml1_table, **{env: partial(table, env) for env in ENVS}}
-    for name in sys.argv[1:] or blocks:
+    for name in [one_of("block", name, blocks) for name in sys.argv[1:]] or blocks:
         block = f"<!-- results {name} -->\n{blocks[name]()}\n<!-- end -->"
         text = re.sub(rf"<!-- results {name} -->.*?<!-- end -->", lambda _, block=block: block, text, flags=re.S)
     store.write_text(README, text)

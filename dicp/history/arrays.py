@@ -88,6 +88,8 @@ class HistoryArrays:
         values = np.empty((len(indices), n_streams, *self.shape(name)[2:]), dtype)
         for row, index in enumerate(indices):
             why = "missing or overwritten"
+            if not self._is_plain(name, index):             # a pipe or a device would never end
+                raise self.damaged(name, index, "no plain file")
             try:
                 values[row] = self._arrays[name][index, :n_streams]
             except Exception as error:
@@ -95,6 +97,15 @@ class HistoryArrays:
             if not possible(values[row], name, self.env):
                 raise self.damaged(name, index, why)
         return torch.from_numpy(values)
+
+    def _is_plain(self, name: str, index: int) -> bool:
+        """Whether its chunk is a file like any other, in a zip file, or not there."""
+        inner = ["0"] * (self._arrays[name].ndim - 1)       # a chunk is all there is of a task
+        try:
+            chunk = self.path.joinpath(name, "c", str(index), *inner).stat()
+            return stat.S_ISREG(chunk.st_mode)
+        except OSError:
+            return True
 
     def damaged(self, what: str, index: int, why: str) -> HistoryError:
         """The error to raise."""
