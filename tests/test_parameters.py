@@ -84,6 +84,11 @@ def test_numpy_numbers_become_plain_ones():
     assert (type(p.seed), type(p.my_guess)) == (int, float)
 
 
+def test_true_is_no_whole_number():
+    with pytest.raises(ValueError, match="parameter 'n' is True, a bool; allowed: int."):
+        parameters.check({"n": True}, n=int)
+
+
 def test_a_range_with_steps():
     assert parameters.check(fresh(seed=4), **DECLARED | {"seed": range(4, -1, -2)}).seed == 4
     with pytest.raises(ValueError, match="parameter 'seed' is 3; allowed: 4, 2, 0."):

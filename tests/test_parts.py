@@ -357,6 +357,17 @@ def test_two_processes_share_the_runs(cache, whole, done, monkeypatch, tmp_path)
     assert contents(cache) == whole
 
 
+def test_a_run_that_another_process_makes_is_waited_for(cache, whole):
+    others = [one for one in parts.parts_of(WORLD, *ASKED) if one.path != part().path]
+    with parts.lock_of(part()):
+        pid = in_a_process(make_all)
+        while not all(one.record.exists() for one in others):
+            time.sleep(0.05)
+        time.sleep(0.3)
+        assert os.waitpid(pid, os.WNOHANG) == (0, 0)
+    assert os.waitpid(pid, 0)[1] == 0 and contents(cache) == whole
+
+
 def test_sigterm_is_an_orderly_stop(cache, whole, done, monkeypatch):
     ready, begun = os.pipe()
 

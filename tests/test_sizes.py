@@ -9,6 +9,7 @@ from beyond import beyond
 
 from dicp import checks
 from dicp.config import Config, EnvConfig, MetaWorldConfig, ModelConfig, SourceConfig, TrainConfig
+from dicp.envs import GridRules
 from dicp.models import new_model
 from dicp.models.sizes import MODULES, context_bytes, model_bytes
 from dicp.source import SourceLog
@@ -136,3 +137,11 @@ def test_a_small_machine_refuses_what_a_large_one_makes(monkeypatch):
     monkeypatch.setattr(checks, "memory", lambda: 1000)
     with refused("the model in darkroom"):
         new_model(GRID, model_config())
+
+
+def test_the_tables_of_a_grid_are_asked_for_as_one_for_each_permutation(monkeypatch):
+    monkeypatch.setattr(checks, "memory", lambda: 30_000)
+    GridRules.of(GRID, [(0, 3)])
+    GridRules.of(EnvConfig("darkroom_permuted"), [0])
+    with refused("size is 9"):
+        GridRules.of(EnvConfig("darkroom_permuted"), range(3))

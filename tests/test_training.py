@@ -478,6 +478,13 @@ def test_presets_of_every_world_and_kind(env, horizon, profile):
     assert len(keys) == 9
 
 
+def test_a_field_that_is_not_known_is_named_with_the_nearest():
+    values = asdict(Config())
+    values["train"]["bacth_size"] = 3
+    with pytest.raises(ValueError, match="train has the field 'bacth_size'; allowed: .* Did you mean 'batch_size'"):
+        Config.from_dict(values)
+
+
 @pytest.mark.parametrize("changes, sentence", [
     (dict(model=ModelConfig(imitates="idt", chunk=7)), "chunk is 7; allowed: a divisor of the horizon 20"),
     (dict(model=ModelConfig(context_length=50)), "context_length is 50; allowed: a multiple of the horizon 20"),
