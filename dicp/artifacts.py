@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 SHIPPED = Path(__file__).parent / "data"
+CACHED = ("", "histories", "weights", "results")     # folders of the cache
 Jobs = Count | Literal[-1]          # processes; -1: one for each core
 
 
@@ -62,7 +63,8 @@ def cache_folder() -> Path:
         raise ValueError(f"{what}; {cure}.") from error
 
 
-def writable_cache(part: str = "") -> Path:
+@checked
+def writable_cache(part: Annotated[str, OneOf(CACHED)] = "") -> Path:
     """The same, made now if it is not there; `StoreError` unless files can be written there, in its
     folder `part`, too."""
     folder = cache_folder()
