@@ -12,8 +12,8 @@ from dicp.paper import paper_table
 from dicp.tables import need_columns
 
 __all__ = [
-    "MEANINGS", "RUNS", "TASKS", "TWINS", "ablations", "better_ranking", "claims", "gains",
-    "outcomes", "percent", "poster", "rankings", "recorded", "success_per_episode", "successes",
+    "MEANINGS", "RUNS", "TASKS", "TWINS", "ablations", "above_blind", "better_ranking", "claims", "gains",
+    "outcomes", "percent", "points", "poster", "rankings", "recorded", "success_per_episode", "successes",
     "what_matters",
 ]
 
@@ -100,14 +100,36 @@ def successes(table: pd.DataFrame, last: Last = 0.2) -> pd.DataFrame:
 
 
 @checked
+def above_blind(table: pd.DataFrame) -> pd.DataFrame:
+    """How much more often each run succeeds late in life than the scripted expert that goes blindly
+    for the mean training goal (`dicp.experts`), instance by instance: a row a run (index) with
+    value, low and high of the mean difference (95% over instances).
+
+    What is not above 0 need not have found out anything of its instance. `ValueError` without runs
+    of the blind expert.
+    """
+    late, rows = outcomes(table)["success"], {}
+    one_of("control", "blind", late.index.levels[0])
+    for run in RUNS:
+        if run in late.index.levels[0]:
+            rows[run] = _mean_difference(late.loc[run], late.loc["blind"])
+    return pd.DataFrame(rows, index=["value", "low", "high"]).T
+
+
+def _mean_difference(one: pd.Series, other: pd.Series) -> tuple[float, float, float]:
+    """(value, low, high) over the instances that both lived in."""
+    difference = (one - other).dropna()
+    return interval(difference.index.to_frame(index=False), difference)
+
+
+@checked
 def gains(table: pd.DataFrame) -> pd.DataFrame:
     """How much more often DICP succeeds late in life than its twin which imitates alone, instance by instance: a row a pair
     (index: DICP's run) with value, low and high of the mean difference (95% over the instances that both lived in)."""
     late, rows = outcomes(table)["success"], {}
     for run, twin in TWINS.items():
         if {run, twin} <= set(late.index.levels[0]):
-            difference = (late.loc[run] - late.loc[twin]).dropna()
-            rows[run] = interval(difference.index.to_frame(index=False), difference)
+            rows[run] = _mean_difference(late.loc[run], late.loc[twin])
     return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high"])
 
 
@@ -161,6 +183,12 @@ def claims(tables: Tables) -> dict[str, str]:
 def percent(row: Annotated[object, _number_with_interval]) -> str:
     """A row of `successes` as text, in percent, with its interval."""
     return f"{100 * row.value:.0f} [{100 * row.low:.0f}, {100 * row.high:.0f}]"
+
+
+@checked
+def points(row: Annotated[object, _number_with_interval]) -> str:
+    """A row of `gains` or `above_blind` as text, in percentage points, with its interval."""
+    return f"{100 * row.value:+.0f} [{100 * row.low:.0f}, {100 * row.high:.0f}]"
 
 
 @checked

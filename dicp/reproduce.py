@@ -18,15 +18,15 @@ from pathlib import Path
 import pandas as pd
 
 import dicp
-from dicp import artifacts, estimate, figures, parts, recorded, results, runs, store
+from dicp import artifacts, estimate, experts, figures, parts, recorded, results, runs, store
 from dicp.artifacts import SHIPPED, histories_of, load_or_train, save_trained, weights_name
 from dicp.checks import Count, checked, refuse, whole
 from dicp.config import ENVS, ML1_TASKS, Config
-from dicp.envs import GridRules, split_of
+from dicp.envs import GridRules, Task, split_of
 from dicp.oracles import RandomPolicy, exact_belief
 from dicp.parts import Part
 from dicp.processes import stoppable
-from dicp.rollout import rollout
+from dicp.rollout import Learner, rollout
 from dicp.runs import RUNS, SPLITS, Names, Run, Split, Splits
 from dicp.worlds import World
 
@@ -48,12 +48,11 @@ def measure(run: Run, env: World, split: Split, n_jobs: Count = 2) -> tuple[pd.D
         table = results.from_source(log, config, tasks, **settings)
     else:
         settings["context_length"] = run.context_length or config.model.context_length
-        control = RandomPolicy if run.name == "random" else exact_belief
-        model = trained.model if trained else control(config.env)
+        model = trained.model if trained else control_of(run, config, tasks)
         if run.privileged:
             highest = GridRules.of(config.env, tasks).max_return(config.env.horizon).float()
             model = model.prompted(highest.repeat_interleave(n_rollouts))
-        life = rollout(model, config.env, tasks, n_rollouts, runs.n_episodes_of(env), plan, split,
+        life = rollout(model, config.env, tasks, n_rollouts, runs.n_episodes_of(env, run), plan, split,
                        run.greedy, run.context_length, record=runs.is_grid(env))
         if not trained:
             settings |= {"method": run.name, "world_model": "none"}
@@ -65,6 +64,15 @@ def measure(run: Run, env: World, split: Split, n_jobs: Count = 2) -> tuple[pd.D
     table = results.compact(table)
     block = runs.block_of(int(table["episode"].max()))
     return (table if block == 1 else results.in_blocks(table, block)), cost
+
+
+def control_of(run: Run, config: Config, tasks: Sequence[Task]) -> Learner:
+    """Who acts where no network does."""
+    if run.name == "informed":
+        return experts.informed_expert(config.env, tasks)
+    if run.name == "blind":
+        return experts.blind_expert(config.env, tasks, split_of(config.env, config.split)[0])
+    return RandomPolicy(config.env) if run.name == "random" else exact_belief(config.env)
 
 
 def training_of(config: Config) -> dict:

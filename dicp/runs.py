@@ -14,7 +14,7 @@ from dicp.envs import Task, split_of
 from dicp.worlds import World
 
 __all__ = [
-    "ABLATIONS", "ML1_ABLATIONS", "N_EPISODES", "RANKINGS", "RUNS", "SPLITS", "Run", "Split",
+    "ABLATIONS", "EXPERTS", "ML1_ABLATIONS", "N_EPISODES", "RANKINGS", "RUNS", "SPLITS", "Run", "Split",
     "config_of", "episodes_of", "is_grid", "lives_of", "n_episodes_of", "n_rollouts_of",
     "part_name", "plan_of", "planned", "run_named", "runs_in", "runs_of",
 ]
@@ -105,6 +105,10 @@ ML1_ABLATIONS = (                               # Meta-World's, on reach alone
     }.items()),
 )
 
+# Meta-World's scripted expert, told the goal or going for the mean training goal (`dicp.experts`).
+# It does the same in every episode, so a life is one.
+EXPERTS = (Run("blind", greedy=True), Run("informed", greedy=True))
+
 RANKINGS = tuple(                               # Meta-World's, in every task the one that its planner does not use
     planned(name, "paper", imitates, return_to_go=name == "return_to_go")
     for imitates in ("ad", "idt") for name in ("reward", "return_to_go")
@@ -123,6 +127,7 @@ def runs_in(world: World) -> list[Run]:
         return [*RUNS, *ABLATIONS]
     runs = [run for run in RUNS if run.name in ("random", "source") or run.world_model in ("none", "observational")
             and run.imitates != "dpt" and run.planner in ("none", "paper")]
+    runs += EXPERTS
     other = [run for run in RANKINGS if plan_of(run, world) != plan_of(run._replace(plan=()), world)]
     return [*runs, *other, *(ML1_ABLATIONS if world_parts(world)[1] == "reach-v3" else ())]
 
@@ -149,8 +154,10 @@ def plan_of(run: Run, world: World) -> PlanConfig | None:
 
 
 @checked
-def n_episodes_of(world: World) -> int:
-    """Of a life."""
+def n_episodes_of(world: World, run: Run | None = None) -> int:
+    """Of a life; of one that does the same in every episode, one."""
+    if run in EXPERTS:
+        return 1
     return N_EPISODES if is_grid(world) else ML1_EPISODES.get(world_parts(world)[1], 200)
 
 
@@ -178,7 +185,7 @@ def n_rollouts_of(run: Run, world: World, split: Split) -> int:
 def episodes_of(run: Run, world: World, split: Split) -> range:
     """The episodes under which a life has a row in the compact table: all, or of a long life the
     last of each of a hundred blocks."""
-    n = n_episodes_of(world)
+    n = n_episodes_of(world, run)
     if run.name == "source":
         config = config_of(run, world, split)
         n = config.source.env_steps // config.env.horizon
@@ -200,5 +207,5 @@ def part_name(run: Run, env: World, split: Split) -> str:
     planner = plan and {name: value for name, value in asdict(plan).items() if value != getattr(PlanConfig(), name)}
     acting = {name: value for name, value in run._asdict().items() if value != Run._field_defaults.get(name)}
     settings = [config.key if run.world_model else config.history_key, planner, acting, *lives_of(run, env, split)]
-    settings += [] if is_grid(env) else [n_episodes_of(env)]
+    settings += [] if is_grid(env) else [n_episodes_of(env, run)]
     return f"{run.name}-{split}-{hashlib.sha1(json.dumps(settings).encode()).hexdigest()[:10]}.csv"

@@ -27,7 +27,7 @@ __all__ = [
     "settings_of", "validate",
 ]
 
-CONTROLS = ("source", "random", "exact_belief", "simulator")   # beside the methods; no network acts
+CONTROLS = ("source", "random", "exact_belief", "simulator", "blind", "informed")   # beside the methods; no network acts
 REQUIRED = ("env", "split", "method", "world_model", "planner", "train_seed")
 ROW = ("task", "rollout_seed", "rollout", "episode")
 MEASURES = ("env_steps", "episode_return", "max_return", "success", "solved_so_far")

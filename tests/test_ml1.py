@@ -80,6 +80,15 @@ def test_a_gain_is_taken_instance_by_instance():
     assert rows.loc["dicp_ad_paper", "low"] < rows.loc["ad", "high"] and gain["low"] > 0        # together, they would not tell
 
 
+def test_what_is_above_the_blind_expert_is_counted_instance_by_instance():
+    """Two instances of which the blind expert solves one: AD solves both, in the end."""
+    table = pd.concat([run("blind", [[[0]], [[1]]]), run("ad", [[[0] * 8 + [1, 1]], [[1] * 10]])])
+    above = ml1.above_blind(table)
+    assert list(above.index) == ["ad"] and above.loc["ad"].tolist() == [0.5, 0, 1]
+    with pytest.raises(ValueError, match="control is 'blind'; allowed: 'ad'"):
+        ml1.above_blind(run("ad", LIFE))
+
+
 @pytest.mark.usefixtures("headless")
 @pytest.mark.parametrize("value", ["success", "solved_so_far"])
 def test_curves_have_a_column_a_task_and_a_row_an_imitator(value):
@@ -91,6 +100,9 @@ def test_curves_have_a_column_a_task_and_a_row_an_imitator(value):
     ends = [line.get_ydata()[-1] for line in upper if len(line.get_xdata()) == 10]
     assert ends == ([0.5] * 4 if value == "success" else [1.0] * 2)
     assert figure.axes[2].get_ylabel().startswith("IDT")
+    blind = pd.concat([table, run("blind", [[[0]], [[1]]])])
+    level = plot.ml1_curves({"reach": blind}, value=value, title="t").axes[0].lines[-1]
+    assert value != "success" or set(level.get_ydata()) == {0.5}
     figure = plot.ml1_curves({"reach": table}, value=value, title="t", own=run("dicp_idt", LIFE))
     assert [sum(line.get_marker() == "o" for line in ax.lines) for ax in figure.axes] == [0, 1]
 

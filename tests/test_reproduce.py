@@ -37,15 +37,16 @@ def test_every_run_has_valid_settings_and_held_out_tasks(env):
 def test_meta_world_runs_four_methods_and_two_controls(monkeypatch):
     monkeypatch.setattr(runs, "split_of", lambda env, split: ([(0.0,)] * 50, [(1.0,)] * 50))
     world = "metaworld-peg-insert-side-v3"
-    names = ["ad", "dicp_ad", "dicp_ad_paper", "idt", "dicp_idt", "dicp_idt_paper", "random", "source",
+    names = ["ad", "dicp_ad", "dicp_ad_paper", "idt", "dicp_idt", "dicp_idt_paper", "random", "source", "blind", "informed",
              "dicp_ad_paper_reward", "dicp_idt_paper_reward"]
     assert [run.name for run in runs.runs_in(world)] == names
-    others = {run.name: plan_of(run, "metaworld-push-v3") for run in runs.runs_in("metaworld-push-v3")[8:]}
+    others = {run.name: plan_of(run, "metaworld-push-v3") for run in runs.runs_in("metaworld-push-v3")[10:]}
     assert {name: plan.return_to_go for name, plan in others.items()} == {
         "dicp_ad_paper_return_to_go": True, "dicp_idt_paper_return_to_go": True}
     for run in runs.runs_in(world):
         config, plan = config_of(run, world, 1), plan_of(run, world)
         assert config.env.task == "peg-insert-side-v3" and config.split == 1 and (plan is None) == (run.planner == "none")
+        assert runs.n_episodes_of(world, run) == (1 if run.name in ("blind", "informed") else 2000)
         assert runs.n_episodes_of(world) == 2000 and runs.n_episodes_of("metaworld-door-open-v3") == 200
         tasks, lives = lives_of(run, world, 1)
         assert (len(tasks), lives) == ((10, 10) if run.name == "source" else (50, 1))

@@ -23,6 +23,7 @@ GREY, BLACK = "#6e6e6e", "#222222"
 COLOURS = {
     "ad": "#0072B2", "paper": "#E69F00", "gated": "#D9730D", "bayes": "#B23A00",
     "source": "#8a8a8a", "random": GREY, "exact_belief": BLACK, "simulator": BLACK, "optimum": BLACK,
+    "blind": BLACK, "informed": BLACK,
 }
 HEAT = LinearSegmentedColormap.from_list("belief", ["#ffffff", "#fdebc8", "#f8c471", "#e98a2b", "#b23a00"])
 TIME = LinearSegmentedColormap.from_list("episodes", ["#b9d9ee", "#4b9ccb", "#0072B2", "#00304d"])
@@ -59,6 +60,8 @@ LOOKS = {
     "random": Look("random", COLOURS["random"], (0, (4, 3)), 1.2),
     "exact_belief": Look("exact belief", COLOURS["exact_belief"], (0, (1, 2)), 1.4),
     "simulator": Look("perfect model", COLOURS["simulator"], (0, (5, 1, 1, 1)), 1.4),
+    "blind": Look("scripted expert, blind", COLOURS["blind"], (0, (1, 1)), 1.8),
+    "informed": Look("scripted expert, told the goal", COLOURS["informed"], (0, (1, 2)), 1.4),
     "optimum": Look("highest possible", COLOURS["optimum"], (0, (4, 3)), 1.2),
 }
 PAPERS = {"imitation": LOOKS["ad"].faint("the paper's imitation"), "DICP": LOOKS["paper"].faint("the paper's DICP")}

@@ -38,6 +38,10 @@ def ml1_curves(
         for ax, (task, table) in zip(row, tables.items(), strict=True):
             for run in (*(CONTROLS if value == "success" else ()), *runs):
                 _curve(ax, table[table["run"] == run], value)
+            blind = table[table["run"] == "blind"]
+            if value == "success" and len(blind):
+                look = LOOKS["blind"]
+                ax.axhline(blind["success"].mean(), color=look.colour, ls=look.dashes, lw=look.width, zorder=2)
             for method in (imitator, f"DICP-{imitator}") if value == "solved_so_far" else ():
                 curve = paper.query("env == @task and method == @method")
                 look = PAPERS["DICP" if "DICP" in method else "imitation"]
@@ -52,7 +56,7 @@ def ml1_curves(
             ax.set(ylim=(0, 1.04), xlim=(0, table.loc[table["run"].isin(runs), "env_steps"].max() / 1000))
         row[0].set_ylabel(f"{imitator}\n{'success per episode' if value == 'success' else 'solved so far'}")
     drawn = [LOOKS["ad"]._replace(label="imitation alone"), LOOKS["paper"]._replace(label="DICP: the paper's planner")]
-    drawn += [LOOKS[name] for name in CONTROLS] if value == "success" else PAPERS.values()
+    drawn += [LOOKS[name] for name in (*CONTROLS, "blind")] if value == "success" else PAPERS.values()
     claim(figure, title, note, [look.key() for look in drawn])
     return figure
 
