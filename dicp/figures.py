@@ -17,11 +17,11 @@ from dicp.worlds import World
 __all__ = ["draw", "figures_of", "save_figure"]
 
 TITLES = {
-    "darkroom": "Planning pays; with the right model it pays at once",
+    "darkroom": "A gated plan helps AD and IDT; a wide one, with a memory of what was met, finds at once",
     "darkroom_permuted": "After one episode the planner, and DPT, know their actions; AD needs ten",
     "dark_key_to_door": "The source is stuck at the key, and so is who imitates it; a plan goes on",
 }
-OVERVIEW = "Trained on what nobody could have known, a world model plans as exact inference does"
+OVERVIEW = "With a memory that holds only what was met, a wide plan by expected reward follows exact inference"
 
 
 @checked

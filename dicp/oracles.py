@@ -147,7 +147,8 @@ class Belief:
 class Explorer(ABC):
     """Knows the rules of a world and keeps the exact belief over what is hidden, uniform over what is not ruled out.
 
-    With the `bayes` planner it is the ceiling for anybody who starts without that knowledge.
+    With the `bayes` planner it plans within an episode, not across them: the best possible is a
+    little higher.
     """
 
     can_plan = True

@@ -23,7 +23,7 @@ from dicp.recorded import recorded, recorded_path
 from dicp.tables import CONTROLS, MEASURES, PROVENANCE, REQUIRED, load, save, settings_of, validate
 
 __all__ = [
-    "BY", "CONTROLS", "MEASURES", "REQUIRED", "SOLVED_AT", "build", "compact", "curve",
+    "BY", "CONTROLS", "MEASURES", "REQUIRED", "SOLVED_AT", "build", "compact", "curve", "difference",
     "env_steps_to_solve", "from_life", "from_source", "in_blocks", "load", "ml1_task",
     "normalised", "plan_settings", "recorded", "recorded_path", "refuse_pooling", "save",
     "settings_of", "summary", "validate",
@@ -233,6 +233,29 @@ def summary(
             point, low, high = interval(index, value, count, statistic=kind)
             rows.append(setting | {"metric": metric, "value": point, "low": low, "high": high} | sizes)
     return pd.DataFrame(rows)
+
+
+@checked
+def difference(
+    table: pd.DataFrame, run: str, other: str, *, last: Count | None = None
+) -> tuple[float, float, float]:
+    """(value, low, high): how much more of the highest return `run` earns than `other`, on the same
+    held-out tasks of the same splits, with its 95% bootstrap interval over splits and tasks.
+
+    last: of the last so many episodes alone (None: of all). `ValueError` for a run that the table
+    does not hold, or two that share no task.
+    """
+    shares = []
+    for name in (run, other):
+        rows = table[table["run"] == one_of("run", name, table["run"].unique())]
+        refuse_pooling(rows, ())
+        rows = compact(rows).assign(share=normalised)
+        first = 0 if last is None else rows["episode"].max() - last
+        shares.append(rows[rows["episode"] > first].groupby(CELL)["share"].mean())
+    both = (shares[0] - shares[1]).dropna()
+    if both.empty:
+        raise refuse("other", other, f"a run with tasks that {run!r} has, too")
+    return interval(both.index.to_frame(index=False), both)
 
 
 def _cell_values(group: pd.DataFrame, last: int, found_by: int) -> tuple[pd.DataFrame, dict]:

@@ -514,9 +514,9 @@ elif arm:
         plot.ml1_curves(tables, value=value, own=mine, title=title,
                         note="50 held-out instances, one life each; rings: your own run")
 else:
-    title = "Planning pays; with the right model it pays at once"
+    title = "A gated plan helps AD and IDT; a wide one, in a memory of what was met, finds at once"
     if mean("bayes") < max(map(mean, imitators)) + 0.05:     # an imitator of optimal actions is as good
-        title = "Planning pays; where optimal actions are shown, nothing is left to plan"
+        title = "Planning helps AD and IDT; where optimal actions are shown, nothing is left to plan"
     plot.comparison(compared, title=title, own=mine, guess=my_guess)
 if p.env == "darkroom" and {"ad", "dicp_ad_paper", "bayes"} <= set(compared["run"]):
     assert mean("bayes") > mean("dicp_ad_paper") + 0.1 and mean("dicp_ad_paper") > mean("ad")
@@ -684,6 +684,6 @@ exercises.check_expected_return(expected_return, strict=True)
 # A beam search finds the best of the futures that it keeps, so it has to keep *different* ones, and where all are worth
 # nothing, who breaks the ties decides. With a model that takes its own steps for evidence, planning exploits better and
 # searches no better: it walks to rewards that are not there. With one that does not, the expected reward alone searches
-# first and exploits after.
+# first and exploits after. (What makes ours such a model is its memory, built by hand; that its training data do is not shown.)
 #
 # **Next**: another world (`-p env dark_key_to_door`), another imitator (`-p method dpt`): which of these claims hold there?

@@ -141,6 +141,7 @@ FUNCTIONS: dict[str, Callable[[], dict]] = {
     "results.from_life": lambda: {"life": life(), "tasks": TASKS},
     "results.from_source": lambda: {"log": log(), "tasks": TASKS},
     "results.refuse_pooling": lambda: {"by": ["method"]},
+    "results.difference": lambda: {"run": "ad", "other": "ad"},
     "results.in_blocks": lambda: {"size": 2},
     "runs.planned": lambda: {"name": "x"},
     "runs.run_named": lambda: {"name": "random"},

@@ -314,3 +314,21 @@ def test_paper_tables_are_all_there_and_names_are_checked():
         paper.paper_table("table_ml1")
     with pytest.raises(ValueError, match="paper method is"):
         paper.paper_curve("darkroom", "ppo")
+
+
+def test_a_difference_is_taken_task_by_task():
+    """Two tasks, two episodes of which 20 is the most: one run earns 2 more in one task, 4 more in the other, at the end."""
+    settings = {"env": "darkroom", "split": 0, "method": "ad", "world_model": "none", "train_seed": 0, "planner": "none"}
+    sizes = dict(max_return=[20, 20], horizon=20)
+    one, other = ([[[4, 8]], [[10, 16]]], [[[4, 6]], [[10, 12]]])
+    tables = [results.build(np.array(returns, float), settings | {"run": name}, tasks=[(0, 1), (2, 3)], **sizes)
+              for name, returns in (("one", one), ("other", other))]
+    table = pd.concat(map(results.compact, tables))
+    value, low, high = results.difference(table, "one", "other")
+    assert value == pytest.approx(0.075) and low == pytest.approx(0.05) and high == pytest.approx(0.1)
+    assert results.difference(table, "one", "other", last=1) == pytest.approx((0.15, 0.1, 0.2))
+    with pytest.raises(ValueError, match="run is 'third'; allowed: 'one', 'other'"):
+        results.difference(table, "third", "one")
+    elsewhere = table.assign(split=(table["run"] == "one").astype(int))
+    with pytest.raises(ValueError, match="other is 'other'; allowed: a run with tasks that 'one' has"):
+        results.difference(elsewhere, "one", "other")
