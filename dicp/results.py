@@ -245,6 +245,7 @@ def difference(
     last: of the last so many episodes alone (None: of all). `ValueError` for a run that the table
     does not hold, or two that share no task.
     """
+    tables.need_columns(table.columns, ("run",), "the result table")
     shares = []
     for name in (run, other):
         rows = table[table["run"] == one_of("run", name, table["run"].unique())]

@@ -666,8 +666,7 @@ exercises.check_calibration(calibration, strict=True)
 # ## What have you learned?
 # A world model on the imitator's Transformer reads what is hidden from its context, and predicts well what a good agent's
 # next step brings. Because good agents' actions are evidence of where a goal is, it believes in rewards that it has walked to
-# in its mind. With a memory that is built to hold only what was met, it expects what is there to be expected. That memory is
-# trained on the episodes that came before anybody knew anything; whether these *data* do any of it is not shown here: its
-# look-ups are built in, and leave little to be learned.
+# in its mind. With a memory built to hold only what was met, it expects what is there. That its training data help is not
+# shown.
 #
 # **Next**: what does a planner make of the one model, and what of the other? Notebook 04.

@@ -684,6 +684,6 @@ exercises.check_expected_return(expected_return, strict=True)
 # A beam search finds the best of the futures that it keeps, so it has to keep *different* ones, and where all are worth
 # nothing, who breaks the ties decides. With a model that takes its own steps for evidence, planning exploits better and
 # searches no better: it walks to rewards that are not there. With one that does not, the expected reward alone searches
-# first and exploits after. (What makes ours such a model is its memory, built by hand; that its training data do is not shown.)
+# first and exploits after. Ours is such a model by its hand-built memory.
 #
 # **Next**: another world (`-p env dark_key_to_door`), another imitator (`-p method dpt`): which of these claims hold there?
