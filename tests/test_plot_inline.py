@@ -28,6 +28,7 @@ def figures_of(cells: list[str]) -> int:
 @pytest.mark.parametrize("backend", ["Agg", None])
 def test_a_notebook_draws_inline(monkeypatch, backend):
     monkeypatch.delenv("MPLBACKEND", raising=False)
+    monkeypatch.setenv("PYTHONWARNINGS", "ignore")       # of libraries that are older than their Python
     if backend:
         monkeypatch.setenv("MPLBACKEND", backend)
     assert figures_of(CELLS) == 1
