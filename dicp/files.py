@@ -16,8 +16,8 @@ from dicp import store
 from dicp.checks import checked, refuse
 from dicp.config import Config, EnvConfig
 from dicp.models import Model
-from dicp.store import StoreError
-from dicp.weights import CheckpointError, as_bytes, model_of, one_line
+from dicp.store import StoreError, one_line
+from dicp.weights import CheckpointError, as_bytes, model_of
 
 __all__ = [
     "CheckpointError", "Saved", "check_same", "load_model", "load_saved", "save_model",

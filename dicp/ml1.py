@@ -55,7 +55,7 @@ Tables = Annotated[Mapping[str, pd.DataFrame], _tables]
 def recorded() -> dict[str, pd.DataFrame]:
     """The recorded runs of each of the five tasks that has any (`python -m dicp.reproduce --env metaworld --task reach-v3`)."""
     worlds = {name: f"metaworld-{task}" for name, task in TASKS.items()}
-    return {name: results.recorded(world) for name, world in worlds.items() if results.recorded_path(world).exists()}
+    return {name: results.recorded(world) for name, world in worlds.items() if results.is_recorded(world)}
 
 
 def _of_runs(table: pd.DataFrame) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from dicp import runs, store
 from dicp.artifacts import cache_folder
 from dicp.checks import checked
 from dicp.config import PlanConfig
-from dicp.recorded import COSTS, EXACT, recorded, recorded_costs, recorded_path
+from dicp.recorded import COSTS, EXACT, is_recorded, recorded, recorded_costs, recorded_path
 from dicp.runs import SPLITS, Names, Run, Splits
 from dicp.store import StoreError
 from dicp.tables import COMPACT, decode, encode, need_columns, validate
@@ -171,7 +171,7 @@ def what_is_wrong(part: Part, table: pd.DataFrame) -> str:
 def shipped(world: World) -> dict[str, Made]:
     """The runs of a world that are recorded with the package, by the name of their part. What a run
     does not use has no column."""
-    if not recorded_path(world).exists():
+    if not is_recorded(world):
         return {}
     rows = dict(tuple(recorded(world).groupby(["run", "split"], sort=False)))
     made = {}

@@ -20,7 +20,8 @@ from dicp.tables import decode, encode, need_columns
 from dicp.worlds import WORLDS, World
 
 __all__ = [
-    "RECORDED", "recorded", "recorded_costs", "recorded_path", "recorded_worlds", "write_recorded",
+    "RECORDED", "is_recorded", "recorded", "recorded_costs", "recorded_path", "recorded_worlds",
+    "write_recorded",
 ]
 
 RECORDED = Path(__file__).parent / "data" / "results"
@@ -36,7 +37,7 @@ def recorded(env: World) -> pd.DataFrame:
     naming the file, where one is damaged.
     """
     path = recorded_path(env)
-    if not path.exists():
+    if not is_recorded(env):
         grid, _, task = env.partition("-")
         command = f"python -m dicp.reproduce --env {grid}" + (f" --task {task}" if task else "")
         raise ValueError(f"There are no recorded results of {env!r} at {path}; recorded are: "
@@ -50,7 +51,7 @@ def recorded_costs(env: World) -> pd.DataFrame:
     settings: columns run, split, train_cpu_s, evaluate_cpu_s, env_steps, part. No rows where
     nothing is recorded."""
     path = _cost_path(RECORDED, env)
-    if not (path.exists() and recorded_path(env).exists()):
+    if not is_recorded(env):
         return pd.DataFrame(columns=list(COSTS))
     data = _known(path, "costs", _record(RECORDED, env))
     try:
@@ -69,7 +70,21 @@ def recorded_path(env: World) -> Path:
 
 def recorded_worlds() -> list[str]:
     """The worlds of which something is recorded."""
-    return [world for world in WORLDS if recorded_path(world).exists()]
+    return [world for world in WORLDS if is_recorded(world)]
+
+
+@checked
+def is_recorded(env: World) -> bool:
+    """Whether runs of a world are recorded; `StoreError` where a file is lost that its record
+    knows."""
+    record = RECORDED / f"{env}.json"
+    if store.exists(record):
+        written = _record(RECORDED, env)
+        for kind, path in (("table", recorded_path(env)), ("costs", _cost_path(RECORDED, env))):
+            if kind in written.get("before", written["sha256"]) and not store.exists(path):
+                raise StoreError(f"{path} is missing, although {record.name} says that it was "
+                                 "written; install dicp again, or check the file out again.")
+    return store.exists(recorded_path(env))
 
 
 @checked

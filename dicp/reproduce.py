@@ -169,7 +169,7 @@ def table_of(world: str, table: pd.DataFrame, tracked: bool, other: str) -> pd.D
     if other == world:
         return table
     if tracked:
-        return results.recorded(other) if results.recorded_path(other).exists() else None
+        return results.recorded(other) if results.is_recorded(other) else None
     found = parts.combined(other)
     return None if found is None else found[0]
 

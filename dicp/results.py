@@ -19,13 +19,13 @@ from dicp.config import ENVS, Config, EnvConfig, MetaWorldConfig, PlanConfig
 from dicp.envs import GridRules
 from dicp.history import episode_returns
 from dicp.history.logs import Log
-from dicp.recorded import recorded, recorded_path
+from dicp.recorded import is_recorded, recorded
 from dicp.tables import CONTROLS, MEASURES, PROVENANCE, REQUIRED, load, save, settings_of, validate
 
 __all__ = [
     "BY", "CONTROLS", "MEASURES", "REQUIRED", "SOLVED_AT", "build", "compact", "curve", "difference",
-    "env_steps_to_solve", "from_life", "from_source", "in_blocks", "load", "ml1_task",
-    "normalised", "plan_settings", "recorded", "recorded_path", "refuse_pooling", "save",
+    "env_steps_to_solve", "from_life", "from_source", "in_blocks", "is_recorded", "load", "ml1_task",
+    "normalised", "plan_settings", "recorded", "refuse_pooling", "save",
     "settings_of", "summary", "validate",
 ]
 

@@ -13,7 +13,8 @@ from torch import Tensor
 from dicp import store
 from dicp.checks import checked, number, refuse, whole
 from dicp.models import Model
-from dicp.weights import CheckpointError, one_line
+from dicp.store import one_line
+from dicp.weights import CheckpointError
 
 __all__ = ["load_state", "save_state"]
 
@@ -22,7 +23,7 @@ ZIP = b"PK\x03\x04"            # how a state begins that was written without its
 CURE = "delete it, or call load_or_train with fresh=True, to train anew"
 NOT_OURS = (                    # what zipfile and torch.load raise for bytes that they cannot read
     AttributeError, EOFError, IndexError, KeyError, NotImplementedError, OSError, RuntimeError,
-    TypeError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile,
+    TypeError, ValueError, zipfile.BadZipFile,
 )
 
 
@@ -43,6 +44,8 @@ def load_state(path: str | PathLike) -> dict:
     try:
         body = io.BytesIO(_body(store.read(path)))
         state = torch.load(body, weights_only=True, map_location="cpu")
+    except pickle.UnpicklingError as error:       # its text says how to run the code in the file
+        raise CheckpointError(f"{what}, it holds more than numbers; {CURE}.") from error
     except NOT_OURS as error:
         raise CheckpointError(f"{what} ({one_line(error)}); {CURE}.") from error
     if not isinstance(state, dict):

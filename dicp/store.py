@@ -202,6 +202,13 @@ def kind_of(mode: int) -> str:
     return next((name for test, name in kinds.items() if test(mode)), "a device")
 
 
+def sync(path: Path) -> None:
+    """Bring a file that another library wrote to the disk, and its name."""
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
+    _sync_folder(path.parent)
+
+
 def _sync_folder(folder: Path) -> None:
     with suppress(OSError):                              # Windows cannot open folders
         descriptor = os.open(folder, os.O_RDONLY)
@@ -209,6 +216,11 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def one_line(error: Exception) -> str:
+    """The reason, short."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
 
 
 def _why(path: Path, error: OSError | NotImplementedError) -> str:

@@ -26,7 +26,7 @@ from dicp.models import HierarchicalModel, Model, new_model
 from dicp.models.sizes import check_training
 from dicp.processes import TERMINATED, one_thread, stoppable
 from dicp.states import CURE, Device, check_state, load_state, save_state, set_gpu_generator
-from dicp.weights import one_line
+from dicp.store import one_line
 from dicp.windows import WindowSampler, check_form, check_values
 
 __all__ = ["Trainer", "learning_rate", "losses", "train"]

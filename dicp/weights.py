@@ -10,7 +10,7 @@ from torch.overrides import TorchFunctionMode
 from dicp.checks import checked
 from dicp.config import Config, Env, ModelConfig
 from dicp.models import Model, new_model
-from dicp.store import StoreError
+from dicp.store import StoreError, one_line
 
 __all__ = ["CheckpointError", "as_bytes", "model_of"]
 
@@ -91,8 +91,3 @@ def _check_finite(weights: dict, what: str) -> None:
             raise CheckpointError(
                 f"{what} holds numbers that are not finite, in {name}; allowed: finite weights."
             )
-
-
-def one_line(error: Exception) -> str:
-    """The reason, short."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]

@@ -134,6 +134,24 @@ def test_a_written_history_is_read_again(path):
     assert "1 of 2 tasks, 2 streams x 4 steps" in repr(again)
 
 
+def test_histories_are_on_the_disk_before_they_count(path, monkeypatch):
+    """A power cut after the flag finds all that it vouches for."""
+    histories = LearningHistories.create(path, ENV, SOURCE, [(1, 2), (0, 0)])
+    flag, before, after, fsync = path / "done" / "c" / "0", set(), set(), os.fsync
+
+    def sync(descriptor):
+        fsync(descriptor)
+        (after if flag.exists() else before).add(os.fstat(descriptor).st_ino)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    histories.write(0, BY_HAND)
+    chunks = [path / name for name in files(path) if "/c/0" in name and not name.startswith("done")]
+    assert len(chunks) == len(SourceLog._fields)
+    for chunk in chunks:
+        assert {chunk.stat().st_ino, chunk.parent.stat().st_ino} <= before, chunk
+    assert {flag.stat().st_ino, flag.parent.stat().st_ino} <= after
+
+
 def test_a_log_that_breaks_the_rules_is_refused(path):
     histories = LearningHistories.create(path, ENV, SOURCE, [(1, 2)])
     after_reset = BY_HAND._replace(terminal_cell=torch.full((2, 2), 4, dtype=torch.uint8))

@@ -72,11 +72,24 @@ def test_a_missing_or_foreign_record_is_named(copy):
         recorded.recorded(SMALL)
 
 
+@pytest.mark.parametrize("lost", [FILES[:1], FILES[1:2], FILES[:2]])
+def test_a_lost_file_is_not_one_that_was_never_written(copy, lost):
+    for name in lost:
+        (copy / name).unlink()
+    for read in (recorded.recorded, recorded.recorded_costs, recorded.is_recorded, parts.shipped):
+        with pytest.raises(store.StoreError, match=rf"{lost[0]} is missing, .*check the file out"):
+            read(SMALL)
+    (copy / FILES[2]).unlink()
+    for name in FILES[:2]:
+        (copy / name).unlink(missing_ok=True)
+    assert not recorded.is_recorded(SMALL) and recorded.recorded_costs(SMALL).empty
+
+
 @pytest.mark.parametrize(
     "name", ["../x", "darkroom/../darkroom", "", "drakroom", "metaworld-", "/etc/x", None, 3]
 )
 @pytest.mark.parametrize(
-    "read", [recorded.recorded, recorded.recorded_path, recorded.recorded_costs]
+    "read", [recorded.recorded, recorded.is_recorded, recorded.recorded_costs]
 )
 def test_a_name_is_that_of_a_world(read, name):
     with pytest.raises(ValueError, match="^env is .*; allowed: 'darkroom', .*'metaworld-reach-v3'"):

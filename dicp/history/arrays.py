@@ -31,7 +31,8 @@ from dicp.history.layout import (
     shape_of,
 )
 from dicp.history.logs import Log
-from dicp.history.opening import HistoryError, disk_error, one_line, unreadable
+from dicp.history.opening import HistoryError, disk_error, unreadable
+from dicp.store import one_line
 
 MISSING, COMPLETE, DAMAGED = 0, 1, 2
 
@@ -75,7 +76,9 @@ class HistoryArrays:
         try:
             for name, values in log._asdict().items():
                 self._arrays[name][index] = values.numpy()
+                store.sync(self._chunk(name, index))
             self._arrays["done"][index] = True
+            store.sync(self._flag_file(index))
         except OSError as error:
             raise disk_error(self.path, error) from error
 
@@ -100,10 +103,8 @@ class HistoryArrays:
 
     def _is_plain(self, name: str, index: int) -> bool:
         """Whether its chunk is a file like any other, in a zip file, or not there."""
-        inner = ["0"] * (self._arrays[name].ndim - 1)       # a chunk is all there is of a task
         try:
-            chunk = self.path.joinpath(name, "c", str(index), *inner).stat()
-            return stat.S_ISREG(chunk.st_mode)
+            return stat.S_ISREG(self._chunk(name, index).stat().st_mode)
         except OSError:
             return True
 
@@ -130,6 +131,11 @@ class HistoryArrays:
             return store.digest((self.path / "zarr.json").read_bytes())
         except OSError:
             return None
+
+    def _chunk(self, name: str, index: int) -> Path:
+        """All there is of a task in the array `name`."""
+        inner = ["0"] * (self._arrays[name].ndim - 1)
+        return self.path.joinpath(name, "c", str(index), *inner)
 
     def _flag_file(self, index: int) -> Path:
         return self.path / "done" / "c" / str(index)

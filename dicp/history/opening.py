@@ -9,6 +9,7 @@ import zarr
 from zarr.storage import LocalStore, ZipStore
 
 from dicp.history.layout import FORMAT, VERSION
+from dicp.store import one_line
 
 
 class HistoryError(ValueError):
@@ -59,10 +60,6 @@ def check_there(path: Path) -> None:
 def listed(tasks: Sequence) -> str:
     """The first few of them."""
     return ", ".join(map(str, tasks[:5])) + (", ..." if len(tasks) > 5 else "")
-
-
-def one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:160]
 
 
 def unreadable(path: Path, error: Exception) -> HistoryError:

@@ -8,7 +8,8 @@ from contextlib import ExitStack, contextmanager
 from typing import Annotated, Any
 
 from dicp.checks import plain, refuse, whole
-from dicp.history.opening import HistoryError, one_line
+from dicp.history.opening import HistoryError
+from dicp.store import one_line
 
 Job = Callable[[], Any]
 
