@@ -28,7 +28,7 @@ from dicp.processes import stoppable
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 GRIDS = ("01_darkroom_histories", "02_algorithm_distillation", "03_world_model", "04_planning")
-IMITATION, PLANNING, ARM = "02_algorithm_distillation", "04_planning", "05_metaworld_comparison"
+PLANNING, ARM = "04_planning", "05_metaworld_comparison"
 ARM_METHODS = ("ad", "idt")        # DPT needs optimal actions, nobody knows an arm's
 CELL_SECONDS = 3600                # a cell that takes longer hangs
 PAPERMILL = """
@@ -65,17 +65,12 @@ def promised() -> list[Combination]:
 
 
 def in_ci() -> list[Combination]:
-    """What CI executes after the defaults (Darkroom, AD; the arm's 05), in half an hour with all
-    else: AD in every other world and every other imitator in Darkroom in 02 and 04, 04 with the
-    arm."""
+    """What CI executes after the defaults (Darkroom, AD; the arm's 05): AD in every other world,
+    every other imitator in Darkroom, 04 with the arm."""
     def chosen(combination: Combination) -> bool:
         values = dict(combination.parameters)
-        env, method = values.get("env"), values["method"]
-        if combination.notebook not in (IMITATION, PLANNING):
-            return False
-        if env == "metaworld":
-            return method == "ad"
-        return (env == ENVS[0]) != (method == IMITATORS[0])
+        env, is_ad = values.get("env"), values["method"] == IMITATORS[0]
+        return is_ad if env == "metaworld" else env is not None and (env == ENVS[0]) != is_ad
 
     return [combination for combination in promised() if chosen(combination)]
 
