@@ -175,6 +175,8 @@ def load_or_train(
         cure = "install dicp again, or train the model here with retrain=True"
         return _load_or_say(SHIPPED / "weights" / name, config, "shipped", cure)
     path = cache_folder() / "weights" / name
+    for folder in (path.parent, _unfinished(config)):
+        store.sweep(folder)
     if not fresh and _is_there(path):
         _tidy_up(path, config)
         return _load_or_say(path, config, "cached")
@@ -190,8 +192,6 @@ def load_or_train(
 def _train(path: Path, config: Config, device: str | None, progress: bool, n_jobs: int) -> Trained:
     """Train under the lock, save and load."""
     unfinished = _unfinished(config)
-    for folder in (path.parent, unfinished):
-        store.sweep(folder)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     histories = load_or_collect(config, n_jobs=n_jobs)
     tasks = training_tasks(config)

@@ -93,12 +93,12 @@ def reproduce(
     names = [runs.run_named(name, world).name for name in names]
     package = {} if again else parts.shipped(world)
     wanted = parts.parts_of(world, names, splits)
+    store.sweep(parts.results_folder() / world)
     undone = [part for part in wanted if part.files_exist or part.path.name not in package]
     if not undone:
         say_nothing_to_do(world, wanted)
         return 0
     artifacts.writable_cache("results")
-    store.sweep(parts.results_folder() / world)
     n_made, busy = 0, []
     for part in undone:
         with parts.lock_of(part) as mine:

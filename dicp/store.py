@@ -38,7 +38,7 @@ def write(path: str | Path, data: bytes) -> str:
     path = Path(path)
     draft = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         refuse_special(path)
         remove_leftovers(path)
         draft, file = _new_draft(path)
@@ -152,8 +152,9 @@ def remove_leftovers(path: Path) -> None:
 
 def sweep(folder: Path) -> None:
     """Remove every draft in `folder` that a killed writer left behind."""
-    for draft in folder.glob(".*.tmp"):
-        _remove_leftover(draft)
+    with suppress(OSError):                              # a folder that may not be looked at
+        for draft in folder.glob(".*.tmp"):
+            _remove_leftover(draft)
 
 
 def glob_escape(name: str) -> str:
@@ -202,11 +203,26 @@ def kind_of(mode: int) -> str:
     return next((name for test, name in kinds.items() if test(mode)), "a device")
 
 
-def sync(path: Path) -> None:
-    """Bring a file that another library wrote to the disk, and its name."""
+def make_folder(path: Path) -> None:
+    """A folder and those above it, as far as they are not there; their names are brought to the disk."""
+    try:
+        path.mkdir()
+    except FileNotFoundError:
+        make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+    except FileExistsError:
+        if not path.is_dir():
+            raise
+        return
+    _sync_folder(path.parent)
+
+
+def sync(path: Path, top: Path) -> None:
+    """Bring a file that another library wrote to the disk, and its name, and those of the folders up to `top`."""
     with open(path, "rb+") as file:
         os.fsync(file.fileno())
-    _sync_folder(path.parent)
+    for folder in path.parents[: len(path.relative_to(top).parts)]:
+        _sync_folder(folder)
 
 
 def _sync_folder(folder: Path) -> None:

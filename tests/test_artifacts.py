@@ -28,7 +28,7 @@ HERE = Path(__file__).parent
 
 def python(code: str, *args, **env) -> subprocess.Popen:
     """A process that knows this folder; a variable that is None is unset."""
-    env = {name: value for name, value in (os.environ | env).items() if value is not None}
+    env = {name: str(value) for name, value in (os.environ | env).items() if value is not None}
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, args)],
         env=env,
@@ -348,6 +348,23 @@ def test_shipped_weights_need_neither_home_nor_cache(tmp_path):
         .splitlines()
     )
     assert said[0] == "shipped"
+
+
+def test_a_cache_needs_no_home(tmp_path):
+    code = NOBODY.partition("from dicp")[0] + "from dicp.artifacts import writable_cache; print(writable_cache())"
+    assert python(code, HOME=None, DICP_CACHE=tmp_path).communicate()[0] == f"{tmp_path}\n"
+
+
+def test_what_killed_writers_left_is_removed_at_the_next_start(cache):
+    """Also where there is nothing to do."""
+    load_or_train(tiny(), progress=False)
+    left = cache / "weights" / ".x.json.00.tmp", cache / "results" / "darkroom" / ".x.csv.00.tmp"
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+    load_or_train(tiny(), progress=False)
+    assert reproduce.reproduce("darkroom", ["random"], [0], n_jobs=1) == 0
+    assert not any(path.exists() for path in left)
 
 
 def test_where_the_cache_is(tmp_path, monkeypatch):

@@ -134,22 +134,31 @@ def test_a_written_history_is_read_again(path):
     assert "1 of 2 tasks, 2 streams x 4 steps" in repr(again)
 
 
-def test_histories_are_on_the_disk_before_they_count(path, monkeypatch):
-    """A power cut after the flag finds all that it vouches for."""
-    histories = LearningHistories.create(path, ENV, SOURCE, [(1, 2), (0, 0)])
-    flag, before, after, fsync = path / "done" / "c" / "0", set(), set(), os.fsync
+def test_histories_are_on_the_disk_before_they_count(tmp_path, monkeypatch):
+    """A power cut after the name of the store, or after a flag, finds all that they vouch for."""
+    path, fsync, done = tmp_path / "new" / "store", os.fsync, []
 
     def sync(descriptor):
         fsync(descriptor)
-        (after if flag.exists() else before).add(os.fstat(descriptor).st_ino)
+        done.append((os.fstat(descriptor).st_ino, path.exists(), (path / "done" / "c" / "0").exists()))
+
+    def synced(named, flagged):
+        return {file for file, *when in done if when == [named, flagged]}
+
+    def inodes(files):
+        return {p.stat().st_ino for p in files}
 
     monkeypatch.setattr(os, "fsync", sync)
+    histories = LearningHistories.create(path, ENV, SOURCE, [(1, 2), (0, 0)])
+    assert inodes([path, *path.rglob("*")]) <= synced(False, False)
+    assert inodes([tmp_path]) <= synced(False, False) and inodes([path.parent]) <= synced(True, False)
     histories.write(0, BY_HAND)
     chunks = [path / name for name in files(path) if "/c/0" in name and not name.startswith("done")]
     assert len(chunks) == len(SourceLog._fields)
     for chunk in chunks:
-        assert {chunk.stat().st_ino, chunk.parent.stat().st_ino} <= before, chunk
-    assert {flag.stat().st_ino, flag.parent.stat().st_ino} <= after
+        assert inodes([chunk, *chunk.parents[:3]]) <= synced(True, False), chunk
+    flag = path / "done" / "c" / "0"
+    assert inodes([flag, flag.parent]) <= synced(True, True)
 
 
 def test_a_log_that_breaks_the_rules_is_refused(path):

@@ -76,9 +76,9 @@ class HistoryArrays:
         try:
             for name, values in log._asdict().items():
                 self._arrays[name][index] = values.numpy()
-                store.sync(self._chunk(name, index))
+                store.sync(self._chunk(name, index), self.path)
             self._arrays["done"][index] = True
-            store.sync(self._flag_file(index))
+            store.sync(self._flag_file(index), self.path)
         except OSError as error:
             raise disk_error(self.path, error) from error
 

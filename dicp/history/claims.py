@@ -70,7 +70,7 @@ def remove_locks(path: Path) -> None:
 def draft_folder(path: Path) -> Iterator[Path]:
     """A new folder beside `path`, for what is not complete; removed unless it was renamed. As long
     as this process lives, nobody else takes it for a leftover."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    store.make_folder(path.parent)
     while True:
         draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
         draft.mkdir()
@@ -83,6 +83,17 @@ def draft_folder(path: Path) -> Iterator[Path]:
         if descriptor is not None:
             os.close(descriptor)
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def give_name(draft: Path, path: Path) -> None:
+    """Rename the folder `draft` once all that is in it is on the disk: it appears at `path` whole
+    or not at all. An empty folder there is replaced."""
+    for file in filter(Path.is_file, draft.rglob("*")):
+        store.sync(file, draft)
+    with suppress(FileNotFoundError):
+        path.rmdir()
+    os.rename(draft, path)
+    store.sync(path / "zarr.json", path.parent)
 
 
 def remove_drafts(path: Path) -> None:

@@ -1,8 +1,6 @@
 """`LearningHistories`: the histories at one path, written task by task, seen through xarray, loaded
 into memory."""
 
-import os
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,7 +14,7 @@ from dicp.checks import Count, Index, Seed, checked, fits_memory, refuse, whole
 from dicp.config import Env, EnvConfig, SourceConfig, env_from_dict
 from dicp.envs.tasks import Task
 from dicp.history.arrays import COMPLETE, DAMAGED, MISSING, HistoryArrays, write_sample
-from dicp.history.claims import claim, draft_folder
+from dicp.history.claims import claim, draft_folder, give_name
 from dicp.history.layout import FORMAT, VERSION, check_seal, fields_of, log_bytes, new_arrays
 from dicp.history.logs import Log, as_tensors, check_log
 from dicp.history.opening import (
@@ -85,9 +83,7 @@ class LearningHistories:
         try:
             with draft_folder(path) as draft:
                 new_arrays(LocalStore(draft), attrs, env, source.n_kept)
-                with suppress(FileNotFoundError):
-                    path.rmdir()                         # an empty folder
-                os.rename(draft, path)                   # appears whole or not at all
+                give_name(draft, path)
         except OSError as error:
             raise disk_error(path, error) from error
         return cls.open(path)
