@@ -31,6 +31,15 @@ OPEN = {
     ("planned", "changes"),
 }
 
+# Methods that a rollout, a planner or a training calls, never a user: what goes in was checked at
+# their door. A `step` looks at its action itself.
+INNER = {
+    "advance", "and_also", "begin", "candidates", "draw", "embed_imagined", "forgetful", "fork",
+    "forward", "imagine", "imagine_candidates", "learn", "load_state_dict", "next_logits", "observe",
+    "of_tasks", "past_of", "past_of_window", "predict", "propose", "read", "reward_logits", "root",
+    "rows", "step", "to",
+}
+
 PLAIN = (float("nan"), float("inf"), -float("inf"), -1, 0, 2**63, 1e308, True, "0", None, [])
 NUMPY = (
     np.int64(3),
@@ -123,6 +132,18 @@ def public() -> list[Public]:
             for method, f in methods
             if callable(f) and hasattr(f, "check") and arguments_of(f)
         ]
+    return found
+
+
+def unchecked_methods() -> dict[str, str]:
+    """{name: name with its class} of every public method with arguments that is not `@checked`."""
+    found = {}
+    for name, thing in offered():
+        for method in vars(thing) if inspect.isclass(thing) else ():
+            f = getattr(thing, method)
+            ours = inspect.isfunction(f) or inspect.ismethod(f)
+            if ours and not method.startswith("_") and not hasattr(f, "check") and arguments_of(f):
+                found[method] = f"{name}.{method}"
     return found
 
 

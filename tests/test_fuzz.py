@@ -193,6 +193,11 @@ def test_every_public_function_is_checked(one: Public):
     checked_or_skipped(one)  # the examples are valid
 
 
+def test_only_inner_methods_go_unchecked():
+    found = fuzzing.unchecked_methods()
+    assert found.keys() == fuzzing.INNER, [found[name] for name in found.keys() - fuzzing.INNER]
+
+
 def checked_or_skipped(one: Public, **changes: Any) -> inspect.BoundArguments:
     try:
         return check(one, **changes)

@@ -36,6 +36,19 @@ def test_every_requirement_has_both_bounds_and_what_is_installed_is_within(neede
     assert version(needed.name) in needed.specifier
 
 
+@pytest.mark.parametrize("needed", NEEDED, ids=lambda needed: needed.name)
+def test_the_upper_bound_is_a_major_version(needed):
+    for specifier in needed.specifier:
+        if specifier.operator == "<":
+            assert specifier.version.isdigit() or needed.name == "torch", needed
+
+
+def test_it_is_said_how_far_rewards_of_meta_world_are_the_librarys():
+    for name in ("dicp/envs/metaworld.py", "pyproject.toml"):
+        text = " ".join((ROOT / name).read_text(encoding="utf-8").replace("#", "").split())
+        assert re.search("bservations and successes (are the library's )?to the last bit.{0,60} 3.6e-15", text, re.I), name
+
+
 @pytest.mark.parametrize("name, bad", [("zarr", "3.1.2"), ("zarr", "3.0.7"), ("pandas", "2.2.1"), ("torch", "2.14.0")])
 def test_versions_that_are_known_to_fail_are_not_allowed(name, bad):
     needed = next(needed for needed in NEEDED if needed.name == name)

@@ -46,6 +46,8 @@ def test_a_setting_or_a_call_wins_over_the_default():
     assert python(f"{ours}; {show}") == "1"
     assert python(f"{ours}; {show}", OMP_NUM_THREADS="2") == "2"
     assert python(f"import torch; torch.set_num_threads(7); {ours}; {show}") == "7"
+    default = "import torch; torch.set_num_threads(torch.get_num_threads())"      # cannot be told from none: README says so
+    assert python(f"{default}; {ours}; {show}") == "1"
     assert python(f"import torch; {ours}; torch.set_num_threads(2); {show}") == "2"
 
 

@@ -29,7 +29,7 @@ RECORDED = recorded.RECORDED
 
 
 class Kind(NamedTuple):
-    """One kind of file: which, how it is read, and what an error has to name (None: the file's folder)."""
+    """One kind of file: which, how it is read, and what an error has to name (None: the file)."""
 
     name: str
     path: Path
@@ -108,7 +108,7 @@ def attack(kind: Kind, n: int, rng: random.Random) -> Counter:
         try:
             seen["harmless" if same(kind.read(), right) else "SILENT"] += 1
         except ValueError as error:
-            seen["noticed" if str(kind.named or kind.path.parent) in str(error) else "NAMELESS"] += 1
+            seen["noticed" if str(kind.named or kind.path) in str(error) else "NAMELESS"] += 1
         except Exception as error:
             seen[f"RAW {type(error).__name__}"] += 1
     kind.path.write_bytes(whole)

@@ -161,7 +161,7 @@ def start(
     if not (process := os.fork()):
         status = 1
         try:
-            with open(log, "w", encoding="utf-8") as file:
+            with open(log, "a", encoding="utf-8") as file:      # what was said before a kill counts, too
                 os.dup2(file.fileno(), 1)
                 os.dup2(file.fileno(), 2)
             make_everything_small(folder)
