@@ -317,7 +317,7 @@ assert all(torch.equal(value, weights[key]) for key, value in model.state_dict()
 
 same = dict(run=p.method, greedy=False, max_stride=config.train.max_stride, context_length=config.model.context_length)
 live = results.compact(results.from_life(life, config, unseen, rollout_seed=p.seed, **same))
-full = results.recorded(p.env) if results.recorded_path(p.env).exists() else live.iloc[:0]
+full = results.recorded(p.env) if results.is_recorded(p.env) else live.iloc[:0]
 
 def recorded(*runs): return full[full["run"].isin(runs)]
 

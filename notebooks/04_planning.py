@@ -495,7 +495,7 @@ display(Markdown(f"**Your own run: {who}**; {len(lived_in)} held-out tasks, {n_e
 family = [f"{name}{planner}" for m in IMITATORS for name, *planners in ((m, ""), (f"dicp_{m}", "_paper", "_gated"))
           for planner in planners]
 controls, place = ["random", "source", "bayes", "exact_belief"], f"{p.env}-{p.task}" if arm else p.env
-recorded = results.recorded(place) if results.recorded_path(place).exists() else mine.assign(run="none")
+recorded = results.recorded(place) if results.is_recorded(place) else mine.assign(run="none")
 compared = recorded[recorded["run"].isin([*family, *controls])]
 
 
