@@ -10,7 +10,7 @@ import pandas as pd
 from dicp import ml1, results, store
 from dicp.checks import one_of
 from dicp.config import ENVS, IMITATORS
-from dicp.paper import paper_curve, paper_table
+from dicp.paper import HIGHEST, paper_curve, paper_table
 from dicp.plot.overview import WORLDS, papers_best
 from dicp.recorded import recorded_costs as cost_of
 
@@ -29,6 +29,7 @@ SPLITS_DIFFER = {env: OWN for env in ENVS} | {
     "dark_key_to_door": "each with a training seed and held-out tasks of its own; one source, "
     "collected once for all 6,561 tasks"}
 README = Path(__file__).parent.parent / "README.md"
+OPTIMUM = README.parent / "dicp" / "data" / "optimum.csv"
 
 
 def table(env: str) -> str:
@@ -50,8 +51,10 @@ def table(env: str) -> str:
 
 def summary() -> str:
     """The grid worlds at a glance: the paper's best method, ours, and what is possible."""
+    optimum = pd.read_csv(OPTIMUM, encoding="utf-8").set_index("env")[["low", "high"]]
     ours = {"bayes": "ours: interventional, `bayes`", "exact_belief": "exact belief (greedy planner)"}
-    lines = ["| | the paper's best | " + " | ".join(ours.values()) + " | CPU-min a split, ours |", "|---" * 5 + "|"]
+    header = ["", "the paper's best", *ours.values(), "optimum (all tasks, all episodes)", "CPU-min a split, ours"]
+    lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
     for env in ENVS:
         best = papers_best(env)
         curve, recorded, cells = paper_curve(env, best)["normalised"], results.recorded(env), []
@@ -59,9 +62,17 @@ def summary() -> str:
             numbers = results.summary(recorded[recorded["run"] == run]).set_index("metric")["value"]
             cells.append(f"{numbers['last_10_episodes']:.3f}, {numbers['all_episodes']:.3f}")
         spent = cost_of(env).query("run == 'bayes'")[["train_cpu_s", "evaluate_cpu_s"]].mean().sum() / 60
-        cells = [f"{best}: {curve.iloc[-1]:.2f}, {curve.mean():.2f}", *cells, f"{spent:.0f}"]
+        cells = [f"{best}: {curve.iloc[-1]:.2f}, {curve.mean():.2f}", *cells, bounds(*optimum.loc[env]), f"{spent:.0f}"]
         lines.append(f"| {WORLDS[env]} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", "Optimum: the mean over all tasks of the best agent possible, computed "
+                      "(`python tools/optimum.py`); the other columns are means over held-out tasks."])
+
+
+def bounds(low: float, high: float) -> str:
+    """The optimum as far as it is known."""
+    if pd.isna(low):
+        return f"at most {high:.3f}"
+    return f"{low:.3f}" if f"{low:.4f}" == f"{high:.4f}" else f"{low:.4f} to {high:.4f}"
 
 
 def planning() -> str:
@@ -92,9 +103,12 @@ def footnote(recorded: pd.DataFrame, env: str) -> str:
     size = f"{tasks.max()} held-out tasks a split x {lives.max()}"
     if tasks.min() < tasks.max() or lives.min() < lives.max():
         size += f" ({tasks.min()} x {lives.min()} where it plans at every step)"
-    return (f"Return as a share of the highest possible: {size} lives of 50 episodes (PPO: 1,000 env steps a stream), with 95% "
+    episodes = recorded.loc[recorded["run"] == "source", "episode"].max()
+    source = "PPO: 1,000 env steps a stream" + (f", its last ten episodes are half of its {episodes}" if episodes < 50 else "")
+    return (f"Return as a share of the highest possible: {size} lives of 50 episodes ({source}), with 95% "
             f"bootstrap intervals over splits ({SPLITS_DIFFER[env]}) and tasks; CPU seconds of one thread a split, "
-            f"{cpu_hours(env):.1f} CPU-hours for all that is here. The paper: five splits, one life a task. Command: "
+            f"{cpu_hours(env):.1f} CPU-hours for all that is here. The paper: five splits, one life a task, shares of "
+            f"{HIGHEST[env]:g}, the mean of its tasks' highest returns. Command: "
             f"`python -m dicp.reproduce --env {env} --again`.")
 
 
