@@ -226,10 +226,7 @@ def narrowed(known: tuple, action: int, possible: frozenset) -> tuple:
 
 def optimum(n_updates: int, seeds: range) -> pd.DataFrame:
     """A row a world, at the size and for the life of the recorded runs."""
-    life = {}
-    for name in ENVS:
-        env = EnvConfig.preset(name)
-        life[name] = env.size, env.horizon, runs.N_EPISODES
+    life = {env.name: (env.size, env.horizon, runs.N_EPISODES) for env in map(EnvConfig.preset, ENVS)}
     found = {
         "darkroom": darkroom(*life["darkroom"], n_updates, seeds),
         "darkroom_permuted": darkroom_permuted(*life["darkroom_permuted"]),
@@ -240,8 +237,8 @@ def optimum(n_updates: int, seeds: range) -> pd.DataFrame:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--updates", type=int, default=1_000_000, help="changes of a walk, of each annealing")
-    parser.add_argument("--seeds", type=int, default=4, help="annealings; the best counts")
+    parser.add_argument("--updates", type=int, default=3_000_000, help="changes of a walk, of each annealing")
+    parser.add_argument("--seeds", type=int, default=2, help="annealings; the best counts")
     parser.add_argument("--record", action="store_true", help=f"write {PATH.name}, which the README's table reads")
     args = parser.parse_args()
     table = optimum(args.updates, range(args.seeds))
