@@ -229,7 +229,7 @@ assert 0 < rise < steeper < steepest and (2 * rise < steeper or not darkroom)
 # %%
 n_updates = 80
 quick = replace(config, model=replace(config.model, dropout=0.0), train=replace(
-    config.train, updates=n_updates, batch_size=64 if darkroom else 32, warmup=20, max_stride=16, n_streams=log.cell.shape[1]))
+    config.train, updates=n_updates, batch_size=32 if darkroom else 16, warmup=20, max_stride=16, n_streams=log.cell.shape[1]))
 
 def update(trainer, positions):
     train = trainer.config.train
@@ -286,7 +286,7 @@ my_guess = None       # share of the highest return that your own model gets on 
 n_live = 1000 // n                                                   # episodes: 50, or 20 longer ones
 
 def late_return(net, tasks, **context):                              # of each task, the last ten episodes, highest = 1
-    life = rollout(net, world, tasks, n_rollouts=4, n_episodes=n_live, seed=p.seed, **context)
+    life = rollout(net, world, tasks, n_rollouts=2, n_episodes=n_live, seed=p.seed, **context)
     return (life.episode_return[..., -10:] / life.max_return[:, None, None]).mean((1, 2))
 
 nets = {"8 tasks (yours)": mine, f"{len(train_tasks):,} tasks": model}
@@ -296,7 +296,7 @@ yours_seen, yours_unseen, theirs_seen, theirs_unseen = (float(x.mean()) for x in
 title = f"Eight tasks do not teach what {len(train_tasks):,} do"
 if yours_unseen < 0.6 * yours_seen and theirs_unseen > max(0.6, 0.8 * theirs_seen):
     title = f"Eight tasks are learned by heart, {len(train_tasks):,} are learned from"
-ax = plot.by_goal(share, guess=my_guess, title=title, note="a dot a task, 4 rollouts each; one training seed each")
+ax = plot.by_goal(share, guess=my_guess, title=title, note="a dot a task, 2 rollouts each; one training seed each")
 ax.set_ylabel(f"return, episodes {n_live - 9} to {n_live}\n(highest possible = 1)")
 assert (p.method != "ad" or yours_unseen < theirs_unseen) and (not lesson or title.startswith("Eight tasks are"))
 
@@ -312,7 +312,7 @@ assert (p.method != "ad" or yours_unseen < theirs_unseen) and (not lesson or tit
 my_guess = None       # env steps in context until the mean return is half of the highest, e.g. 200
 
 weights = {key: value.clone() for key, value in model.state_dict().items()}
-life = rollout(model, world, unseen, n_rollouts=8, n_episodes=50, seed=p.seed)
+life = rollout(model, world, unseen, n_rollouts=4, n_episodes=50, seed=p.seed)
 assert all(torch.equal(value, weights[key]) for key, value in model.state_dict().items())        # nothing was trained
 
 same = dict(run=p.method, greedy=False, max_stride=config.train.max_stride, context_length=config.model.context_length)
@@ -493,7 +493,7 @@ my_guess = None       # the context, in transitions, at which the late return fa
 names = {p.method: name, f"{p.method}_consecutive": "consecutive", f"{p.method}_greedy": "greedy"}
 broken, how = recorded(*names), "recorded: all 50 episodes"
 if broken["run"].nunique() < 2:
-    both = {key: rollout(model, world, unseen, 4, n_live, seed=p.seed, greedy=key != p.method) for key in list(names)[::2]}
+    both = {key: rollout(model, world, unseen, 2, n_live, seed=p.seed, greedy=key != p.method) for key in list(names)[::2]}
     broken, how = pd.concat(results.from_life(x, config, unseen, **same | {"run": key}) for key, x in both.items()), "live"
 names = {key: label for key, label in names.items() if key in set(broken["run"])}
 summary = results.summary(broken, by=("run", "method", "planner")).set_index("run").loc[list(names)].reset_index()
@@ -529,7 +529,7 @@ if key_to_door:
     title = f"The door: the source opens it in {theirs.mean():.0%} of its lives, {name} in {ours.mean():.0%}"
     if (ours[theirs < 0.2] < 0.3).all(): title = f"Where the source is stuck at the key, {name} is stuck, too"
     plot.stuck(opened, share, title=title, key=key[0], door=goal, start=rules.start, shown=unseen.index(task),
-               note="8 unseen tasks, 10 streams of the source and 8 lives each; right: the last episodes in one of them")
+               note="8 unseen tasks, 10 streams of the source and 4 lives each; right: the last episodes in one of them")
 else:
     mine = recorded(p.method)
     search = pd.concat([mine if len(mine) else live, recorded("source", "random", "exact_belief")])

@@ -278,7 +278,7 @@ distance = (cell_to_xy(torch.arange(world.n_cells)) - world.size // 2).abs().sum
 steps, episodes, paper = range(1, 9), range(4), PlanConfig.preset("paper", p.env)
 
 def claims(model, n):                                    # share of plans with a reward in them
-    context = remember(model, Tokens(*(field[:64, : n * world.horizon + 1] for field in read)))
+    context = remember(model, Tokens(*(field[:32, : n * world.horizon + 1] for field in read)))
     n_steps = getattr(context, "imaginable", world.horizon)                      # IDT: to the end of its chunk
     plan = beam_search(model, model.root(context), paper, n_steps, torch.Generator().manual_seed(p.seed))
     return float((plan.reward.sum(-1) > 0).float().mean())
@@ -509,14 +509,14 @@ if not moves_hidden:
 
 # %% [markdown]
 # ## Can you train it yourself?
-# A hundred and fifty updates are enough to see it. Here dice make the first episodes (the shipped weights come from PPO's
+# A hundred updates are enough to see it. Here dice make the first episodes (the shipped weights come from PPO's
 # own). The head judges what was found in a cell, not the cell: it cannot learn *which* cells never paid. "Any cell may pay"
 # is thereby built in, a prior that we chose. In Permuted the goal never moves: there the place is judged, too
 # (`ModelConfig.any_cell_may_pay`).
 
 # %%
 fast = Config.preset(p.env, "fast", "interventional", p.seed)
-short = replace(fast.train, updates=150, warmup=20, learning_rate=1e-2, batch_size=16)
+short = replace(fast.train, updates=100, warmup=20, learning_rate=1e-2, batch_size=16)
 first_episodes = log_of(rollout(RandomPolicy(world), world, train_tasks[:600], short.n_streams, 1, seed=p.seed + 3))
 trainer = Trainer(replace(fast, train=short), first_episodes)
 for _ in range(short.updates):
@@ -554,7 +554,7 @@ if p.env == "darkroom":
 else:
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8))
     smooth = {name: x.rolling(10, min_periods=1).mean().clip(upper=2 * blind) for name, x in losses.items()}
-    plot.lines(smooth | {"no memory": [blind] * 150}, thin=["no memory"], title="It learns to look back", xlabel="updates",
+    plot.lines(smooth | {"no memory": [blind] * short.updates}, thin=["no memory"], title="It learns to look back", xlabel="updates",
                ylabel="loss, nats a step", ax=left)
     what = "P(where it led)" if moves_hidden else "P(reward) before a reward"
     plot.belief_curves({name: recalled(model) for name, model in models.items()}, range(4), title="What it remembers",

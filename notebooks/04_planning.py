@@ -379,7 +379,7 @@ def stages(panels):                                          # Key-to-Door: the 
 # %%
 def first_episode(curiosity):                                # Permuted: what is in doubt, and what is tried?
     plan, steps = PlanConfig.preset("bayes", room, curiosity=curiosity), 30
-    lives = rollout(explorer, world, held_out, 8, 1, plan, p.seed)
+    lives = rollout(explorer, world, held_out, 4, 1, plan, p.seed)
     tokens, context, doubts = tokens_of(lives, world), explorer.begin(1), []
     for t in range(steps):
         explorer.observe(context, Tokens(*(field[:1, t] for field in tokens)))
@@ -389,7 +389,7 @@ def first_episode(curiosity):                                # Permuted: what is
 
 if permuted:
     (curious, more), (without, less) = first_episode(bayes.curiosity), first_episode(0.0)
-    plot.trials({f"with curiosity (first episodes of 64 agents: return {more:.1f} of 35)": curious,
+    plot.trials({f"with curiosity (first episodes of 32 agents: return {more:.1f} of 35)": curious,
                  f"without (return {less:.1f})": without},
                 title="It tries each action, then walks straight; what it does not need stays in doubt",
                 does=PERMUTATIONS[held_out[0]], note=f"one agent each, permutation {held_out[0]}; rings: first use of an "
@@ -412,14 +412,14 @@ my_guess = None       # mean return of the first episodes with the most importan
 
 parts = {"all of it": {}, "a beam of 10": {"beam_width": 10}, "most likely rewards": {"rank": "mode"},
          "alike futures kept": {"deduplicate": False}, "no curiosity": {"curiosity": 0.0}}
-n_lives, n_first, left = 2 if dark else 1, 8 if dark else 5, {}
+n_first, left = 8 if dark else 5, {}
 for name, change in parts.items():
-    lives = rollout(explorer, world, held_out, n_lives, n_first, PlanConfig.preset("bayes", room, **change), p.seed)
+    lives = rollout(explorer, world, held_out, 1, n_first, PlanConfig.preset("bayes", room, **change), p.seed)
     left[name] = float((lives.episode_return / lives.max_return[:, None, None]).mean())
 worst = min(left, key=left.get)
 plot.parts(left, title=f"One part changed: most is lost with {worst}", guess=my_guess,
            xlabel=f"return, first {n_first} episodes (highest possible = 1)",
-           note=f"8 held-out tasks, lives of each: {n_lives}; one training seed: small differences mean nothing")
+           note=f"8 held-out tasks, one life each, one training seed: small differences mean nothing")
 assert left[worst] < left["all of it"] - 0.1
 
 
@@ -612,15 +612,15 @@ assert cost["keys and\nvalues shared"][81] < 0.8 * cost["every future\nreads it 
 # %%
 my_guess = None       # what a context of a single episode loses in episode 5, as a share of the highest return, e.g. 0.5
 
-remembers, n_lives, n_episodes = {}, 2, 8 if dark else 5
+remembers, n_episodes = {}, 8 if dark else 5
 for held in (1, 2, explorer.config.context_length // n):     # episodes that fit into the context
-    lives = rollout(explorer, world, held_out, n_lives, n_episodes, bayes, p.seed, context_length=held * n)
+    lives = rollout(explorer, world, held_out, 1, n_episodes, bayes, p.seed, context_length=held * n)
     lost = 1 - lives.episode_return / lives.max_return[:, None, None]
     remembers[f"{held} episode{'s' * (held > 1)}"] = lost.mean((0, 1))
 shades = [plot.COLOURS[name] for name in ("source", "paper", "bayes")]
 plot.lines(remembers, title="With room for a single episode, each one is the first", xlabel="episode", colours=shades,
            ylabel="return that is missed\n(highest possible = 1)", level=my_guess,
-           note=f"8 held-out tasks, {n_lives} lives each, one training seed")
+           note=f"8 held-out tasks, one life each, one training seed")
 one, _, longest = remembers.values()
 assert one[3:].mean() > longest[3:].mean() + (0.03 if permuted else 0.3)
 say(darkroom="A right model and a right rule, but no past: the same cells are searched again, and a find is forgotten.",

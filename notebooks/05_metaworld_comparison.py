@@ -112,7 +112,7 @@ assert shares["sweep"] > 0.99 and max(value for name, value in shares.items() if
 # four an agent has to *find out*.
 #
 # ## What does a life look like?
-# Ten held-out instances, twenty episodes, no weight changes: the policy of the DICP model alone; with the paper's planner (its
+# Ten held-out instances, fifteen episodes, no weight changes: the policy of the DICP model alone; with the paper's planner (its
 # code's: once the context is full, after ten episodes, and from step 50 of each episode on); and planning from birth, at every
 # step. When will it pay?
 
@@ -124,10 +124,11 @@ if cut:
                      "trained now (15 minutes on one core), to show how it works, not how well."))
     config = config.cut()
 model, instances = load_or_train(config, p.retrain).model.requires_grad_(False), split_of(config.env, 0)[1][:10]
+n_episodes = 15
 plans = {"policy alone": None, "the paper's planner": PlanConfig.preset("paper", "metaworld", p.task),
          "planning from birth": PlanConfig.preset("paper", "metaworld", p.task, start_after=0, start_after_step=0)}
-lives = {name: rollout(model, config.env, instances, 1, 20, plan, p.seed) for name, plan in plans.items()}
-lives["random"] = rollout(RandomPolicy(config.env), config.env, instances, 1, 20, seed=p.seed)
+lives = {name: rollout(model, config.env, instances, 1, n_episodes, plan, p.seed) for name, plan in plans.items()}
+lives["random"] = rollout(RandomPolicy(config.env), config.env, instances, 1, n_episodes, seed=p.seed)
 
 # %%
 my_guess = None       # mean return of an episode that planning from birth reaches in the end, e.g. 500
@@ -145,10 +146,10 @@ life, goal = lives["planning from birth"], MetaWorld(p.task, instances).goal
 # %%
 clear = life.episode_success[:, 0].float().mean(-1).argsort(descending=True)[:3].tolist()        # those that it solves most
 moves = p.task not in ("reach-v3", "reach-wall-v3")
-panels = {f"instance {i}": {"paths": life.observation[i, 0].view(20, 100, -1)[::5, :, :3], "goal": goal[i],
+panels = {f"instance {i}": {"paths": life.observation[i, 0].view(n_episodes, 100, -1)[::7, :, :3], "goal": goal[i],
                             "object": life.observation[i, 0, -100:, 4:7] if moves else None} for i in clear}
 figure = plot.hand_paths(panels, title="The hand's way, from the first episode (light) to the last (dark)",
-                         note="every fifth of 20 episodes; star: the goal, which the agent cannot see; dot: start"
+                         note="episodes 1, 8 and 15; star: the goal, which the agent cannot see; dot: start"
                          + ("; squares: the object, at the end" if moves else ""))
 
 # %%
@@ -165,9 +166,9 @@ def film(episode):                                           # the same actions 
 
 try:
     with Camera(world, 160, 200) as camera:
-        before, after = film(0), film(19)
+        before, after = film(0), film(n_episodes - 1)
     display(plot.film([torch.cat((torch.tensor(a), torch.tensor(b)), 1).numpy() for a, b in zip(before, after, strict=True)]))
-    display(Markdown(f"Left: the first episode of instance {best}, right: its twentieth."))
+    display(Markdown(f"Left: the first episode of instance {best}, right: its last."))
 except CameraMissing as missing:
     display(Markdown(f"{missing} The ways above say the same."))
 
@@ -175,7 +176,7 @@ except CameraMissing as missing:
 # ## Does a policy know what it wants?
 # The source is a noisy policy: the best guess of what it does next is what it has just *done*. So imitation learns to take past
 # actions for intentions; and now they are its own. Push forty newborn hands, each in a direction drawn at random, for twenty
-# steps, and let go. Whoever knows nothing has no reason to go on. And after five episodes?
+# steps, and let go. Whoever knows nothing has no reason to go on. And after three episodes?
 
 # %%
 my_guess = None       # how alike (cosine) the push and the newborn policy's own actions are, once it is let go, e.g. 0.2
@@ -200,7 +201,7 @@ policies[f"DICP-{p.method.upper()}"] = model                 # its policy alone,
 
 # %%
 follows, early = {}, []
-for episode, when in ((0, "newborn"), (5, "sixth episode")):
+for episode, when in ((0, "newborn"), (3, "fourth episode")):
     for name, policy in policies.items():
         pushed = Pushed(policy, episode, push)
         rollout(pushed, config.env, instances, 4, episode + 1, seed=p.seed)
@@ -210,7 +211,7 @@ newborn = max(float(values[20:40].mean()) for name, values in follows.items() if
 copies = "A newborn takes a push for its own intention" if newborn > 0.3 else "Pushed, this policy does not go on"
 ax = plot.lines(follows, title=copies, xlabel="env step of the episode", ylabel="alike the push (cosine)", level=my_guess,
                 colours=[plot.COLOURS["ad"], plot.COLOURS["paper"]][-len(policies) :] * 2,
-                thin=[name for name in follows if "sixth" in name],
+                thin=[name for name in follows if "fourth" in name],
                 note="shaded: pushed; 40 agents in 10 held-out instances, one seed; 0: unrelated, -1: straight back")
 ax.axvspan(1, 20, color=plot.COLOURS["source"], alpha=0.15, lw=0)
 assert newborn > 0.3 or (p.task, p.method) != ("reach-v3", "ad")
@@ -225,7 +226,7 @@ assert newborn > 0.3 or (p.task, p.method) != ("reach-v3", "ad")
 # What does the last one do for an agent that acts at random?
 
 # %%
-my_guess = None       # share of instances that random actions have solved once, after 20 episodes, e.g. 0.3
+my_guess = None       # share of instances that random actions have solved once, after 15 episodes, e.g. 0.3
 
 def counted(life):                                           # three meanings, episode by episode
     steps = life.success[:, 0].view(len(instances), -1, 100)
@@ -286,8 +287,8 @@ for name, full in ml1.TASKS.items():
     one = Config.preset("metaworld", world_model="observational", imitates=p.method, task=full)          # seed 0
     if not is_shipped(one): continue
     knows, few = load_or_train(one).model, splits[name][1][:5]
-    lived = rollout(knows, one.env, few, 1, 6, seed=p.seed)
-    tried = tried_out(knows, lived, one.env, few, range(505, 600, 10), 10, dice)
+    lived = rollout(knows, one.env, few, 1, 3, seed=p.seed)
+    tried = tried_out(knows, lived, one.env, few, range(205, 300, 10), 10, dice)
     for by in ("reward", "return_to_go"):
         agree.setdefault(by, {})[name] = float(rank_agreement(getattr(tried.imagined, by), tried.reward).nanmean())
 figure, panels = plt.subplots(1, 2, figsize=(10, 3.2), sharey=True, sharex=True)
@@ -299,7 +300,7 @@ for ax, (by, values) in zip(panels, agree.items(), strict=True):
 panels[0].invert_yaxis()
 better = [agree["reward"][name] > agree["return_to_go"][name] for name in agree["reward"]]
 plot.claim(figure, f"In {sum(better)} of {len(better)} tasks the imagined reward tells best which candidate pays most at once",
-           "5 held-out instances, 10 moments of the sixth episode, 10 candidates each")
+           "5 held-out instances, 10 moments of the third episode, 10 candidates each")
 
 # %% [markdown]
 # ## Who solves what?
