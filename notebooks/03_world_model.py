@@ -309,7 +309,8 @@ if moves_hidden:
                        xlabel="episode, with dice", ax=right)
     assert by_steps["interventional"][1] > 0.95 and min(knows["interventional"]) > 0.95
 else:
-    by_steps = {name: [float(rewards_believed(name, 2)[:, distance == d].mean()) for d in steps] for name in believers}
+    expects = {name: rewards_believed(name, 2) for name in believers}
+    by_steps = {name: [float(x[:, distance == d].mean()) for d in steps] for name, x in expects.items()}
     claimed = {kind: [claims(model, n) for n in episodes] for kind, model in models.items()}
     plot.belief_curves(by_steps, steps, title="More imagined steps, more belief", xlabel="imagined steps",
                        ylabel="P(reward) on arrival", ax=left)

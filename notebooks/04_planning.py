@@ -412,7 +412,7 @@ my_guess = None       # mean return of the first episodes with the most importan
 
 parts = {"all of it": {}, "a beam of 10": {"beam_width": 10}, "most likely rewards": {"rank": "mode"},
          "alike futures kept": {"deduplicate": False}, "no curiosity": {"curiosity": 0.0}}
-n_first, left = 8 if dark else 5, {}
+n_first, left = 8 if dark else 3, {}
 for name, change in parts.items():
     lives = rollout(explorer, world, held_out, 1, n_first, PlanConfig.preset("bayes", room, **change), p.seed)
     left[name] = float((lives.episode_return / lives.max_return[:, None, None]).mean())
@@ -610,9 +610,9 @@ assert cost["keys and\nvalues shared"][81] < 0.8 * cost["every future\nreads it 
 # once it is full, the oldest is forgotten. Give the same weights room for one, two or four. Guess what one is worth.
 
 # %%
-my_guess = None       # what a context of a single episode loses in episode 5, as a share of the highest return, e.g. 0.5
+my_guess = None       # what a context of a single episode loses in episode 4, as a share of the highest return, e.g. 0.5
 
-remembers, n_episodes = {}, 8 if dark else 5
+remembers, n_episodes = {}, 8 if dark else 4
 for held in (1, 2, explorer.config.context_length // n):     # episodes that fit into the context
     lives = rollout(explorer, world, held_out, 1, n_episodes, bayes, p.seed, context_length=held * n)
     lost = 1 - lives.episode_return / lives.max_return[:, None, None]
