@@ -555,8 +555,8 @@ if p.env == "darkroom":
 else:
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8))
     smooth = {name: x.rolling(10, min_periods=1).mean().clip(upper=2 * blind) for name, x in losses.items()}
-    plot.lines(smooth | {"no memory": [blind] * short.updates}, thin=["no memory"], title="It learns to look back", xlabel="updates",
-               ylabel="loss, nats a step", ax=left)
+    plot.lines(smooth | {"no memory": [blind] * short.updates}, thin=["no memory"], title="It learns to look back",
+               xlabel="updates", ylabel="loss, nats a step", ax=left)
     what = "P(where it led)" if moves_hidden else "P(reward) before a reward"
     plot.belief_curves({name: recalled(model) for name, model in models.items()}, range(4), title="What it remembers",
                        xlabel="times seen before", ylabel=what, ax=right)

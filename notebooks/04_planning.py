@@ -419,7 +419,7 @@ for name, change in parts.items():
 worst = min(left, key=left.get)
 plot.parts(left, title=f"One part changed: most is lost with {worst}", guess=my_guess,
            xlabel=f"return, first {n_first} episodes (highest possible = 1)",
-           note=f"8 held-out tasks, one life each, one training seed: small differences mean nothing")
+           note="8 held-out tasks, one life each, one training seed: small differences mean nothing")
 assert left[worst] < left["all of it"] - 0.1
 
 
@@ -620,7 +620,7 @@ for held in (1, 2, explorer.config.context_length // n):     # episodes that fit
 shades = [plot.COLOURS[name] for name in ("source", "paper", "bayes")]
 plot.lines(remembers, title="With room for a single episode, each one is the first", xlabel="episode", colours=shades,
            ylabel="return that is missed\n(highest possible = 1)", level=my_guess,
-           note=f"8 held-out tasks, one life each, one training seed")
+           note="8 held-out tasks, one life each, one training seed")
 one, _, longest = remembers.values()
 assert one[3:].mean() > longest[3:].mean() + (0.03 if permuted else 0.3)
 say(darkroom="A right model and a right rule, but no past: the same cells are searched again, and a find is forgotten.",
