@@ -323,7 +323,7 @@ plot.claim(figure, "Clipping: nothing more to gain once the probability has move
 # %%
 my_guess = None       # mean return of the last episodes without the clip, e.g. half of PPO's: 8
 
-unclipped = train_ppo(world, tasks, replace(source, clip_range=1e9, env_steps=600), seed=p.seed)     # about 10 s
+unclipped = train_ppo(world, tasks, replace(source, clip_range=1e9, env_steps=400), seed=p.seed)     # about 10 s
 without = history.episode_returns(unclipped).float().mean((0, 1))
 curves = {"PPO": learning_curves.mean(0)[: len(without)], "no clip": without}
 first = "leaps ahead, then" if p.env == "darkroom" else "soon"

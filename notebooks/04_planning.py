@@ -484,7 +484,7 @@ config, plan = Config.preset(p.env, p.profile, kind, p.seed, imitates=who, task=
 config, lived_in = (config.cut() if arm and cut else config), instances if arm else held_out
 ready = {"interventional": explorer, "observational": dicp if arm else trained}
 model = ready.get(kind) or load_or_train(config, p.retrain).model
-n_episodes = 50 if p.env == "darkroom" else 20
+n_episodes = 30 if p.env == "darkroom" else 12
 mine = rollout(model, config.env, lived_in, 1, n_episodes, plan, p.seed)
 mine = results.from_life(mine, config, lived_in, plan)
 who = {"none": f"{p.method.upper()} alone, without a planner",

@@ -26,7 +26,7 @@ from dicp.config import ENVS, IMITATORS
 from dicp.processes import stoppable
 
 ROOT = Path(__file__).parents[1]
-NOTEBOOKS = ROOT / "notebooks"
+NOTEBOOKS, TOOLS = ROOT / "notebooks", str(ROOT / "tools")
 GRIDS = ("01_darkroom_histories", "02_algorithm_distillation", "03_world_model", "04_planning")
 PLANNING, ARM = "04_planning", "05_metaworld_comparison"
 ARM_METHODS = ("ad", "idt")        # DPT needs optimal actions, nobody knows an arm's
@@ -35,6 +35,9 @@ PAPERMILL = """
 import sys
 from dicp.processes import end_with_parent
 end_with_parent(int(sys.argv.pop(1)))
+sys.path.insert(0, sys.argv.pop(1))
+import kernels
+kernels.start_one_at_a_time()
 from papermill.__main__ import papermill
 papermill(prog_name="papermill")
 """
@@ -105,7 +108,7 @@ def execute(combination: Combination, out: Path, running: list) -> dict:
     notebook, log = out / f"{combination.name}.ipynb", out / f"{combination.name}.log"
     source = NOTEBOOKS / f"{combination.notebook}.ipynb"
     options = ["--no-progress-bar", "--execution-timeout", str(CELL_SECONDS)]
-    command = [sys.executable, "-c", PAPERMILL, str(os.getpid()), str(source), str(notebook), *options]
+    command = [sys.executable, "-c", PAPERMILL, str(os.getpid()), TOOLS, str(source), str(notebook), *options]
     command += combination.flags.split()
     record, start = {"state": state_of(combination)}, time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=ROOT)
