@@ -68,12 +68,12 @@ def promised() -> list[Combination]:
 
 
 def in_ci() -> list[Combination]:
-    """What CI executes after the defaults (Darkroom, AD; the arm's 05): AD in every other world,
-    every other imitator in Darkroom, 04 with the arm."""
+    """What CI executes after the defaults (Darkroom, AD; the arm's 05) and 04 with the arm: AD in
+    every other grid, every other imitator in Darkroom."""
     def chosen(combination: Combination) -> bool:
         values = dict(combination.parameters)
         env, is_ad = values.get("env"), values["method"] == IMITATORS[0]
-        return is_ad if env == "metaworld" else env is not None and (env == ENVS[0]) != is_ad
+        return env in ENVS and (env == ENVS[0]) != is_ad
 
     return [combination for combination in promised() if chosen(combination)]
 
@@ -140,6 +140,7 @@ def execute_all(combinations: list[Combination], out: Path, jobs: int) -> dict[C
     """Each one's record; those that are done are not executed again."""
     records = {combination: done(combination, out) for combination in combinations}
     missing = [combination for combination, record in records.items() if record is None]
+    missing.sort(key=lambda c: c.notebook, reverse=True)     # later ones take longer: they begin
     print(f"{len(missing)} of {len(combinations)} combinations to execute, into {out}", flush=True)
     running = []
     with ThreadPoolExecutor(jobs) as pool:
