@@ -31,9 +31,12 @@ class TokenEmbedding(nn.EmbeddingBag):
         return super().forward(fields.reshape(-1, fields.shape[-1])).view(*fields.shape[:-1], self.embedding_dim)
 
 
-def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """Mean over every position of every window (the dense loss; Paper: Eq. 1 and 2)."""
-    return F.cross_entropy(logits.flatten(0, -2), target.flatten())
+def cross_entropy(logits: Tensor, target: Tensor, weight: Float[Tensor, "batch"] | None = None) -> Tensor:
+    """Mean over every position of every window (the dense loss; Paper: Eq. 1 and 2). `weight`: how much each counts."""
+    if weight is None:
+        return F.cross_entropy(logits.flatten(0, -2), target.flatten())
+    each = F.cross_entropy(logits.flatten(0, -2), target.flatten(), reduction="none").view_as(target)
+    return (weight[:, None] * each).mean()
 
 
 class CategoricalPolicy(nn.Linear):
@@ -55,13 +58,16 @@ class Predictions(NamedTuple):
     next_y: Float[Tensor, "*batch size"]
     return_to_go: Float[Tensor, "*batch n_returns"]
 
-    def loss_terms(self, windows: Windows) -> dict[str, Tensor]:
-        """- log g(reward, next observation, return-to-go | history, action taken), mean, term by term (Paper: Eq. 2)."""
+    def loss_terms(
+        self, windows: Windows, weight: Float[Tensor, "batch"] | None = None
+    ) -> dict[str, Tensor]:
+        """- log g(reward, next observation, return-to-go | history, action taken), mean, term by term (Paper: Eq. 2).
+        `weight`: how much each window counts."""
         size = self.next_x.shape[-1]
         x, y = windows.next_observation // size, windows.next_observation % size
-        next_obs = cross_entropy(self.next_x, x) + cross_entropy(self.next_y, y)
-        terms = {"reward": cross_entropy(self.reward, windows.reward), "next_obs": next_obs}
-        return terms | {"return_to_go": cross_entropy(self.return_to_go, windows.return_to_go)}
+        next_obs = cross_entropy(self.next_x, x, weight) + cross_entropy(self.next_y, y, weight)
+        terms = {"reward": cross_entropy(self.reward, windows.reward, weight), "next_obs": next_obs}
+        return terms | {"return_to_go": cross_entropy(self.return_to_go, windows.return_to_go, weight)}
 
 
 class WorldModelHead(nn.Module):
@@ -99,3 +105,14 @@ def doubts_of(
     """(probability of the most likely cell, entropy over all cells in nats), from the logits of its x and y."""
     x, y = next_x.softmax(-1), next_y.softmax(-1)
     return x.amax(-1) * y.amax(-1), -sum((q * q.clamp(min=1e-9).log()).sum(-1) for q in (x, y))
+
+
+def outcomes_of(
+    chance: Float[Tensor, "batch beam action move"], there: Int[Tensor, "batch beam move"]
+) -> tuple[Int[Tensor, "batch beam action"], Float[Tensor, "batch beam action"], Float[Tensor, "batch beam action"]]:
+    """(the most likely next cell of each action, its probability, the entropy over cells in nats), if an action makes each
+    move with a given chance and a move leads `there`."""
+    same = (there[..., None] == there[..., None, :]).float()                           # at a wall, moves lead to one cell
+    chances = torch.einsum("bkam,bkmn->bkan", chance, same)
+    probability, move = chances.max(-1)
+    return there.gather(-1, move), probability, -(chance * chances.clamp(min=1e-9).log()).sum(-1)

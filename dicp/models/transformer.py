@@ -104,6 +104,46 @@ class Transformer(nn.Module):
         cache.n_held += 1
         return self.norm(x)[:, 0]
 
+    def read_and_ask(
+        self, x: Float[Tensor, "batch n d_model"], queries: Float[Tensor, "batch n asked d_model"]
+    ) -> tuple[Float[Tensor, "batch n d_model"], Float[Tensor, "batch n asked d_model"]]:
+        """Read whole windows, and answer the queries about each step: those about step t read tokens 0..t and themselves,
+        where token t + 1 will be. No token and no other query reads them."""
+        n, n_asked = queries.shape[1:3]
+        rotation, step = rotary(torch.arange(n + 1, device=x.device), self.d_head), torch.arange(n, device=x.device)
+        step, asked = step.repeat_interleave(n_asked), queries.flatten(1, 2)
+        later, place = torch.arange(n, device=x.device) > step[:, None], rotation[step + 1]
+        for block in self.blocks:
+            q, k, v = block.project(x, rotation[:n])
+            own_q, own_k, own_v = block.project(asked, place)
+            x = block.finish(x, F.scaled_dot_product_attention(q, k, v, is_causal=True))
+            scores = (own_q @ k.transpose(-1, -2)).masked_fill(later, -torch.inf)
+            scores = torch.cat((scores, (own_q * own_k).sum(-1, keepdim=True)), dim=-1)
+            weights = (scores / math.sqrt(self.d_head)).softmax(-1)
+            asked = block.finish(asked, weights[..., :-1] @ v + weights[..., -1:] * own_v)
+        return self.norm(x), self.norm(asked).unflatten(1, (-1, n_asked))
+
+    def ask(
+        self, x: Float[Tensor, "batch beam asked d_model"], cache: Cache, imagined: Float[Tensor, "n batch*beam memory"]
+    ) -> Float[Tensor, "batch beam asked d_model"]:
+        """Answer queries about the next step of each beam: each reads the row's cache, what its beam has imagined, and
+        itself; nothing is remembered of it."""
+        (batch, beams, n_asked, _), n_held, n = x.shape, cache.n_held, len(imagined)
+        rotation = rotary(torch.tensor(n_held + n, device=x.device), self.d_head)
+        own = imagined.view(n, batch, beams, len(self.blocks), 2, self.config.n_heads, self.d_head)
+        x = x.flatten(1, 2)
+        for layer, block in enumerate(self.blocks):
+            q, k, v = block.project(x, rotation)                                         # batch head beam*asked d_head
+            q = q / math.sqrt(self.d_head)
+            keys, values = cache.memory[layer, :, :, :, :n_held]
+            own_k, own_v = rearrange(own[:, :, :, layer], "n b k two h d -> two b h k n d")
+            own_scores = (q.unflatten(2, (beams, n_asked)) @ own_k.transpose(-1, -2)).flatten(2, 3)
+            scores = torch.cat((q @ keys.transpose(-1, -2), own_scores, (q * k).sum(-1, keepdim=True)), dim=-1)
+            weights = scores.softmax(-1)
+            from_own = weights[..., n_held:-1].unflatten(2, (beams, n_asked)) @ own_v
+            x = block.finish(x, weights[..., :n_held] @ values + from_own.flatten(2, 3) + weights[..., -1:] * v)
+        return self.norm(x).unflatten(1, (beams, n_asked))
+
     def branch(
         self, x: Float[Tensor, "batch beam d_model"], cache: Cache, imagined: Float[Tensor, "n batch*beam memory"]
     ) -> Float[Tensor, "batch beam d_model"]:

@@ -1,0 +1,249 @@
+"""A world model that is asked: one plain Transformer, and queries that read its memory and are read by nobody.
+
+The memory holds one token a step, as in the imitators. A query is the next token with a blank. An *outcome query* knows the
+action and where it led, but not what it was paid; a *move query* knows the action alone, where what an action does is hidden
+(Darkroom-Permuted). So reward and move are factored, P(o' | h, a) P(r | h, a, o'), and attention finds what the memory
+holds of a cell or an action: a head on (h_t, a), as the paper's, cannot ask about a cell that h_t did not think of.
+"""
+
+from itertools import accumulate
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from dicp.checks import Count, checked
+from dicp.config import EnvConfig, ModelConfig
+from dicp.models.categorical import Predictions, doubts_of
+from dicp.models.context import EpisodicContext, flat_index, grown
+from dicp.models.transformer import Transformer
+from dicp.planning import Imagined
+from dicp.windows import Tokens, Windows, stages
+
+STAGES = 3        # rewards so far in the episode, as far as they are told apart: 0, 1, 2 or more
+BLANK_REWARD = 2
+
+
+class BlankableEmbedding(nn.EmbeddingBag):
+    """The sum of one embedding for each field of a token or of a query; a cell has two, for x and for y. `before`: the
+    rewards in its episode before the transition that a token tells of."""
+
+    def __init__(self, env: EnvConfig, d_model: int):
+        size = env.size
+        sizes = [size, size, env.n_actions + 1, BLANK_REWARD + 1, 2, size + 2, size + 2, STAGES]
+        super().__init__(sum(sizes), d_model, mode="sum")
+        nn.init.normal_(self.weight, std=0.3)
+        xy = [divmod(cell, size) for cell in range(env.n_cells)]
+        xy += [(size, size), (size + 1, size + 1)]              # nowhere, blank
+        self.register_buffer("offsets", torch.tensor([*accumulate([0, *sizes[:-1]])]), persistent=False)
+        self.register_buffer("xy", torch.tensor(xy), persistent=False)
+
+    def forward(
+        self, tokens: Tokens, before: Int[Tensor, "*batch"]
+    ) -> Float[Tensor, "*batch d_model"]:
+        rest = torch.stack((tokens.last_action, tokens.last_reward, tokens.first), dim=-1)
+        cells = self.xy[tokens.observation], rest, self.xy[tokens.arrived], before[..., None]
+        fields = torch.cat(cells, dim=-1) + self.offsets
+        flat = super().forward(fields.reshape(-1, fields.shape[-1]))
+        return flat.view(*fields.shape[:-1], self.embedding_dim)
+
+
+class StagedContext(EpisodicContext):
+    """What every `EpisodicContext` holds, and the rewards so far in the episode."""
+
+    def __init__(
+        self, env: EnvConfig, config: ModelConfig, batch: int, context_length: int | None,
+        device: torch.device,
+    ):
+        super().__init__(env, config, batch, context_length, device)
+        self.stage = torch.zeros(batch, dtype=torch.long, device=device)
+
+    def rows(self, index: Tensor) -> "StagedContext":
+        """The same for some of the agents."""
+        part = super().rows(index)
+        part.stage = self.stage[index]
+        return part
+
+
+class Imagination(NamedTuple):
+    """Where each imagined future stands. A row's beams share its context; `imagined` holds what each has added, `kept` says
+    which of them the beams are since a fork (None: all)."""
+
+    context: StagedContext
+    cell: Int[Tensor, "batch beam"]
+    stage: Int[Tensor, "batch beam"]
+    imagined: Float[Tensor, "n batch*old_beam memory"]
+    kept: Int[Tensor, "batch*beam"] | None = None
+
+
+class QueryModel(nn.Module):
+    """P(reward, next observation | history, do(action)), read off queries to one causal Transformer. It has no policy.
+
+    Where any cell may pay, the cells of a training window are relabelled at random, rows and columns each by a permutation of
+    their own (`config.relabels`): "any cell may pay" is thereby built in, and nothing else (Kirsch et al. 2022, arXiv
+    2212.04458, make general learners so). Which cells lie side by side is then not to be seen, and need not be: there, what
+    an action does depends on the cell alone.
+    """
+
+    can_plan = True
+    has_policy = False
+
+    def __init__(self, env: EnvConfig, config: ModelConfig):
+        super().__init__()
+        self.env, self.config, d, hidden = env, config, config.d_model, config.d_head_hidden
+        self.moves_are_hidden = env.name == "darkroom_permuted"
+        self.pays_once = env.name == "dark_key_to_door"
+        self.embed, self.transformer = BlankableEmbedding(env, d), Transformer(config)
+        self.reward = nn.Linear(d, 2)
+        self.move = nn.Linear(d, hidden) if self.moves_are_hidden else nn.Embedding(env.n_cells * env.n_actions, hidden)
+        self.move_out = nn.Linear(hidden, 6)                             # x: -1, 0, +1; y: -1, 0, +1
+        self.returns = nn.Sequential(nn.Linear(d, hidden), nn.SiLU(), nn.Linear(hidden, env.horizon + 1))
+
+    @property
+    def device(self) -> torch.device:
+        return self.reward.weight.device
+
+    # ---- training: whole windows -----------------------------------------------------------------
+
+    def predict(self, windows: Windows, generator: torch.Generator | None = None) -> Predictions:
+        """Logits at every position of whole windows, for the action taken there; of the reward, given where it led.
+        `generator`: relabel the cells, as in training."""
+        tokens, action, led_to = windows.tokens, windows.action, windows.next_observation
+        before, now = self.stages(tokens)
+        seen, arrived = tokens, led_to
+        if generator is not None and self.config.relabels and not self.moves_are_hidden:
+            seen, arrived = relabelled(tokens, led_to, self.env, generator)
+        memory = self.embed(seen, before)
+        asked = [self.query(seen.observation, action, arrived, now)]
+        if self.moves_are_hidden:
+            asked.append(self.query(seen.observation, action, self.blank(action), now))
+        _, answers = self.transformer.read_and_ask(memory, torch.stack(asked, dim=2))
+        moved = answers[:, :, 1] if self.moves_are_hidden else None
+        next_x, next_y = self.next_logits(tokens.observation, action, moved)
+        # What aimless actions will earn says little: the Transformer is not bent towards it, only read.
+        return Predictions(self.reward(answers[:, :, 0]), next_x, next_y, self.returns(answers[:, :, 0].detach()))
+
+    def stages(self, tokens: Tokens) -> tuple[Int[Tensor, "batch n"], Int[Tensor, "batch n"]]:
+        """Rewards in the episode, where only the first of each kind pays: before the transition that a token tells of, and
+        now. Elsewhere 0."""
+        if not self.pays_once:
+            return torch.zeros_like(tokens.first), torch.zeros_like(tokens.first)
+        now = stages(tokens, STAGES)
+        return F.pad(now[:, :-1], (1, 0)), now
+
+    def blank(self, like: Int[Tensor, "*batch"]) -> Int[Tensor, "*batch"]:
+        return torch.full_like(like, self.env.n_cells + 1)
+
+    def query(
+        self, cell: Tensor, action: Tensor, arrived: Tensor, stage: Tensor
+    ) -> Float[Tensor, "*batch d_model"]:
+        """A token with a blank reward and, if `arrived` is blank, a blank outcome (all arguments [*batch])."""
+        no = torch.zeros_like(action)
+        return self.embed(Tokens(cell, action, no + BLANK_REWARD, arrived, no), stage)
+
+    def next_logits(
+        self, cell: Int[Tensor, "*batch"], action: Int[Tensor, "*batch"], answer: Float[Tensor, "*batch d_model"] | None
+    ) -> tuple[Float[Tensor, "*batch size"], Float[Tensor, "*batch size"]]:
+        """Of the next cell's x and of its y. What is predicted is the change of each, by -1, 0 or 1: from the answer to a
+        move query, or, where moves are not hidden, from cell and action."""
+        size = self.env.size
+        found = self.move(cell * self.env.n_actions + action) if answer is None else self.move(answer)
+        changes = self.move_out(F.silu(found)).unflatten(-1, (2, 3)).unbind(-2)
+        step, logits = torch.arange(3, device=cell.device), []
+        for at, change in zip((cell // size, cell % size), changes, strict=True):
+            beyond = change.new_full((*change.shape[:-1], size + 2), -1e9)          # the room with its walls
+            index = (at[..., None] + step).expand_as(change)
+            logits.append(beyond.scatter(-1, index, change)[..., 1:-1])
+        return logits[0], logits[1]
+
+    # ---- acting: one real token at a time --------------------------------------------------------
+
+    @checked
+    def begin(
+        self, batch: Count, context_length: Count | None = None, generator: torch.Generator | None = None
+    ) -> StagedContext:
+        """An empty context for each of `batch` agents, of at most the transitions that the model was trained with."""
+        return StagedContext(self.env, self.config, batch, context_length, self.device)
+
+    @torch.no_grad()
+    def observe(self, context: StagedContext, tokens: Tokens) -> Float[Tensor, "batch n_actions"]:
+        """Append one real token of each agent; it has no policy, all actions are alike to it."""
+        if context.is_full:
+            kept = context.forget()
+            self.transformer(self.embed(kept, self.stages(kept)[0]), context.cache)
+        is_first = context.cache.n_held == 0
+        tokens = context.note(tokens)
+        before = torch.zeros_like(context.stage) if is_first else context.stage
+        context.h = self.transformer.append(self.embed(tokens, before), context.cache)
+        if self.pays_once:
+            context.stage = torch.where(
+                tokens.first == 1, 0, (context.stage + tokens.last_reward).clamp(max=STAGES - 1)
+            )
+        return context.h.new_zeros(len(context.h), self.env.n_actions)
+
+    # ---- planning: the WorldModel protocol of dicp.planning --------------------------------------
+
+    def root(self, context: StagedContext) -> Imagination:
+        """One beam a row: nothing imagined yet."""
+        nothing = context.h.new_zeros(0, len(context.h), 2 * self.config.n_layers * self.config.d_model)
+        return Imagination(context, context.observation[:, None], context.stage[:, None], nothing)
+
+    def propose(self, state: Imagination) -> Float[Tensor, "batch beam n_actions"]:
+        """All actions alike."""
+        return state.context.h.new_zeros(*state.cell.shape, self.env.n_actions)
+
+    @torch.no_grad()
+    def imagine(self, state: Imagination, return_to_go: bool = False, doubts: bool = False) -> Imagined:
+        """What each action would lead to."""
+        actions = torch.arange(self.env.n_actions, device=self.device)
+        action = actions.expand(*state.cell.shape, -1)
+        cell, stage = (x[..., None].expand_as(action) for x in (state.cell, state.stage))
+        imagined = state.imagined if state.kept is None else state.imagined.index_select(1, state.kept)
+
+        def ask(arrived: Tensor) -> Tensor:
+            asked = self.query(cell, action, arrived, stage)
+            return self.transformer.ask(asked, state.context.cache, imagined)
+
+        moved = ask(self.blank(action)) if self.moves_are_hidden else None
+        next_x, next_y = self.next_logits(cell, action, moved)
+        next_cell = next_x.argmax(-1) * self.env.size + next_y.argmax(-1)
+        answer = ask(next_cell)
+        reward, returns = self.reward(answer), None
+        if return_to_go:
+            possible = torch.arange(self.env.horizon + 1, device=self.device, dtype=answer.dtype)
+            returns = self.returns(answer).softmax(-1) @ possible
+        probability, entropy = doubts_of(next_x, next_y) if doubts else (None, None)
+        return Imagined((reward[..., 1] - reward[..., 0]).sigmoid(), next_cell, returns, probability, entropy)
+
+    @torch.no_grad()
+    def advance(self, state: Imagination, action: Tensor, reward: Tensor, next_cell: Tensor) -> Imagination:
+        """Append one imagined transition to each beam (all arguments [batch beam])."""
+        no, imagined = torch.zeros_like(action), grown(state.imagined, state.kept)
+        token = self.embed(Tokens(next_cell, action, reward, next_cell, no), state.stage)
+        self.transformer.branch(token, state.context.cache, imagined)
+        stage = (state.stage + reward).clamp(max=STAGES - 1) if self.pays_once else state.stage
+        return Imagination(state.context, next_cell, stage, imagined)
+
+    def fork(self, state: Imagination, beam: Int[Tensor, "batch new_beam"]) -> Imagination:
+        """Keep the given beams of each row."""
+        flat = flat_index(beam, state.cell.shape[1])
+        cell, stage = (x.flatten()[flat].view(beam.shape) for x in (state.cell, state.stage))
+        kept = flat if state.kept is None else state.kept[flat]
+        return Imagination(state.context, cell, stage, state.imagined, kept)
+
+
+def relabelled(
+    tokens: Tokens, next_cell: Int[Tensor, "batch n"], env: EnvConfig, generator: torch.Generator
+) -> tuple[Tokens, Int[Tensor, "batch n"]]:
+    """The same windows in rooms whose rows and columns have other numbers, drawn for each window."""
+    batch, size = len(next_cell), env.size
+    x, y = torch.rand(2, batch, size, generator=generator).argsort(-1).to(next_cell.device)
+    table = (x[:, :, None] * size + y[:, None]).flatten(1)
+    beyond = torch.arange(env.n_cells, env.n_cells + 2, device=table.device).expand(batch, -1)     # nowhere, blank
+    table = torch.cat((table, beyond), dim=1)
+    tokens = tokens._replace(
+        observation=table.gather(1, tokens.observation), arrived=table.gather(1, tokens.arrived)
+    )
+    return tokens, table.gather(1, next_cell)

@@ -1,0 +1,182 @@
+"""Queries: what they may see, that nobody sees them, and that whole windows and acting agree."""
+
+import pytest
+import torch
+
+from dicp.beliefs import windows_of
+from dicp.config import EnvConfig, ModelConfig
+from dicp.models import QueryModel
+from dicp.models.queries import relabelled
+from dicp.oracles import RandomPolicy
+from dicp.rollout import rollout
+from dicp.windows import Tokens
+
+WORLDS = ("darkroom", "darkroom_permuted", "dark_key_to_door")
+
+
+def small(name: str, n_episodes: int = 2, size: int = 3, horizon: int = 6, **changes) -> QueryModel:
+    env = EnvConfig(name, size=size, horizon=horizon)
+    torch.manual_seed(0)
+    sizes = dict(context_length=n_episodes * horizon, d_model=16, n_layers=2, n_heads=2, d_ff=16, d_head_hidden=8)
+    return QueryModel(env, ModelConfig("queries", **sizes | changes)).eval()
+
+
+def lived(model: QueryModel, n_episodes: int = 2, n_rollouts: int = 3):
+    """Windows of agents that act at random, with rewards."""
+    env = model.env
+    tasks = [(1, 1), (2, 1)] if env.name == "darkroom" else [3, 7] if env.name == "darkroom_permuted" else [
+        ((1, 1), (1, 2)), ((1, 2), (1, 1))]
+    return windows_of(rollout(RandomPolicy(env), env, tasks, n_rollouts, n_episodes, seed=1), env)
+
+
+def changed(windows, at: int, **fields):
+    """The same windows with other values in their tokens from position `at` on."""
+    tokens = windows.tokens._asdict()
+    for name, values in fields.items():
+        tokens[name] = tokens[name].clone()
+        tokens[name][:, at:] = values
+    return windows._replace(tokens=Tokens(**tokens))
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_a_query_sees_what_came_before_it_and_neither_its_answer_nor_what_follows(name):
+    model = small(name)
+    windows, at = lived(model), 5
+    before = model.predict(windows)
+    other = 1 - windows.tokens.last_reward[:, at + 1 :]
+    later = changed(windows, at + 1, last_reward=other, last_action=0, arrived=0, observation=0)
+    after = model.predict(later)
+    for one, two in zip(before, after, strict=True):
+        assert torch.equal(one[:, : at + 1], two[:, : at + 1])
+    assert not torch.allclose(before.reward[:, at + 1 :], after.reward[:, at + 1 :])
+    earlier = changed(windows, at, last_reward=1 - windows.tokens.last_reward[:, at:])
+    assert not torch.allclose(before.reward[:, at], model.predict(earlier).reward[:, at])
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_a_move_is_predicted_without_where_it_led(name):
+    model = small(name)
+    windows = lived(model)
+    elsewhere = windows._replace(next_observation=(windows.next_observation + 1) % model.env.n_cells)
+    one, two = model.predict(windows), model.predict(elsewhere)
+    assert torch.equal(one.next_x, two.next_x) and torch.equal(one.next_y, two.next_y)
+    assert not torch.allclose(one.reward, two.reward)
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_nobody_reads_a_query(name):
+    """Neither the memory nor another query: each step's answers depend on its own query alone."""
+    model = small(name)
+    windows, at = lived(model), 4
+    one = model.predict(windows)
+    action, led_to = windows.action.clone(), windows.next_observation.clone()
+    action[:, at], led_to[:, at] = (action[:, at] + 1) % 5, (led_to[:, at] + 1) % model.env.n_cells
+    two = model.predict(windows._replace(action=action, next_observation=led_to))
+    others = torch.arange(one.reward.shape[1]) != at
+    for a, b in zip(one, two, strict=True):
+        assert torch.equal(a[:, others], b[:, others])
+    assert not torch.allclose(one.reward[:, at], two.reward[:, at])
+
+
+def answers_while_acting(model, windows):
+    """(P(reward), next cell) of the action taken at each step, imagined from the context of that moment."""
+    context, found = model.begin(len(windows.action)), []
+    for t in range(windows.action.shape[1]):
+        model.observe(context, Tokens(*(field[:, t] for field in windows.tokens)))
+        held = context.cache.n_held
+        imagined = model.imagine(model.root(context))
+        assert context.cache.n_held == held
+        at = windows.action[:, t, None, None]
+        found.append([x.gather(-1, at)[:, 0, 0] for x in (imagined.reward, imagined.next_observation)])
+    return (torch.stack(x, 1) for x in zip(*found, strict=True))
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_acting_answers_as_whole_windows_do(name):
+    model = small(name)
+    windows = lived(model)
+    chance, next_cell = answers_while_acting(model, windows)
+    p = model.predict(windows._replace(next_observation=next_cell))
+    assert torch.allclose(chance, p.reward.softmax(-1)[..., 1], atol=1e-6)
+    assert torch.equal(next_cell, p.next_x.argmax(-1) * model.env.size + p.next_y.argmax(-1))
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_a_full_context_answers_as_the_window_of_the_last_episodes(name):
+    model = small(name)
+    windows, n = lived(model, n_episodes=3), model.env.horizon
+    chance, next_cell = answers_while_acting(model, windows)
+    tokens = Tokens(*(x[:, n:].clone() for x in windows.tokens))
+    tokens.last_action[:, 0], tokens.last_reward[:, 0], tokens.arrived[:, 0] = 5, 0, model.env.n_cells
+    last = type(windows)(tokens, *(x[:, n:] for x in windows[1:]))
+    p = model.predict(last._replace(next_observation=next_cell[:, n:]))
+    assert torch.allclose(chance[:, -n:], p.reward.softmax(-1)[:, -n:, 1], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_what_was_imagined_is_read_as_if_it_had_happened(name):
+    """Each beam reads its own imagined steps, whichever beams were kept."""
+    model = small(name, n_episodes=3)
+    windows, at = lived(model, n_episodes=2), 8
+    batch = len(windows.action)
+    context = model.begin(batch)
+    for t in range(at + 1):
+        model.observe(context, Tokens(*(field[:, t] for field in windows.tokens)))
+    state = model.fork(model.root(context), torch.zeros(batch, 3, dtype=torch.long))
+    path = []
+    for beam in (torch.tensor([2, 0, 1]), torch.tensor([1, 1, 0])):
+        action = torch.arange(3).expand(batch, -1)
+        imagined = model.imagine(state).next_observation.gather(-1, action[..., None])[..., 0]
+        reward = (action == 1).long()
+        path = [[x.gather(1, beam.expand(batch, -1)) for x in step] for step in [*path, (state.cell, action, reward, imagined)]]
+        state = model.fork(model.advance(state, action, reward, imagined), beam.expand(batch, -1))
+    chance = model.imagine(state).reward                                     # batch beam action
+    for k in range(3):
+        cells, actions, rewards, arrived = (torch.stack([step[i][:, k] for step in path], 1) for i in range(4))
+        parts = zip(windows.tokens, (arrived, actions, rewards, arrived, torch.zeros_like(actions)), strict=True)
+        tokens = Tokens(*(torch.cat((old[:, : at + 1], new), 1) for old, new in parts))
+        for a in range(5):
+            action = torch.cat((windows.action[:, :at], actions, torch.full((batch, 1), a)), 1)
+            whole = type(windows)(tokens, action, *[torch.zeros_like(action)] * 5)
+            p = model.predict(whole)
+            there = p.next_x.argmax(-1) * model.env.size + p.next_y.argmax(-1)
+            p = model.predict(whole._replace(next_observation=there))
+            assert torch.allclose(p.reward.softmax(-1)[:, -1, 1], chance[:, k, a], atol=1e-6)
+
+
+def test_rewards_so_far_by_hand():
+    model = small("dark_key_to_door", horizon=3)
+    one = torch.zeros(1, 6, dtype=torch.long)
+    #         the key, then the door; a reset; the key
+    tokens = Tokens(one, one, torch.tensor([[0, 1, 1, 0, 0, 1]]), one, torch.tensor([[1, 0, 0, 1, 0, 0]]))
+    before, now = model.stages(tokens)
+    assert now.tolist() == [[0, 1, 2, 0, 0, 1]] and before.tolist() == [[0, 0, 1, 2, 0, 0]]
+    assert not any(x.any() for x in small("darkroom", horizon=3).stages(tokens))
+
+
+def test_relabelled_cells_keep_their_rows_and_columns():
+    model = small("darkroom", size=5, horizon=20)
+    windows, env = lived(model, n_rollouts=40), model.env
+    generator = torch.Generator().manual_seed(0)
+    tokens, led_to = relabelled(windows.tokens, windows.next_observation, env, generator)
+    nowhere = windows.tokens.arrived == env.n_cells
+    assert torch.equal(tokens.arrived == env.n_cells, nowhere) and nowhere[:, 0].all()
+    for old, new in ((windows.tokens.observation, tokens.observation), (windows.next_observation, led_to)):
+        for of in (lambda x: x // env.size, lambda x: x % env.size):
+            one, two = of(old), of(new)
+            assert torch.equal(one[:, :, None] == one[:, None], two[:, :, None] == two[:, None])
+    assert not torch.equal(led_to[0], led_to[1]) or not torch.equal(windows.next_observation[0], windows.next_observation[1])
+    starts = tokens.observation[:, 0]
+    assert len(starts.unique()) > 10                    # of 25 cells: each window has its own labels
+    for unused in ("last_action", "last_reward", "first"):
+        assert torch.equal(getattr(tokens, unused), getattr(windows.tokens, unused))
+
+
+@pytest.mark.parametrize("name, relabels, differs", [
+    ("darkroom", True, True), ("darkroom", False, False), ("darkroom_permuted", True, False), ("dark_key_to_door", True, True)])
+def test_cells_are_relabelled_in_training_alone_and_where_any_cell_may_pay(name, relabels, differs):
+    model = small(name, relabels=relabels)
+    windows, generator = lived(model), torch.Generator().manual_seed(0)
+    plain, trained = model.predict(windows), model.predict(windows, generator)
+    assert torch.allclose(plain.reward, trained.reward) != differs
+    assert torch.equal(plain.next_x, trained.next_x) and torch.equal(plain.next_y, trained.next_y)
