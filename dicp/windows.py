@@ -13,6 +13,7 @@ from dicp.envs import GridRules, GridState, Task
 from dicp.history import episode_returns, next_observation
 from dicp.history.layout import fields_of, possible
 from dicp.history.logs import Log
+from dicp.selection import spread_streams
 
 __all__ = ["Tokens", "WindowSampler", "Windows"]
 
@@ -76,6 +77,10 @@ class Windows(NamedTuple):
         """One batch of both."""
         tokens = (torch.cat(pair) for pair in zip(self.tokens, others.tokens, strict=True))
         return Windows(Tokens(*tokens), *(torch.cat(pair) for pair in zip(self[1:], others[1:], strict=True)))
+
+    def rows(self, index: Int[Tensor, "row"]) -> "Windows":
+        """The same for some of the windows."""
+        return Windows(Tokens(*(x[index] for x in self.tokens)), *(x[index] for x in self[1:]))
 
     def last(self) -> "Windows":
         """The last position of each window."""
@@ -175,17 +180,34 @@ class WindowSampler:
 
     @checked
     def before_first_update(
-        self, batch: Count, n_episodes: Count, n_first: Count, generator: torch.Generator
+        self, batch: Count, n_episodes: Count, n_first: Count, generator: torch.Generator,
+        n_compared: Count = 1,
     ) -> Windows:
         """The first episodes of different streams of one task, in any order: actions chosen when nobody could know the
-        goal. `n_first`: how many of each stream's episodes count as first (1: literally before the first update)."""
+        goal. `n_first`: how many of each stream's episodes count as first (1: literally before the first update).
+        `n_compared`: an episode is the one of up to so many that adds most cells to its window (1: any)."""
         self._check_size(batch, n_episodes)
         at_least("the number of streams", self.n_streams, n_episodes)
         at_least("the number of episodes of a history", self.n_episodes, n_first)
         task = torch.randint(self.n_tasks, (batch, 1), generator=generator)
+        if n_compared > 1:
+            return self._windows(self._spread(task, n_episodes, n_first, n_compared, generator))
         stream = torch.rand(batch, self.n_streams, generator=generator).argsort(-1)[:, :n_episodes]
         episode = torch.randint(n_first, stream.shape, generator=generator)
         return self._windows((task * self.n_streams + stream) * self.n_episodes + episode)
+
+    def _spread(
+        self, task: Int[Tensor, "batch 1"], n_episodes: int, n_first: int, n_compared: int,
+        generator: torch.Generator,
+    ) -> Int[Tensor, "batch episode"]:
+        """Episodes of many cells."""
+        n_compared = min(n_compared, self.n_streams)
+        every = (task * self.n_streams + torch.arange(self.n_streams)) * self.n_episodes
+        every = every + torch.randint(n_first, every.shape, generator=generator)
+        arrived = self.fields[3][every].long()                                       # batch stream step
+        went = torch.zeros(*every.shape, self.env.n_cells, dtype=torch.bool)
+        went.scatter_(-1, arrived, True)
+        return every.gather(1, spread_streams(went, n_episodes, n_compared, generator))
 
     def _check_size(self, batch: int, n_episodes: int) -> None:
         """Refuse windows that do not fit the memory."""
@@ -238,3 +260,10 @@ def optimal_actions(env: EnvConfig, tasks: Sequence[Task], push_walls: bool = Fa
     stages = (torch.full_like(cell, stage) for stage in range(rules.goals.shape[1]))
     actions = [rules.optimal_action(GridState(cell, stage), longer_leg_first=True, push_walls=push_walls) for stage in stages]
     return torch.stack(actions, dim=1).to(torch.uint8)
+
+
+def stages(tokens: Tokens, n_stages: int) -> Int[Tensor, "batch n"]:
+    """Rewards so far in the episode at each token, counted up to `n_stages` - 1."""
+    total = tokens.last_reward.cumsum(1)
+    older = torch.where(tokens.first == 1, total, 0).cummax(1).values            # all rewards before the episode began
+    return (total - older).clamp(max=n_stages - 1)

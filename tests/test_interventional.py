@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from dicp.config import EnvConfig, ModelConfig
 from dicp.envs import GridRules
 from dicp.models.categorical import Predictions
-from dicp.models.interventional import Imagination, InterventionalModel, Memory, stages
+from dicp.models.interventional import STAGES, Imagination, InterventionalModel, Memory
 from dicp.planning import Imagined, PlanConfig, WorldModel, beam_search
 from dicp.rollout import Learner
-from dicp.windows import Tokens, Windows, newborn
+from dicp.windows import Tokens, Windows, newborn, stages
 
 ENV, N = EnvConfig(size=3, horizon=8), 24         # so small that cells are met again and again; three episodes
 
@@ -84,12 +84,12 @@ def test_stages_by_hand():
     first = torch.tensor([[1, 0, 0, 0, 0, 1, 0, 0], [1, 0, 1, 0, 1, 0, 0, 0]])
     last_reward = torch.tensor([[0, 0, 1, 1, 1, 1, 0, 1], [0, 1, 1, 0, 0, 1, 1, 1]])
     tokens = Tokens(*(torch.zeros_like(first) for _ in range(2)), last_reward, torch.zeros_like(first), first)
-    assert stages(tokens).tolist() == [[0, 0, 1, 2, 2, 0, 0, 1], [0, 1, 0, 0, 0, 1, 2, 2]]
+    assert stages(tokens, STAGES).tolist() == [[0, 0, 1, 2, 2, 0, 0, 1], [0, 1, 0, 0, 0, 1, 2, 2]]
 
 
 def test_an_agent_counts_stages_as_a_window_does():
     model, windows = model_of(), random_windows(4)
-    memory, expected = model.begin(4), stages(windows.tokens)
+    memory, expected = model.begin(4), stages(windows.tokens, STAGES)
     assert expected.unique().tolist() == [0, 1, 2]
     for t in range(N):
         model.observe(memory, at(windows.tokens, t))

@@ -18,7 +18,7 @@ from dicp.models.context import EpisodicContext, flat_index, grown
 from dicp.models.recall import LookUp, Recall
 from dicp.models.transformer import Transformer
 from dicp.planning import Imagined
-from dicp.windows import Tokens, Windows
+from dicp.windows import Tokens, Windows, stages
 
 CHANGE_TELLS = 8.0     # an action that changed nothing met a wall, mostly: a change tells e^8 times as much about it
 STAGES = 3        # rewards so far in the episode, as far as they are told apart: 0, 1, 2 or more
@@ -110,7 +110,7 @@ class InterventionalModel(nn.Module):
     def predict(self, windows: Windows) -> Predictions:
         """Logits at every position of whole lives, for the action taken there; of the reward, given where it led."""
         tokens, action, next_cell = windows.tokens, windows.action, windows.next_observation
-        h, stage, past = self(tokens), stages(tokens), self.past_of_window(tokens)
+        h, stage, past = self(tokens), stages(tokens, STAGES), self.past_of_window(tokens)
         found = torch.cat((
             self.by_cell(next_cell, past.cell, past.reward_value),
             self.by_stage(next_cell * STAGES + stage, past.staged_cell, past.reward_value),
@@ -138,7 +138,7 @@ class InterventionalModel(nn.Module):
 
     def past_of_window(self, tokens: Tokens) -> Past:
         """The same for each token of whole windows [batch n]."""
-        nowhere, stage = torch.full_like(tokens.observation[:, :1], self.env.n_cells), stages(tokens)
+        nowhere, stage = torch.full_like(tokens.observation[:, :1], self.env.n_cells), stages(tokens, STAGES)
         came_from = torch.cat((nowhere, tokens.observation[:, :-1]), dim=1)
         return self.past_of(tokens, came_from, torch.cat((torch.zeros_like(nowhere), stage[:, :-1]), dim=1))
 
@@ -239,10 +239,3 @@ class InterventionalModel(nn.Module):
         flat = flat_index(beam, state.h.shape[1])
         h, cell, stage = (x.flatten(0, 1)[flat].unflatten(0, beam.shape) for x in (state.h, state.cell, state.stage))
         return state._replace(h=h, cell=cell, stage=stage, kept=flat if state.kept is None else state.kept[flat])
-
-
-def stages(tokens: Tokens) -> Int[Tensor, "batch n"]:
-    """Rewards in this episode before each step, counted up to `STAGES` - 1; a statistic of the history."""
-    total = tokens.last_reward.cumsum(1)
-    before = torch.where(tokens.first == 1, total, 0).cummax(1).values        # all rewards before the episode began
-    return (total - before).clamp(max=STAGES - 1)
