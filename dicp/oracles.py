@@ -18,6 +18,7 @@ from dicp.checks import Count, check_fields, checked, fits_memory, one_of, refus
 from dicp.config import Env, EnvConfig
 from dicp.envs import GridRules, GridState, Task
 from dicp.envs.tasks import PERMUTATIONS
+from dicp.models.categorical import outcomes_of
 from dicp.models.gaussian import standard_normal
 from dicp.planning import Imagined
 from dicp.windows import Tokens
@@ -256,12 +257,7 @@ class ActionExplorer(Explorer):
     def imagine(self, state: Belief, return_to_go: bool = False, doubts: bool = False) -> Imagined:
         possible = state.possible[:, :, 0].float()
         chance = torch.einsum("bkh,ham->bkam", possible / possible.sum(-1, keepdim=True), self.does)
-        there = self.by_move[state.cell]                                                   # batch beam move
-        same = (there[..., None] == there[..., None, :]).float()                           # at a wall, moves lead to one cell
-        chances = torch.einsum("bkam,bkmn->bkan", chance, same)
-        probability, move = chances.max(-1)
-        next_cell = there.gather(-1, move)
-        entropy = -(chance * chances.clamp(min=1e-9).log()).sum(-1)
+        next_cell, probability, entropy = outcomes_of(chance, self.by_move[state.cell])
         return Imagined((next_cell == self.rules.goals[0, 0]).float(), next_cell, None, probability, entropy)
 
 

@@ -5,11 +5,17 @@ from dicp.config import Env, ModelConfig
 from dicp.models.ad import InContextModel
 from dicp.models.idt import HierarchicalModel
 from dicp.models.interventional import InterventionalModel
+from dicp.models.paired import PairedModel
+from dicp.models.queries import QueryModel
 from dicp.models.sizes import check_model
+from dicp.models.table import TableModel
 
-__all__ = ["HierarchicalModel", "InContextModel", "InterventionalModel", "Model", "new_model"]
+__all__ = [
+    "HierarchicalModel", "InContextModel", "InterventionalModel", "Model", "PairedModel", "QueryModel", "TableModel",
+    "new_model",
+]
 
-Model = InContextModel | HierarchicalModel | InterventionalModel
+Model = InContextModel | HierarchicalModel | InterventionalModel | QueryModel | TableModel
 
 
 @checked
@@ -17,6 +23,8 @@ def new_model(env: Env, config: ModelConfig) -> Model:
     """An untrained model, on the CPU. `ValueError`, before anything is made, where the configs do not fit each other or the
     model not the memory."""
     check_model(env, config)
+    if config.world_model in ("queries", "table"):
+        return (QueryModel if config.world_model == "queries" else TableModel)(env, config)
     if config.world_model == "interventional":
         return InterventionalModel(env, config)
     return (HierarchicalModel if config.imitates == "idt" else InContextModel)(env, config)

@@ -33,6 +33,9 @@ def head_parameters(env: Env, config: ModelConfig) -> int:
     d, hidden = config.d_model, config.d_head_hidden
     if config.world_model == "none":
         return 0
+    if config.world_model in ("queries", "table"):
+        moves = d if env.name == "darkroom_permuted" else env.n_cells * env.n_actions
+        return hidden * (moves + d + env.horizon + 8) + d * (2 * env.size + 12)
     if config.world_model == "interventional":
         return hidden * (5 * d + env.n_actions * (env.horizon + 3)) + 2 * d * d + 2 * env.n_cells
     if isinstance(env, EnvConfig):

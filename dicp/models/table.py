@@ -1,0 +1,155 @@
+"""The world model that learns nothing but counts: how often a cell pays that was never met, met in vain, or met with a reward.
+
+The control beside every trained world model: what does it know that this table does not?
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from dicp.checks import Count, checked
+from dicp.config import EnvConfig, ModelConfig
+from dicp.envs import GridRules
+from dicp.models.categorical import outcomes_of
+from dicp.models.context import EpisodicContext
+from dicp.planning import Imagined
+from dicp.windows import Tokens, Windows, stages
+
+NEVER, IN_VAIN, PAID = range(3)     # what the context holds of a cell, with the rewards so far in the episode
+STAGES = 3                          # of these, as far as they are told apart: 0, 1, 2 or more
+UNKNOWN = -1                        # what an action does
+
+
+class Noted(NamedTuple):
+    """What a context holds, and where each imagined future stands."""
+
+    cell: Int[Tensor, "batch beam"]
+    stage: Int[Tensor, "batch beam"]
+    met: Int[Tensor, "batch beam stage*cell"]
+    does: Int[Tensor, "batch beam action"]          # the move that each action made, or UNKNOWN
+
+
+class TableContext(EpisodicContext):
+    """What every `EpisodicContext` holds, and what was noted of it."""
+
+    noted: Noted | None = None
+
+    def rows(self, index: Tensor) -> "TableContext":
+        """The same for some of the agents."""
+        part = super().rows(index)
+        part.noted = Noted(*(x[index] for x in self.noted))
+        return part
+
+
+class TableModel(nn.Module):
+    """P(reward, next observation | history, do(action)) from a table; it has no policy.
+
+    In Darkroom and Dark Key-to-Door P(reward) is one number for each of three kinds of cells (in Key-to-Door: with as many
+    rewards so far in the episode). In Darkroom-Permuted it is one for each cell; there an action that has moved the agent does
+    what it did, and the others share the moves that are left.
+    """
+
+    can_plan = True
+    has_policy = False
+
+    def __init__(self, env: EnvConfig, config: ModelConfig):
+        super().__init__()
+        self.env, self.config = env, config
+        self.moves_are_hidden = env.name == "darkroom_permuted"
+        self.n_stages = STAGES if env.name == "dark_key_to_door" else 1
+        n_kinds = env.n_cells if self.moves_are_hidden else 3 * self.n_stages
+        self.register_buffer("chance", torch.full((n_kinds,), 0.5))
+        room = EnvConfig("darkroom", size=env.size)
+        self.by_move = GridRules.of(room, [(0, 0)]).next_cell[0]               # cell move
+        identity = torch.arange(env.n_actions)
+        self.does = torch.full_like(identity, UNKNOWN) if self.moves_are_hidden else identity
+
+    # ---- counting --------------------------------------------------------------------------------
+
+    def count(self, windows: Windows) -> tuple[Float[Tensor, "kind"], Float[Tensor, "kind"]]:
+        """(how often steps of each kind were paid, how many there were)."""
+        kind = self.kinds(windows).flatten()
+        paid = torch.bincount(kind, windows.reward.flatten().double(), minlength=len(self.chance))
+        return paid, torch.bincount(kind, minlength=len(self.chance)).double()
+
+    def kinds(self, windows: Windows) -> Int[Tensor, "batch n"]:
+        """Of each step: what the window holds of the cell that it leads to."""
+        arrived, n_cells = windows.next_observation, self.env.n_cells
+        if self.moves_are_hidden:
+            return arrived
+        stage = stages(windows.tokens, self.n_stages)
+        place = F.one_hot(stage * n_cells + arrived, self.n_stages * n_cells)
+        paid = place * windows.reward[..., None]
+        found = ((x.cumsum(1) - x > 0).gather(2, (stage * n_cells + arrived)[..., None])[..., 0] for x in (place, paid))
+        return stage * 3 + sum(x.long() for x in found)
+
+    # ---- acting ----------------------------------------------------------------------------------
+
+    @checked
+    def begin(
+        self, batch: Count, context_length: Count | None = None, generator: torch.Generator | None = None
+    ) -> "TableContext":
+        """An empty context for each of `batch` agents, of at most the transitions that other models hold."""
+        return TableContext(self.env, self.config, batch, context_length, torch.device("cpu"))
+
+    def observe(self, context: "TableContext", tokens: Tokens) -> Float[Tensor, "batch n_actions"]:
+        """Append one real token of each agent; it has no policy, all actions are alike to it."""
+        if context.is_full:
+            kept = context.forget()
+            context.noted, context.cache.n_held = None, kept.first.shape[1]
+            for t in range(context.cache.n_held):
+                self.note(context, Tokens(*(x[:, t] for x in kept)))
+        self.note(context, context.note(tokens))
+        context.cache.n_held += 1
+        context.h = torch.zeros(len(tokens.first), self.env.n_actions)
+        return context.h
+
+    def note(self, context: "TableContext", tokens: Tokens) -> None:
+        """Note the transition that a token tells of, and where the agent is now."""
+        cell, first = tokens.observation[:, None], tokens.first[:, None] == 1
+        if context.noted is None:
+            met = torch.full((len(cell), 1, self.n_stages * self.env.n_cells), NEVER)
+            context.noted = Noted(cell, torch.zeros_like(cell), met, self.does.expand(len(cell), 1, -1))
+            return
+        step = (x[:, None] for x in (tokens.last_action, tokens.last_reward, tokens.arrived))
+        noted = self.advance(context.noted, *step)
+        context.noted = noted._replace(cell=cell, stage=torch.where(first, 0, noted.stage))
+
+    def root(self, context: "TableContext") -> Noted:
+        """One beam a row: nothing imagined yet."""
+        return context.noted
+
+    def propose(self, state: Noted) -> Float[Tensor, "batch beam n_actions"]:
+        """All actions alike."""
+        return torch.zeros(*state.cell.shape, self.env.n_actions)
+
+    def imagine(self, state: Noted, return_to_go: bool = False, doubts: bool = False) -> Imagined:
+        """What each action would lead to."""
+        known = state.does[..., None] == torch.arange(self.env.n_actions)                   # batch beam action move
+        left = ~known.any(2, keepdim=True).expand_as(known)
+        chance = torch.where((state.does == UNKNOWN)[..., None], left / left.sum(-1, keepdim=True), known.float())
+        next_cell, probability, entropy = outcomes_of(chance, self.by_move[state.cell])
+        if self.moves_are_hidden:
+            return Imagined(self.chance[next_cell], next_cell, None, probability, entropy)
+        place = state.stage[..., None] * self.env.n_cells + next_cell
+        kind = state.stage[..., None] * 3 + state.met.gather(-1, place)
+        return Imagined(self.chance[kind], next_cell)
+
+    def advance(self, state: Noted, action: Tensor, reward: Tensor, next_cell: Tensor) -> Noted:
+        """Note one transition of each beam (all arguments [batch beam])."""
+        place = (state.stage * self.env.n_cells + next_cell)[..., None]
+        met = state.met.scatter(-1, place, torch.maximum(state.met.gather(-1, place), IN_VAIN + reward[..., None]))
+        there = self.by_move[state.cell] == next_cell[..., None]                            # batch beam move
+        tells = there.sum(-1) == 1                                                          # at a wall, several lead there
+        does = state.does.scatter(-1, action[..., None], there.long().argmax(-1, keepdim=True))
+        does = torch.where(tells[..., None], does, state.does)
+        stage = (state.stage + reward).clamp(max=self.n_stages - 1)
+        return Noted(next_cell, stage, met, does)
+
+    def fork(self, state: Noted, beam: Int[Tensor, "batch new_beam"]) -> Noted:
+        """Keep the given beams of each row."""
+        row = torch.arange(len(beam))[:, None]
+        return Noted(*(x[row, beam] for x in state))
