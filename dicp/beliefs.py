@@ -1,8 +1,6 @@
 """What a world model believes: about every cell, asked alike of trained models, simulators and the exact belief; and about
 the steps of given lives."""
 
-import math
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -10,11 +8,10 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from dicp.checks import Count, checked, fits_memory, one_of, refuse
+from dicp.believed import believed_rewards
+from dicp.checks import Count, checked, refuse
 from dicp.config import Env, EnvConfig
-from dicp.envs import GridRules, GridState, all_tasks
 from dicp.models import Model
-from dicp.planning import State, WorldModel
 from dicp.rollout import Learner, Life
 from dicp.source import SourceLog
 from dicp.windows import Tokens, Windows, episodes_as_windows, newborn
@@ -59,42 +56,6 @@ def remember(model: Learner, tokens: Tokens) -> Any:
     for t in range(tokens.observation.shape[1]):
         model.observe(context, Tokens(*(field[:, t] for field in tokens)))
     return context
-
-
-@checked
-@torch.no_grad()
-def believed_rewards(
-    model: WorldModel, context: State, env: EnvConfig, cell: Int[Tensor, "agent"]
-) -> Float[Tensor, "agent cell"]:
-    """P(reward) on arriving at each cell of Darkroom or Dark Key-to-Door, asked as a planner asks: the agent, now at `cell`,
-    imagines a shortest walk there (first along x, then along y), finds nothing on the way, and arrives. In Key-to-Door that
-    is the key, or the door once this episode has brought the key. NaN: farther than the model can imagine (IDT).
-
-    The walk is part of the question. A model that takes actions for evidence believes more in a cell because it imagines
-    walking there; one that does not gives the same answer for every walk to it. Raises `ValueError`
-    in Darkroom-Permuted, where nobody knows the walk, and for cells that are not in the room.
-    """
-    one_of("env", env.name, ("darkroom", "dark_key_to_door"))
-    outside = cell[(cell < 0) | (cell >= env.n_cells)]
-    if len(outside):
-        raise refuse("cell", int(outside[0]), f"numbers of cells, from 0 to {env.n_cells - 1}")
-    n_bytes = 40 * env.n_cells * (env.n_cells + len(cell))
-    fits_memory("env.size", env.size, n_bytes, "a smaller room or fewer agents")
-    room = replace(env, name="darkroom")
-    rules = GridRules.of(room, all_tasks(room.name, env.size))                  # one task a cell: the goal to walk to
-    batch, target = len(cell), torch.arange(env.n_cells)
-    state = model.fork(model.root(context), torch.zeros(batch, env.n_cells, dtype=torch.long))     # one beam a goal
-    at, belief = cell[:, None].expand(-1, env.n_cells), torch.full((batch, env.n_cells), torch.nan)
-    left = getattr(context, "imaginable", math.inf)
-    while True:
-        action = rules.optimal_action(GridState(at.T, torch.zeros_like(at.T))).T.contiguous()
-        there = rules.next_cell[0, at, action]
-        arrives, left = (there == target) & belief.isnan(), left - 1
-        belief = torch.where(arrives, model.imagine(state).reward.gather(-1, action[..., None])[..., 0], belief)
-        if not belief.isnan().any() or not left:
-            return belief
-        state = model.advance(state, action, torch.zeros_like(action), there)
-        at = there
 
 
 @checked
@@ -143,7 +104,7 @@ def p_reward(model: Model, windows: Windows) -> Float[Tensor, "batch n"]:
     """P(reward) of the action taken at each step, as the model predicted it just before."""
     if not model.can_plan:
         kind = model.config.world_model
-        raise refuse("model.config.world_model", kind, "'observational', 'interventional'")
+        raise refuse("model.config.world_model", kind, "'observational', 'interventional', 'queries', 'heads'")
     if not isinstance(model.env, EnvConfig):
         raise refuse("model.env.name", model.env.name, "a grid, where a reward is there or not")
     return model.predict(windows).reward.softmax(-1)[..., 1]

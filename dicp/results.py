@@ -58,12 +58,15 @@ def build(
     max_return: Annotated[Any, tables.highest],
     horizon: Count,
     success: Annotated[Any, tables.successes] | None = None,
+    plans: Annotated[Any, tables.returns] | None = None,
+    deluded: Annotated[Any, tables.returns] | None = None,
 ) -> pd.DataFrame:
     """The full table of one run.
 
-    returns, success: [task, rollout, episode]. max_return: the highest possible return of each task. horizon: env
-    steps an episode. settings: scalars that become columns; they must hold `REQUIRED` (see `plan_settings`). Without
-    `success` an episode counts as solved once it reached the goal (key-to-door: opened the door).
+    returns, success, and how many plans were made and were deluded: [task, rollout, episode]. max_return: the highest
+    possible return of each task. horizon: env steps an episode. settings: scalars that become columns; they must hold
+    `REQUIRED` (see `plan_settings`). Without `success` an episode counts as solved once it reached the goal (key-to-door:
+    opened the door).
     """
     if returns.shape[0] != len(tasks) or len(max_return) != len(tasks):
         raise ValueError(
@@ -87,6 +90,10 @@ def build(
         "max_return": max_return[task], "success": success.ravel().astype(int),
         "solved_so_far": np.maximum.accumulate(success, axis=-1).ravel().astype(int), "code_version": dicp.__version__,
     }
+    for name, counts in (("plans", plans), ("deluded", deluded)):
+        if counts is not None and counts.shape != returns.shape:
+            raise refuse(f"the shape of {name}", counts.shape, f"{returns.shape}, that of returns")
+        columns |= {} if counts is None else {name: counts.ravel()}
     return validate(pd.DataFrame(columns))
 
 
@@ -104,8 +111,10 @@ def from_life(
         **plan_settings(plan), "train_seed": config.train.seed, "rollout_seed": rollout_seed, "config_hash": config.key,
         **ml1_task(config),
     }
+    made = {name: None if x is None else x.unflatten(-1, (-1, life.horizon)).sum(-1).numpy()
+            for name, x in (("plans", getattr(life, "made", None)), ("deluded", getattr(life, "deluded", None)))}
     return build(life.episode_return.numpy(), columns | settings, tasks=tasks, max_return=life.max_return.tolist(),
-                 horizon=life.horizon, success=life.episode_success)
+                 horizon=life.horizon, success=life.episode_success, **made)
 
 
 @checked
@@ -146,6 +155,7 @@ def compact(table: pd.DataFrame) -> pd.DataFrame:
     provenance = [c for c in PROVENANCE if c in table]
     key = [*settings_of(table), "split", "train_seed", *provenance, "task", "env_steps", "episode"]
     means = {c: (c, "mean") for c in ("episode_return", "max_return", "success", "solved_so_far", "return_after_find")}
+    means |= {c: (c, "mean") for c in tables.PLANS if c in table}
     groups = table.groupby(key, dropna=False, sort=False)
     return validate(groups.agg(n_rollouts=("rollout", "size"), **means).reset_index())
 

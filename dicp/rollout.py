@@ -15,9 +15,12 @@ from dicp.envs.worlds import Outcome
 from dicp.models.gaussian import Gaussian
 from dicp.planning import Plan, beam_search, sampled_search
 from dicp.rollout_checks import a_plan, check_rollout
+from dicp.thompson import GoalSampler
 from dicp.windows import Tokens, at_birth, led_to
 
 __all__ = ["Learner", "Life", "rollout"]
+
+NEVER = -10**9           # an env step
 
 
 @runtime_checkable
@@ -48,6 +51,8 @@ class Life(NamedTuple):
     max_return: Shaped[Tensor, "task"]
     horizon: int
     success: Bool[Tensor, "task rollout step"] | None = None         # Meta-World: the task's criterion is met
+    made: Bool[Tensor, "task rollout step"] | None = None            # grids: a plan was made at this step
+    deluded: Bool[Tensor, "task rollout step"] | None = None         # and it counts on a cell that has not paid (`Planner`)
 
     @property
     def episode_return(self) -> Shaped[Tensor, "task rollout episode"]:
@@ -60,17 +65,24 @@ class Life(NamedTuple):
 
 
 class Planner:
-    """Carries each agent's plan from step to step, and makes new ones when they are due."""
+    """Carries each agent's plan from step to step, and makes new ones when they are due.
+
+    `made`: whose plan is of this env step. `deluded`: whose new plan holds a step with P(reward) of at least 0.5 onto a cell
+    that has paid nothing in the context.
+    """
 
     def __init__(self, model: Learner, config: PlanConfig, batch: int, generator: torch.Generator | None = None):
         self.model, self.config, self.generator = model, config, generator
         self.plan: Plan | None = None
         self.age = torch.full((batch,), config.depth)          # steps of the plan already taken; >= its length: none left
-        self.last_reward = torch.full((batch,), -10**9)        # env step of the latest reward
+        self.last_reward = torch.full((batch,), NEVER)         # env step of the latest reward
+        self.paid_at = torch.full((batch, model.env.n_cells), NEVER)           # the same, of each cell
+        self.made = self.deluded = torch.zeros(batch, dtype=torch.bool)
 
     def notice(self, env_step: int, reward: Tensor, next_cell: Tensor, done: bool) -> None:
         """Compare reality with what was imagined for this step; a plan does not outlive its episode (or IDT's chunk)."""
         self.last_reward[reward > 0] = env_step
+        self.paid_at[reward > 0, next_cell[reward > 0]] = env_step
         if self.plan is not None:
             at = self.age.clamp(max=self.plan.action.shape[1] - 1)[:, None]
             as_imagined = (self.plan.next_observation.gather(1, at) == next_cell[:, None]) & (
@@ -87,11 +99,16 @@ class Planner:
         length = 0 if self.plan is None else self.plan.action.shape[1]
         steps_left = min(steps_left, getattr(context, "imaginable", steps_left))
         due = wanted if self.config.replan else wanted & (self.age >= length)
+        self.made, self.deluded = due, torch.zeros_like(due)
         if due.any():
             rows = due.nonzero()[:, 0]
             state = self.model.root(context if len(rows) == len(due) else context.rows(rows))
             new = beam_search(self.model, state, self.config, steps_left, self.generator, ~rewarded[rows])
             self._store(rows, new)
+            paid_at = self.paid_at[rows]
+            remembered = (paid_at > NEVER) & (env_step - paid_at <= context.n_transitions)
+            hoped = (new.reward > 0) & ~remembered.gather(1, new.next_observation)
+            self.deluded[rows] = hoped.any(1)
         if self.plan is None:
             return torch.zeros_like(self.age), wanted
         at = self.age.clamp(max=self.plan.action.shape[1] - 1)[:, None]
@@ -161,6 +178,7 @@ def rollout(
     shape, batch = (len(world.tasks), n_rollouts), len(world.tasks) * n_rollouts
     context = model.begin(batch, context_length, generator)
     kind = Planner if isinstance(env, EnvConfig) else SamplingPlanner
+    kind = GoalSampler if plan and plan.draws_goal else kind
     planner = plan and kind(model, plan, batch, generator)
     tokens, steps = _first_tokens(env, world.reset().flatten(0, 1)), []
     for env_step in range(n_episodes * env.horizon):
@@ -176,6 +194,8 @@ def rollout(
             next_observation = outcome.next_observation.flatten(0, 1)
             planner.notice(env_step, after.last_reward, next_observation, outcome.done or last)
         steps.append(_kept(env, tokens.observation, action, planned, outcome, record))
+        if isinstance(planner, Planner):
+            steps[-1] |= {"made": planner.made, "deluded": planner.deluded}
         tokens = after
     parts = _put_together(env, steps, shape)
     return Life(**parts, max_return=world.max_return, horizon=env.horizon)
@@ -234,8 +254,9 @@ def _put_together(
     env: Env, steps: list[dict[str, Tensor]], shape: tuple[int, int]
 ) -> dict[str, Tensor | None]:
     """The fields of a life; None for what was not recorded."""
-    parts = dict.fromkeys(("observation", "action", "next_observation", "success"))
+    parts = dict.fromkeys(("observation", "action", "next_observation", "success", "made", "deluded"))
     parts |= {name: torch.stack([step[name] for step in steps], dim=1).unflatten(0, shape) for name in steps[0]}
+    whether = {name: parts.pop(name) for name in ("planned", "made", "deluded")}
     if isinstance(env, EnvConfig):
         parts = {name: x if x is None else x.long() for name, x in parts.items()}
-    return parts | {"planned": parts["planned"].bool()}
+    return parts | {name: x if x is None else x.bool() for name, x in whether.items()}

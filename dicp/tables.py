@@ -23,7 +23,7 @@ from dicp.config import ENVS, METHODS, PLANNERS, WORLD_MODELS
 from dicp.store import StoreError
 
 __all__ = [
-    "COMPACT", "CONTROLS", "MEASURES", "PROVENANCE", "REQUIRED", "ROW", "load", "save",
+    "COMPACT", "CONTROLS", "MEASURES", "PLANS", "PROVENANCE", "REQUIRED", "ROW", "load", "save",
     "settings_of", "validate",
 ]
 
@@ -33,6 +33,7 @@ ROW = ("task", "rollout_seed", "rollout", "episode")
 MEASURES = ("env_steps", "episode_return", "max_return", "success", "solved_so_far")
 PROVENANCE = ("code_version", "config_hash")   # two runs that differ only here are the same run
 COMPACT = ("n_rollouts", "return_after_find")
+PLANS = ("plans", "deluded")          # grids: made in an episode, and those that count on a cell that has not paid
 
 NAMES = {
     "env": (*ENVS, "metaworld"), "method": (*METHODS, *CONTROLS), "world_model": WORLD_MODELS,
@@ -49,7 +50,7 @@ ROUNDING = 1e-4           # files hold five digits
 @checked
 def settings_of(table: pd.DataFrame) -> list[str]:
     """The columns that say what was run, apart from task and seeds."""
-    rest = {"split", "train_seed", *PROVENANCE, *ROW, *MEASURES, *COMPACT}
+    rest = {"split", "train_seed", *PROVENANCE, *ROW, *MEASURES, *COMPACT, *PLANS}
     return [c for c in table.columns if c not in rest]
 
 
@@ -103,6 +104,9 @@ def _check_numbers(table: pd.DataFrame) -> None:
             returns = np.where(np.isnan(returns), 0.0, returns)      # nobody had solved it before
         _refuse_where(~np.isfinite(returns), table[column], "finite numbers")
         _refuse_where(returns > highest * (1 + ROUNDING), table[column], "at most max_return")
+    for column in (c for c in PLANS if c in table):
+        counts = np.nan_to_num(_numbers(table[column], switches=False))  # nan: no plans in this run
+        _refuse_where(~(counts >= 0) | np.isinf(counts), table[column], "numbers of at least 0")
 
 
 def _numbers(column: pd.Series, switches: bool = True) -> np.ndarray:

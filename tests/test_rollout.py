@@ -5,11 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
-from dicp.config import EnvConfig, ModelConfig, PlanConfig
+from dicp import results
+from dicp.config import Config, EnvConfig, ModelConfig, PlanConfig
 from dicp.envs import GridWorld
 from dicp.models import Model, new_model
-from dicp.oracles import GoalExplorer, RandomPolicy, Simulator
+from dicp.oracles import GoalExplorer, RandomPolicy, Simulator, exact_belief
 from dicp.rollout import rollout
 from dicp.windows import Tokens
 
@@ -205,3 +207,26 @@ def test_training_mode_without_dropout_and_numpys_numbers_are_welcome():
     model = model_of("none").train()
     plain = rollout(model, ENV, TASKS, 2, 1, seed=2)
     assert same(plain, rollout(model, ENV, TASKS, np.int64(2), np.uint8(1), seed=np.int64(2)))
+
+
+def test_a_plan_that_counts_on_a_cell_that_has_not_paid_is_deluded():
+    """By hand: who is told the goal counts on it before it has paid; then it has. The exact belief never does, before the
+    last cell but one is ruled out; and what it was paid for an age ago is not in a short context."""
+    env, plan = EnvConfig("darkroom", size=3, horizon=6), PlanConfig.preset("bayes", "darkroom")
+    life = rollout(Simulator(env, [(0, 0)]), env, [(0, 0)], 1, 2, plan)
+    assert life.made[0, 0].tolist() == [True, *[False] * 5] * 2
+    assert life.deluded[0, 0].nonzero().flatten().tolist() == [0]
+    life = rollout(exact_belief(env), env, [(0, 0)], 8, 4, plan)
+    assert life.made.any(-1).all() and not (life.deluded & ~life.made).any()
+    n_met = F.one_hot(life.next_observation[0], 9).amax(1).sum(-1)
+    assert not life.deluded[0][n_met < 8].any()
+
+
+def test_made_and_deluded_plans_are_counted_in_the_results():
+    env, plan, tasks = EnvConfig("darkroom", size=3, horizon=6), PlanConfig.preset("bayes", "darkroom"), [(0, 0), (2, 2)]
+    config = Config(env, model=ModelConfig(context_length=12))
+    life = rollout(Simulator(env, tasks), env, tasks, 3, 2, plan)
+    table = results.compact(results.from_life(life, config, tasks, plan, method="simulator", world_model="none"))
+    assert table["plans"].tolist() == [1, 1, 1, 1]
+    assert table.sort_values(["episode", "task"])["deluded"].tolist() == [1, 1, 0, 0]
+    assert "plans" not in results.from_life(rollout(RandomPolicy(env), env, tasks, 2, 2), config, tasks)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from dicp.checks import Number, OneOf, Whole, check_fields, checked, one_of
 from dicp.config.env import GRIDS_AND_ARM, ML1_TASKS, check_keys
 
-PLANNERS = ("none", "paper", "gated", "bayes")
+PLANNERS = ("none", "paper", "gated", "bayes", "thompson")
 # more than a context of any length can be continued by
 Futures = Annotated[int, Whole(1, 10**6)]
 # Tasks of Meta-World in which the paper's planner ranks by the return-to-go, as in its text; in the others by the reward alone,
@@ -18,7 +18,8 @@ RANKED_BY_RETURN = ("sweep-v3", "pick-place-v3", "peg-insert-side-v3")
 
 @dataclass(frozen=True)
 class PlanConfig:
-    """A beam search through imagined futures; the four planners are four settings of it (`PlanConfig.preset`)."""
+    """A beam search through imagined futures; the planners are settings of it (`PlanConfig.preset`). One does not
+    search: it draws a goal (`draws_goal`)."""
 
     # the setting's name, for tables and figures
     planner: Annotated[str, OneOf(PLANNERS[1:])] = "paper"
@@ -44,6 +45,9 @@ class PlanConfig:
     needs_reward: bool = False         # plan only once a reward is in the context
     # plan anew at every env step (paper), or only when reality differs from the plan
     replan: bool = True
+    # Darkroom: no search; as an episode begins, draw a goal in proportion to what the model believes
+    # of each cell, and walk there (Thompson sampling)
+    draws_goal: bool = False
     # Meta-World: actions drawn for each future, the policy's mean among them (paper: 10)
     candidates: Futures = 10
     # Meta-World: steps of each episode before planning starts (paper: none; its code: 50)
@@ -74,6 +78,9 @@ class PlanConfig:
             one_of("planner", planner, PLANNERS[:2])
             settings = dict(depth=1, start_after=1000, start_after_step=50, return_to_go=task in RANKED_BY_RETURN)
             return cls(planner, **{**settings, **changes})
+        if planner == "thompson":
+            one_of(f"planner in {env}", planner, PLANNERS if env == "darkroom" else PLANNERS[:-1])
+            return cls(planner, **{"draws_goal": True, "start_after": 0, **changes})
         depth, full = (8, 80) if env == "darkroom" else (16, 200)
         settings = {
             "paper": dict(depth=depth, start_after=full),

@@ -21,7 +21,7 @@ IN_NOTEBOOKS = ("inline", "ipympl", "widget", "nbagg")       # backends that dra
 GREY, BLACK = "#6e6e6e", "#222222"
 # Okabe and Ito's colour-blind-safe blue and vermillion; the planners share the orange family and differ in dash, too
 COLOURS = {
-    "ad": "#0072B2", "paper": "#E69F00", "gated": "#D9730D", "bayes": "#B23A00",
+    "ad": "#0072B2", "paper": "#E69F00", "gated": "#D9730D", "bayes": "#B23A00", "thompson": "#7A4A1E",
     "source": "#8a8a8a", "random": GREY, "exact_belief": BLACK, "simulator": BLACK, "optimum": BLACK,
     "blind": BLACK, "informed": BLACK,
 }
@@ -56,6 +56,7 @@ LOOKS = {
     "paper": Look("the paper's planner", COLOURS["paper"], (0, (2, 1))),
     "gated": Look("gated planner", COLOURS["gated"], (0, (6, 1.5, 1.5, 1.5))),
     "bayes": Look("Bayes planner", COLOURS["bayes"]),
+    "thompson": Look("a goal drawn from the belief", COLOURS["thompson"], (0, (1, 1))),
     "source": Look("source PPO", COLOURS["source"]),
     "random": Look("random", COLOURS["random"], (0, (4, 3)), 1.2),
     "exact_belief": Look("exact belief", COLOURS["exact_belief"], (0, (1, 2)), 1.4),
