@@ -27,6 +27,7 @@ MOST_TASKS = {"darkroom": 8, "darkroom_permuted": 12, "dark_key_to_door": 16}
 # Meta-World: one life in each of the 50 held-out instances, as many episodes as in the paper (its tables of all tasks: 200).
 ML1_EPISODES = {"reach-v3": 100, "push-v3": 300, "sweep-v3": 500, "pick-place-v3": 2000, "peg-insert-side-v3": 2000}
 REPLANNED = {"darkroom": (8, 32), "darkroom_permuted": (12, 8), "dark_key_to_door": (8, 8)}       # tasks, lives
+COMPARED = {"darkroom": (8, 8), "darkroom_permuted": (12, 4), "dark_key_to_door": (16, 2)}        # the same, of `CONTROL`
 
 IN_A_ROW = 100             # rows a life is kept in: longer ones as blocks of episodes
 
@@ -47,6 +48,7 @@ class Run(NamedTuple):
     greedy: bool = False
     privileged: bool = False                # IDT asked for the highest return of the unseen task
     context_length: int | None = None
+    policy: str | None = None               # the run whose model acts and proposes; None: the model's own policy, if any
     model: tuple = ()
     train: tuple = ()
     plan: tuple = ()
@@ -65,6 +67,20 @@ RUNS = (
     *(run for imitates in IMITATORS for run in runs_of(imitates)),
     Run("bayes", "interventional", "bayes"),
     Run("random"), Run("source"), Run("exact_belief", planner="bayes"),
+)
+
+# The control that decides: what a world model is trained on x what it is x who plans in it. AD's policy of the same split
+# acts where nothing is planned, proposes and breaks ties in all of them: only the world model changes.
+DATA = {"first": "first_episodes", "all": "histories"}
+QUERIES = (Run("queries", "queries", "bayes"),)          # alone, with as many lives as the others have
+CONTROL = tuple(
+    Run(f"{model}_{data}_{planner}", model, planner, policy="ad", train=(("data", DATA[data]),))
+    for model in ("queries", "heads", "table") for data in DATA for planner in PLANNERS[1:]
+)
+# Trained models again, with other weights at the start: Darkroom, with the Bayes planner.
+SEEDS = tuple(
+    run._replace(name=f"{run.name}_seed{seed}", train=(*run.train, ("seed", 100 + seed)))
+    for run in CONTROL if run.planner == "bayes" and run.world_model != "table" for seed in (1, 2)
 )
 
 
@@ -124,7 +140,8 @@ def is_grid(world: World) -> bool:
 def runs_in(world: World) -> list[Run]:
     """Every run that can be made in a world, ablations last."""
     if is_grid(world):
-        return [*RUNS, *ABLATIONS]
+        control = [run for run in CONTROL if world == "darkroom" or run.planner not in ("gated", "thompson")]
+        return [*RUNS, *QUERIES, *control, *(SEEDS if world == "darkroom" else ()), *ABLATIONS]
     runs = [run for run in RUNS if run.name in ("random", "source") or run.world_model in ("none", "observational")
             and run.imitates != "dpt" and run.planner in ("none", "paper")]
     runs += EXPERTS
@@ -169,6 +186,9 @@ def lives_of(run: Run, env: World, split: Split) -> tuple[list[Task], int]:
         test = split_of(config.env, split)[1]
         return (test[: config.source.test_instances], config.source.n_kept) if run.name == "source" else (test, 1)
     plan = plan_of(run, env)
+    if run.policy:
+        n_tasks, n_rollouts = COMPARED[env]
+        return split_of(config_of(run, env, split).env, split)[1][:n_tasks], n_rollouts
     n_tasks, n_rollouts = REPLANNED[env] if plan is not None and plan.replan else (MOST_TASKS[env], N_ROLLOUTS[env])
     return split_of(config_of(run, env, split).env, split)[1][:n_tasks], n_rollouts
 

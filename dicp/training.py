@@ -22,14 +22,17 @@ from dicp.envs.grid import check_tasks
 from dicp.files import CheckpointError, check_same, write_csv
 from dicp.history.logs import Log
 from dicp.history.tasks import as_task
-from dicp.models import HierarchicalModel, Model, new_model
+from dicp.models import HierarchicalModel, Model, TableModel, new_model
 from dicp.models.sizes import check_training
 from dicp.processes import TERMINATED, one_thread, stoppable
+from dicp.selection import preferring_rare
 from dicp.states import CURE, Device, check_state, load_state, save_state, set_gpu_generator
 from dicp.store import one_line
-from dicp.windows import WindowSampler, check_form, check_values
+from dicp.windows import Windows, WindowSampler, check_form, check_values
 
-__all__ = ["Trainer", "learning_rate", "losses", "train"]
+RARE = 8           # windows that are drawn for each one that is used, where rare ones are preferred
+
+__all__ = ["Trainer", "counted", "learning_rate", "losses", "train"]
 
 
 @checked
@@ -38,6 +41,8 @@ def losses(model: Model, sampler: WindowSampler, config: TrainConfig, generator:
     `interventional` one from episodes before the source's first update alone. Where histories that end in failure are left out
     (`min_final_success`), they are not imitated; but a share of a batch is drawn from all, for the world model alone."""
     kind, n_episodes = model.config.world_model, model.config.context_length // model.env.horizon
+    if kind in ("queries", "heads"):
+        return world_losses(model, sampler, config, generator)
     if kind == "interventional":
         windows = sampler.before_first_update(config.batch_size, n_episodes, config.n_first_episodes, generator)
         windows = windows.to(model.device)
@@ -58,6 +63,44 @@ def losses(model: Model, sampler: WindowSampler, config: TrainConfig, generator:
         return terms
     parts = model.world_model_head(h, windows.action).loss_terms(windows)
     return terms | {name: config.world_model_weight * term for name, term in parts.items()}
+
+
+def world_windows(
+    sampler: WindowSampler, train: TrainConfig, n: int, n_episodes: int, generator: torch.Generator
+) -> Windows:
+    """`n` windows of the data that a world model alone is trained on (`train.data`)."""
+    if train.data == "first_episodes":
+        return sampler.before_first_update(n, n_episodes, train.n_first_episodes, generator, train.n_compared)
+    return sampler.history(n, n_episodes, train.max_stride, generator)
+
+
+def world_losses(
+    model: Model, sampler: WindowSampler, train: TrainConfig, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """The same of a world model alone."""
+    horizon, n, weight = model.env.horizon, train.batch_size, None
+    n_drawn = n * RARE if train.prefers_rare else n
+    windows = world_windows(sampler, train, n_drawn, model.config.context_length // horizon, generator)
+    if train.prefers_rare:
+        index, weight = preferring_rare(windows.reward, n, horizon, generator)
+        windows = windows.rows(index)
+    windows = windows.to(model.device)
+    said = model.predict(windows, generator) if model.config.world_model == "queries" else model.predict(windows)
+    return said.loss_terms(windows, weight)
+
+
+@checked
+def counted(config: Config, histories: Log) -> TableModel:
+    """The table of `config` (world model "table"), counted in as many windows as others are trained on."""
+    train, model = config.train, new_model(config.env, config.model)
+    sampler = WindowSampler(config.env, histories, train.n_streams, train.min_final_return)
+    generator, n_episodes = torch.Generator().manual_seed(train.seed), config.model.context_length // config.env.horizon
+    paid, n = 0, 0
+    for _ in range(train.updates):
+        counts = model.count(world_windows(sampler, train, train.batch_size, n_episodes, generator))
+        paid, n = paid + counts[0], n + counts[1]
+    model.chance.copy_(paid / n.clamp(min=1))
+    return model.eval()
 
 
 @checked

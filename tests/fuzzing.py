@@ -19,7 +19,10 @@ from dicp.checks import OneOf
 
 # Modules that offer nothing to a user: the rules themselves, and what the public functions are
 # built on.
-INTERNAL = ("dicp.checks", "dicp.processes", "dicp.rollout_checks", "dicp.store")
+INTERNAL = (
+    "dicp.checks", "dicp.processes", "dicp.rollout_checks", "dicp.selection", "dicp.store",
+    "dicp.thompson",
+)
 # Arguments that may be anything at all: fields of a plan and columns of a table, which are looked at
 # one by one, and what a reader answers.
 OPEN = {
@@ -34,10 +37,10 @@ OPEN = {
 # Methods that a rollout, a planner or a training calls, never a user: what goes in was checked at
 # their door. A `step` looks at its action itself.
 INNER = {
-    "advance", "and_also", "begin", "candidates", "draw", "embed_imagined", "forgetful", "fork",
-    "forward", "imagine", "imagine_candidates", "learn", "load_state_dict", "next_logits", "observe",
-    "of_tasks", "past_of", "past_of_window", "predict", "propose", "read", "reward_logits", "root",
-    "rows", "step", "to",
+    "advance", "and_also", "begin", "blank", "candidates", "count", "draw", "embed_imagined",
+    "forgetful", "fork", "forward", "imagine", "imagine_candidates", "kinds", "learn",
+    "load_state_dict", "next_logits", "note", "observe", "of_tasks", "past_of", "past_of_window",
+    "predict", "propose", "query", "read", "reward_logits", "root", "rows", "stages", "step", "to",
 }
 
 PLAIN = (float("nan"), float("inf"), -float("inf"), -1, 0, 2**63, 1e308, True, "0", None, [])

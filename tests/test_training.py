@@ -14,6 +14,7 @@ from helpers import refused
 from dicp import artifacts, config, store, training
 from dicp.artifacts import load_or_train, load_trained, save_trained, weights_name
 from dicp.config import Config, EnvConfig, ModelConfig, SourceConfig, TrainConfig
+from dicp.config.parts import DATA
 from dicp.envs import split_tasks
 from dicp.files import load_model, save_model, write_csv
 from dicp.history import episode_returns
@@ -428,11 +429,11 @@ def others(value) -> list:
     if isinstance(value, bool):
         return [not value]
     if isinstance(value, str):
-        return [name for name in (*config.ENVS, *config.WORLD_MODELS, *config.IMITATORS) if name != value]
+        return [name for name in (*config.ENVS, *config.WORLD_MODELS, *config.IMITATORS, *DATA) if name != value]
     if isinstance(value, tuple):
         return [(0.5, 0.5)]
     less = value / 2 if isinstance(value, float) else value - 1
-    return [other for other in (2 * value, value + 1, less, 0.5) if other != value]
+    return [other for other in (2 * value, value + 1, value + 2, less, 0.5) if other != value]
 
 
 def variants(settings: Config):
@@ -467,7 +468,7 @@ def test_presets_of_every_world_and_kind(env, horizon, profile):
         for imitates in config.IMITATORS:
             preset = Config.preset(env, profile, kind, seed=2, split=3, imitates=imitates)
             expected = {"none": imitates, "observational": f"dicp_{imitates}", "interventional": "dicp"}
-            assert preset.method == expected[kind]
+            assert preset.method == expected.get(kind, kind)
             assert preset.method in config.METHODS and (preset.env.name, preset.env.horizon) == (env, horizon)
             assert preset.train.seed == 2 and preset.split == 3
             assert preset.source_seed == (0 if env == "dark_key_to_door" else 3)
@@ -475,7 +476,7 @@ def test_presets_of_every_world_and_kind(env, horizon, profile):
             keys.add(preset.key)
             if kind == "interventional":                # the goal of Darkroom-Permuted is always the same place
                 assert preset.model.any_cell_may_pay == (env != "darkroom_permuted")
-    assert len(keys) == 9
+    assert len(keys) == 3 * len(config.WORLD_MODELS)
 
 
 def test_a_field_that_is_not_known_is_named_with_the_nearest():

@@ -7,7 +7,8 @@ from dicp.checks import Each, Number, OneOf, Seed, Share, Whole, check_fields, c
 from dicp.config.env import GRIDS_AND_ARM
 
 IMITATORS = ("ad", "dpt", "idt")
-WORLD_MODELS = ("none", "observational", "interventional")
+WORLD_MODELS = ("none", "observational", "interventional", "queries", "heads", "table")
+DATA = ("histories", "first_episodes")
 
 # What no machine could build, or no run could end, is refused where it is written.
 Width = Annotated[int, Whole(1, 65_536)]        # of a layer: a square matrix of it takes 16 GiB
@@ -76,7 +77,8 @@ class SourceConfig:
 class ModelConfig:
     """The causal Transformer and what is read off it."""
 
-    # none: imitation alone | observational: the paper's DICP | interventional: ours
+    # none: imitation alone | observational: the paper's DICP | interventional: look-ups
+    # | queries: ours | heads: the paper's without a policy | table: counted, without learning
     world_model: Annotated[str, OneOf(WORLD_MODELS)] = "none"
     # ad: the source's actions | dpt: optimal actions | idt: the source's, through decisions
     imitates: Annotated[str, OneOf(IMITATORS)] = "ad"
@@ -95,6 +97,8 @@ class ModelConfig:
     d_decision: Width = 8          # idt: numbers a decision (paper: 8)
     # idt: decisions depend on the return asked for (Darkroom: no, it says how far the goal is)
     asks_return: bool = True
+    # queries: the cells of a training window get other names at random, so that any cell may pay
+    relabels: bool = True
     # interventional: a cell is judged by what was found there alone (False: and by its place)
     any_cell_may_pay: bool = True
 
@@ -136,6 +140,13 @@ class TrainConfig:
     prompt_quantile: Share = 0.75
     world_model_weight: Coefficient = 1.0    # (paper: lambda = 1); 0 trains AD
     n_first_episodes: Many = 1         # of each stream count as "before the first update"
+    # queries, heads, table: whole learning histories | episodes before the source's first update,
+    # of several streams
+    data: Annotated[str, OneOf(DATA)] = "histories"
+    # first_episodes: each is, of up to so many, the one that adds most cells to its window (1: any)
+    n_compared: Many = 1
+    # queries, heads: windows with rare rewards are drawn more often, and count the less
+    prefers_rare: bool = False
     seed: Seed = 0
 
     def __post_init__(self):
