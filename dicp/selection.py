@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+import dicp.processes  # noqa: F401 (one thread)
+
 
 def spread_streams(
     went: Bool[Tensor, "batch stream cell"], n_episodes: int, n_compared: int,
