@@ -73,10 +73,7 @@ def build(
             f"returns has shape {returns.shape}, tasks and max_return have lengths {len(tasks)} and "
             f"{len(max_return)}; allowed: returns [task, rollout, episode], one entry a task in the others."
         )
-    tables.need_columns(settings, REQUIRED, "settings")
-    for name, value in settings.items():
-        if not isinstance(value, str | int | float | np.generic | None):
-            raise refuse(f"settings[{name!r}]", value, "a text, a number, True, False or None")
+    _check_settings(settings)
     one_of("env", settings["env"], (*ENVS, "metaworld"))
     if success is None:
         one_of("env (without success)", settings["env"], ENVS)
@@ -90,11 +87,24 @@ def build(
         "max_return": max_return[task], "success": success.ravel().astype(int),
         "solved_so_far": np.maximum.accumulate(success, axis=-1).ravel().astype(int), "code_version": dicp.__version__,
     }
-    for name, counts in (("plans", plans), ("deluded", deluded)):
-        if counts is not None and counts.shape != returns.shape:
-            raise refuse(f"the shape of {name}", counts.shape, f"{returns.shape}, that of returns")
-        columns |= {} if counts is None else {name: counts.ravel()}
+    columns |= _counts(returns.shape, plans=plans, deluded=deluded)
     return validate(pd.DataFrame(columns))
+
+
+def _check_settings(settings: Mapping) -> None:
+    tables.need_columns(settings, REQUIRED, "settings")
+    for name, value in settings.items():
+        if not isinstance(value, str | int | float | np.generic | None):
+            raise refuse(f"settings[{name!r}]", value, "a text, a number, True, False or None")
+
+
+def _counts(shape: tuple, **counted: np.ndarray | None) -> dict[str, np.ndarray]:
+    """Those counts that there are, as columns; `ValueError` for another shape than that of the returns."""
+    found = {name: counts for name, counts in counted.items() if counts is not None}
+    for name, counts in found.items():
+        if counts.shape != shape:
+            raise refuse(f"the shape of {name}", counts.shape, f"{shape}, that of returns")
+    return {name: counts.ravel() for name, counts in found.items()}
 
 
 @checked

@@ -107,6 +107,19 @@ def doubts_of(
     return x.amax(-1) * y.amax(-1), -sum((q * q.clamp(min=1e-9).log()).sum(-1) for q in (x, y))
 
 
+def next_cell_logits(
+    changes: Float[Tensor, "*batch 6"], cell: Tensor, size: int
+) -> tuple[Float[Tensor, "*shape size"], Float[Tensor, "*shape size"]]:
+    """Of the next cell's x and of its y, from those of the change of each: -1, 0 or +1, of x first. cell: as many as changes,
+    or what broadcasts to them."""
+    step, logits = torch.arange(3, device=cell.device), []
+    for at, change in zip((cell // size, cell % size), changes.unflatten(-1, (2, 3)).unbind(-2), strict=True):
+        beyond = change.new_full((*change.shape[:-1], size + 2), -1e9)          # the room with its walls
+        index = (at[..., None] + step).expand_as(change)
+        logits.append(beyond.scatter(-1, index, change)[..., 1:-1])
+    return logits[0], logits[1]
+
+
 def outcomes_of(
     chance: Float[Tensor, "batch beam action move"], there: Int[Tensor, "batch beam move"]
 ) -> tuple[Int[Tensor, "batch beam action"], Float[Tensor, "batch beam action"], Float[Tensor, "batch beam action"]]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from dicp.checks import Count, checked
 from dicp.config import EnvConfig, ModelConfig
-from dicp.models.categorical import Predictions, TokenEmbedding, doubts_of
+from dicp.models.categorical import Predictions, TokenEmbedding, doubts_of, next_cell_logits
 from dicp.models.context import EpisodicContext, flat_index, grown
 from dicp.models.recall import LookUp, Recall
 from dicp.models.transformer import Transformer
@@ -153,14 +153,7 @@ class InterventionalModel(nn.Module):
         """Of the next cell's x and of its y. What is predicted is the change of each, by -1, 0 or 1."""
         from_h, from_found, from_action = self.next_from
         hidden = F.silu(from_h(h) + from_found(found) + from_action(action))
-        changes = self.next_out(hidden).unflatten(-1, (2, 3)).unbind(-2)
-        step, size = torch.arange(3, device=cell.device), self.env.size
-        logits = []
-        for at, change in zip((cell // size, cell % size), changes, strict=True):
-            beyond = change.new_full((*change.shape[:-1], size + 2), -1e9)          # the room with its walls
-            index = (at[..., None] + step).expand_as(change)
-            logits.append(beyond.scatter(-1, index, change)[..., 1:-1])
-        return logits[0], logits[1]
+        return next_cell_logits(self.next_out(hidden), cell, self.env.size)
 
     # ---- acting: one real token at a time ----------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from dicp.checks import Count, checked
 from dicp.config import EnvConfig, ModelConfig
-from dicp.models.categorical import Predictions, doubts_of
+from dicp.models.categorical import Predictions, doubts_of, next_cell_logits
 from dicp.models.context import EpisodicContext, flat_index, grown
 from dicp.models.transformer import Transformer
 from dicp.planning import Imagined
@@ -148,15 +148,8 @@ class QueryModel(nn.Module):
     ) -> tuple[Float[Tensor, "*batch size"], Float[Tensor, "*batch size"]]:
         """Of the next cell's x and of its y. What is predicted is the change of each, by -1, 0 or 1: from the answer to a
         move query, or, where moves are not hidden, from cell and action."""
-        size = self.env.size
         found = self.move(cell * self.env.n_actions + action) if answer is None else self.move(answer)
-        changes = self.move_out(F.silu(found)).unflatten(-1, (2, 3)).unbind(-2)
-        step, logits = torch.arange(3, device=cell.device), []
-        for at, change in zip((cell // size, cell % size), changes, strict=True):
-            beyond = change.new_full((*change.shape[:-1], size + 2), -1e9)          # the room with its walls
-            index = (at[..., None] + step).expand_as(change)
-            logits.append(beyond.scatter(-1, index, change)[..., 1:-1])
-        return logits[0], logits[1]
+        return next_cell_logits(self.move_out(F.silu(found)), cell, self.env.size)
 
     # ---- acting: one real token at a time --------------------------------------------------------
 
