@@ -6,7 +6,7 @@ import torch
 from dicp.beliefs import windows_of
 from dicp.config import EnvConfig, ModelConfig
 from dicp.models import QueryModel
-from dicp.models.queries import relabelled
+from dicp.models.queries import relabelled, remembered
 from dicp.oracles import RandomPolicy
 from dicp.rollout import rollout
 from dicp.windows import Tokens
@@ -173,10 +173,54 @@ def test_relabelled_cells_keep_their_rows_and_columns():
 
 
 @pytest.mark.parametrize("name, relabels, differs", [
-    ("darkroom", True, True), ("darkroom", False, False), ("darkroom_permuted", True, False), ("dark_key_to_door", True, True)])
+    ("darkroom", True, True), ("darkroom", False, False), ("dark_key_to_door", True, True)])
 def test_cells_are_relabelled_in_training_alone_and_where_any_cell_may_pay(name, relabels, differs):
     model = small(name, relabels=relabels)
     windows, generator = lived(model), torch.Generator().manual_seed(0)
     plain, trained = model.predict(windows), model.predict(windows, generator)
     assert torch.allclose(plain.reward, trained.reward) != differs
     assert torch.equal(plain.next_x, trained.next_x) and torch.equal(plain.next_y, trained.next_y)
+
+
+def test_in_training_actions_are_forgotten_where_moves_are_hidden():
+    model = small("darkroom_permuted")
+    windows, generator = lived(model), torch.Generator().manual_seed(0)
+    plain, trained = model.predict(windows), model.predict(windows, generator)
+    assert torch.allclose(plain.next_x[:, 0], trained.next_x[:, 0])               # the birth is not an action
+    assert not torch.allclose(plain.next_x[:, 1:], trained.next_x[:, 1:])
+
+
+def test_what_is_forgotten_is_chosen_by_cell_and_action_whatever_came_of_it():
+    env, generator = EnvConfig("darkroom_permuted", size=2), torch.Generator().manual_seed(0)
+    batch, n = 600, 60
+    last_action, cell = (torch.randint(most, (batch, n), generator=generator) for most in (5, 4))
+    last_action[:, 0] = 5                                                         # no action yet
+    no = torch.zeros_like(cell)
+    kept = remembered(Tokens(cell, last_action, no, no, no), env, torch.Generator().manual_seed(1))
+    assert kept[:, 0].all()
+    tried_in = cell[:, :-1] * 5 + last_action[:, 1:]
+    shares, n_actions = [], torch.zeros(6)
+    for pairs, keeps in zip(tried_in, kept[:, 1:], strict=True):
+        kept_pairs, lost_pairs = pairs[keeps].unique(), pairs[~keeps].unique()
+        assert not set(kept_pairs.tolist()) & set(lost_pairs.tolist())
+        n_actions[len((kept_pairs % 5).unique())] += 1
+        shares.append(len(kept_pairs) / 20)
+    assert (n_actions > 30).all()                                                 # none to all five of them
+    assert min(shares) == 0 and max(shares) > 0.9
+
+
+@pytest.mark.parametrize("lost", [(), (2,), (0, 3, 4)])
+def test_nobody_reads_what_is_forgotten(lost):
+    model, generator = small("darkroom").transformer, torch.Generator().manual_seed(0)
+    x, queries = torch.randn(2, 6, 16, generator=generator), torch.randn(2, 6, 1, 16, generator=generator)
+    kept = torch.ones(2, 6, dtype=torch.bool)
+    kept[:, list(lost)] = False
+    h, answers = model.read_and_ask(x, queries, kept)
+    other = torch.where(kept[..., None], x, torch.randn(2, 6, 16, generator=generator))
+    other_h, other_answers = model.read_and_ask(other, queries, kept)
+    assert torch.equal(answers, other_answers) and torch.equal(h[kept], other_h[kept])
+    whole_h, whole_answers = model.read_and_ask(x, queries)
+    first = min(lost, default=6)
+    torch.testing.assert_close(whole_h[:, : first + 1], h[:, : first + 1])
+    torch.testing.assert_close(whole_answers[:, :first], answers[:, :first])
+    assert not lost or not torch.allclose(whole_answers[:, first:], answers[:, first:])

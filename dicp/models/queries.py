@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from dicp.checks import Count, checked
@@ -23,16 +23,17 @@ from dicp.planning import Imagined
 from dicp.windows import Tokens, Windows, stages
 
 STAGES = 3        # rewards so far in the episode, as far as they are told apart: 0, 1, 2 or more
+MOVES = 9         # by -1, 0 or 1 in x and in y
 BLANK_REWARD = 2
 
 
 class BlankableEmbedding(nn.EmbeddingBag):
-    """The sum of one embedding for each field of a token or of a query; a cell has two, for x and for y. `before`: the
-    rewards in its episode before the transition that a token tells of."""
+    """The sum of one embedding for each field of a token or of a query; a cell has two, for x and for y. `note`: what else
+    is to be known of the transition that a token tells of (`QueryModel.note`)."""
 
-    def __init__(self, env: EnvConfig, d_model: int):
+    def __init__(self, env: EnvConfig, d_model: int, n_notes: int):
         size = env.size
-        sizes = [size, size, env.n_actions + 1, BLANK_REWARD + 1, 2, size + 2, size + 2, STAGES]
+        sizes = [size, size, env.n_actions + 1, BLANK_REWARD + 1, 2, size + 2, size + 2, n_notes]
         super().__init__(sum(sizes), d_model, mode="sum")
         nn.init.normal_(self.weight, std=0.3)
         xy = [divmod(cell, size) for cell in range(env.n_cells)]
@@ -41,10 +42,10 @@ class BlankableEmbedding(nn.EmbeddingBag):
         self.register_buffer("xy", torch.tensor(xy), persistent=False)
 
     def forward(
-        self, tokens: Tokens, before: Int[Tensor, "*batch"]
+        self, tokens: Tokens, note: Int[Tensor, "*batch"]
     ) -> Float[Tensor, "*batch d_model"]:
         rest = torch.stack((tokens.last_action, tokens.last_reward, tokens.first), dim=-1)
-        cells = self.xy[tokens.observation], rest, self.xy[tokens.arrived], before[..., None]
+        cells = self.xy[tokens.observation], rest, self.xy[tokens.arrived], note[..., None]
         fields = torch.cat(cells, dim=-1) + self.offsets
         flat = super().forward(fields.reshape(-1, fields.shape[-1]))
         return flat.view(*fields.shape[:-1], self.embedding_dim)
@@ -95,7 +96,8 @@ class QueryModel(nn.Module):
         self.env, self.config, d, hidden = env, config, config.d_model, config.d_head_hidden
         self.moves_are_hidden = env.name == "darkroom_permuted"
         self.pays_once = env.name == "dark_key_to_door"
-        self.embed, self.transformer = BlankableEmbedding(env, d), Transformer(config)
+        self.embed = BlankableEmbedding(env, d, MOVES + 2 if self.moves_are_hidden else STAGES)
+        self.transformer = Transformer(config)
         self.reward = nn.Linear(d, 2)
         self.move = nn.Linear(d, hidden) if self.moves_are_hidden else nn.Embedding(env.n_cells * env.n_actions, hidden)
         self.move_out = nn.Linear(hidden, 6)                             # x: -1, 0, +1; y: -1, 0, +1
@@ -112,14 +114,16 @@ class QueryModel(nn.Module):
         `generator`: relabel the cells, as in training."""
         tokens, action, led_to = windows.tokens, windows.action, windows.next_observation
         before, now = self.stages(tokens)
-        seen, arrived = tokens, led_to
-        if generator is not None and self.config.relabels and not self.moves_are_hidden:
+        seen, arrived, kept = tokens, led_to, None
+        if generator is not None and self.moves_are_hidden:
+            kept = remembered(tokens, self.env, generator)
+        elif generator is not None and self.config.relabels:
             seen, arrived = relabelled(tokens, led_to, self.env, generator)
-        memory = self.embed(seen, before)
+        memory = self.embed(seen, self.notes(seen, before))
         asked = [self.query(seen.observation, action, arrived, now)]
         if self.moves_are_hidden:
             asked.append(self.query(seen.observation, action, self.blank(action), now))
-        _, answers = self.transformer.read_and_ask(memory, torch.stack(asked, dim=2))
+        _, answers = self.transformer.read_and_ask(memory, torch.stack(asked, dim=2), kept)
         moved = answers[:, :, 1] if self.moves_are_hidden else None
         next_x, next_y = self.next_logits(tokens.observation, action, moved)
         # What aimless actions will earn says little: the Transformer is not bent towards it, only read.
@@ -133,6 +137,20 @@ class QueryModel(nn.Module):
         now = stages(tokens, STAGES)
         return F.pad(now[:, :-1], (1, 0)), now
 
+    def note(self, cell: Tensor, arrived: Tensor, stage: Tensor) -> Int[Tensor, "*batch"]:
+        """What a token or a query says besides, of a transition from `cell` to `arrived`, which may be nowhere or blank (all
+        arguments [*batch]): the rewards in the episode before it; where moves are hidden, the move that was made, for which
+        attention would otherwise have to look at two tokens at once."""
+        if not self.moves_are_hidden:
+            return stage
+        n_cells, by = self.env.n_cells, (self.embed.xy[arrived] - self.embed.xy[cell]).clamp(-1, 1)
+        move = 3 * by[..., 0] + by[..., 1] + MOVES // 2
+        return torch.where(arrived < n_cells, move, MOVES + arrived - n_cells)
+
+    def notes(self, tokens: Tokens, before: Int[Tensor, "batch n"]) -> Int[Tensor, "batch n"]:
+        """Of the tokens of whole windows."""
+        return self.note(F.pad(tokens.observation[:, :-1], (1, 0)), tokens.arrived, before)
+
     def blank(self, like: Int[Tensor, "*batch"]) -> Int[Tensor, "*batch"]:
         return torch.full_like(like, self.env.n_cells + 1)
 
@@ -140,8 +158,8 @@ class QueryModel(nn.Module):
         self, cell: Tensor, action: Tensor, arrived: Tensor, stage: Tensor
     ) -> Float[Tensor, "*batch d_model"]:
         """A token with a blank reward and, if `arrived` is blank, a blank outcome (all arguments [*batch])."""
-        no = torch.zeros_like(action)
-        return self.embed(Tokens(cell, action, no + BLANK_REWARD, arrived, no), stage)
+        no, note = torch.zeros_like(action), self.note(cell, arrived, stage)
+        return self.embed(Tokens(cell, action, no + BLANK_REWARD, arrived, no), note)
 
     def next_logits(
         self, cell: Int[Tensor, "*batch"], action: Int[Tensor, "*batch"], answer: Float[Tensor, "*batch d_model"] | None
@@ -165,11 +183,13 @@ class QueryModel(nn.Module):
         """Append one real token of each agent; it has no policy, all actions are alike to it."""
         if context.is_full:
             kept = context.forget()
-            self.transformer(self.embed(kept, self.stages(kept)[0]), context.cache)
+            self.transformer(self.embed(kept, self.notes(kept, self.stages(kept)[0])), context.cache)
         is_first = context.cache.n_held == 0
-        tokens = context.note(tokens)
         before = torch.zeros_like(context.stage) if is_first else context.stage
-        context.h = self.transformer.append(self.embed(tokens, before), context.cache)
+        came_from = torch.zeros_like(tokens.first) if is_first else context.observation
+        tokens = context.note(tokens)
+        note = self.note(came_from, tokens.arrived, before)
+        context.h = self.transformer.append(self.embed(tokens, note), context.cache)
         if self.pays_once:
             context.stage = torch.where(
                 tokens.first == 1, 0, (context.stage + tokens.last_reward).clamp(max=STAGES - 1)
@@ -214,7 +234,8 @@ class QueryModel(nn.Module):
     def advance(self, state: Imagination, action: Tensor, reward: Tensor, next_cell: Tensor) -> Imagination:
         """Append one imagined transition to each beam (all arguments [batch beam])."""
         no, imagined = torch.zeros_like(action), grown(state.imagined, state.kept)
-        token = self.embed(Tokens(next_cell, action, reward, next_cell, no), state.stage)
+        note = self.note(state.cell, next_cell, state.stage)
+        token = self.embed(Tokens(next_cell, action, reward, next_cell, no), note)
         self.transformer.branch(token, state.context.cache, imagined)
         stage = (state.stage + reward).clamp(max=STAGES - 1) if self.pays_once else state.stage
         return Imagination(state.context, next_cell, stage, imagined)
@@ -240,3 +261,18 @@ def relabelled(
         observation=table.gather(1, tokens.observation), arrived=table.gather(1, tokens.arrived)
     )
     return tokens, table.gather(1, next_cell)
+
+
+def remembered(tokens: Tokens, env: EnvConfig, generator: torch.Generator) -> Bool[Tensor, "batch n"]:
+    """Which tokens of a window are kept; the others are forgotten. Of each window some actions, and of these some of the
+    cells that they were tried in, many or few: whatever the outcome was, so that what is left says as much of it as before.
+    A random walker soon has tried every action in many cells; a planner's context may hold no more than the two actions that
+    it needs, one of them mostly against a wall."""
+    batch, n_actions, n_cells = len(tokens.first), env.n_actions, env.n_cells
+    n_kept = torch.randint(n_actions + 1, (batch, 1), generator=generator)
+    some = torch.rand(batch, n_actions, generator=generator).argsort(-1) < n_kept
+    share = torch.rand(batch, 1, 1, generator=generator)
+    keeps = (torch.rand(batch, n_cells, n_actions, generator=generator) < share) & some[:, None]
+    keeps = F.pad(keeps, (0, 1), value=True).flatten(1).to(tokens.first.device)        # and the birth, which has no action
+    came_from = F.pad(tokens.observation[:, :-1], (1, 0))
+    return keeps.gather(1, came_from * (n_actions + 1) + tokens.last_action)

@@ -6,7 +6,7 @@ import math
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from dicp.config import ModelConfig
@@ -105,19 +105,25 @@ class Transformer(nn.Module):
         return self.norm(x)[:, 0]
 
     def read_and_ask(
-        self, x: Float[Tensor, "batch n d_model"], queries: Float[Tensor, "batch n asked d_model"]
+        self, x: Float[Tensor, "batch n d_model"], queries: Float[Tensor, "batch n asked d_model"],
+        kept: Bool[Tensor, "batch n"] | None = None,
     ) -> tuple[Float[Tensor, "batch n d_model"], Float[Tensor, "batch n asked d_model"]]:
         """Read whole windows, and answer the queries about each step: those about step t read tokens 0..t and themselves,
-        where token t + 1 will be. No token and no other query reads them."""
+        where token t + 1 will be. No token and no other query reads them. `kept`: tokens that others may read (None: all)."""
         n, n_asked = queries.shape[1:3]
         rotation, step = rotary(torch.arange(n + 1, device=x.device), self.d_head), torch.arange(n, device=x.device)
         step, asked = step.repeat_interleave(n_asked), queries.flatten(1, 2)
-        later, place = torch.arange(n, device=x.device) > step[:, None], rotation[step + 1]
+        unread, place = torch.arange(n, device=x.device) > step[:, None], rotation[step + 1]
+        read = None
+        if kept is not None:
+            unread = unread | ~kept[:, None, None]
+            read = (torch.ones(n, n, device=x.device).tril() > 0) & kept[:, None, None]
+            read = read | torch.eye(n, dtype=torch.bool, device=x.device)
         for block in self.blocks:
             q, k, v = block.project(x, rotation[:n])
             own_q, own_k, own_v = block.project(asked, place)
-            x = block.finish(x, F.scaled_dot_product_attention(q, k, v, is_causal=True))
-            scores = (own_q @ k.transpose(-1, -2)).masked_fill(later, -torch.inf)
+            x = block.finish(x, F.scaled_dot_product_attention(q, k, v, read, is_causal=read is None))
+            scores = (own_q @ k.transpose(-1, -2)).masked_fill(unread, -torch.inf)
             scores = torch.cat((scores, (own_q * own_k).sum(-1, keepdim=True)), dim=-1)
             weights = (scores / math.sqrt(self.d_head)).softmax(-1)
             asked = block.finish(asked, weights[..., :-1] @ v + weights[..., -1:] * own_v)
