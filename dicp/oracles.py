@@ -21,7 +21,7 @@ from dicp.envs.tasks import PERMUTATIONS
 from dicp.models.categorical import outcomes_of
 from dicp.models.gaussian import standard_normal
 from dicp.planning import Imagined
-from dicp.windows import Tokens
+from dicp.windows import Tokens, Windows
 
 __all__ = [
     "ActionExplorer", "Belief", "Explorer", "GoalExplorer", "Life", "RandomPolicy", "Simulated",
@@ -254,10 +254,23 @@ class ActionExplorer(Explorer):
         """The permutations under which this action leads there from here."""
         return belief.possible & (self.next_cell[:, belief.cell, action] == arrived).T[:, None]
 
-    def imagine(self, state: Belief, return_to_go: bool = False, doubts: bool = False) -> Imagined:
+    def chances(self, state: Belief) -> Float[Tensor, "batch beam action move"]:
+        """P(move | action)."""
         possible = state.possible[:, :, 0].float()
-        chance = torch.einsum("bkh,ham->bkam", possible / possible.sum(-1, keepdim=True), self.does)
-        next_cell, probability, entropy = outcomes_of(chance, self.by_move[state.cell])
+        return torch.einsum("bkh,ham->bkam", possible / possible.sum(-1, keepdim=True), self.does)
+
+    def surprise(self, tokens: Tokens, windows: Windows) -> Float[Tensor, "batch n"]:
+        """Nats of where each action of whole lives led; `tokens`: what their agents read, one more than there are steps."""
+        context, rows, chance = self.begin(len(windows.action)), torch.arange(len(windows.action)), []
+        for t in range(windows.action.shape[1]):
+            self.observe(context, Tokens(*(field[:, t] for field in tokens)))
+            moves = self.chances(self.root(context))[rows, 0, windows.action[:, t]]
+            leads = self.by_move[context.cell] == windows.next_observation[:, t, None]
+            chance.append((moves * leads).sum(-1))
+        return -torch.stack(chance, dim=1).log()
+
+    def imagine(self, state: Belief, return_to_go: bool = False, doubts: bool = False) -> Imagined:
+        next_cell, probability, entropy = outcomes_of(self.chances(state), self.by_move[state.cell])
         return Imagined((next_cell == self.rules.goals[0, 0]).float(), next_cell, None, probability, entropy)
 
 

@@ -1,0 +1,153 @@
+"""What a world model believes, held against the exact belief: in contexts that a planner makes, and along imagined walks."""
+
+from typing import NamedTuple
+
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from dicp.beliefs import first_arrivals, tokens_of, windows_of
+from dicp.checks import Count, Seed, checked, one_of, refuse
+from dicp.config import EnvConfig, PlanConfig
+from dicp.envs import GridRules, Task
+from dicp.oracles import exact_belief
+from dicp.rollout import Learner, Life, rollout
+from dicp.windows import Tokens, Windows, newborn, stages
+
+__all__ = ["PROBES", "calibration", "moves", "probe", "walks"]
+
+N_LIVES, N_EPISODES = 8, 4          # of the exact belief in each task
+N_WALKS, N_STEPS = 256, 8
+PROBES = ("never met", "correlation", "in vain", "known", "move", *(f"walk {n}" for n in range(1, N_STEPS + 1)))
+
+
+class Probed(NamedTuple):
+    """One number of a world model, and the exact belief's."""
+
+    probe: str
+    value: float
+    exact: float
+
+
+@checked
+def probe(model: Learner, env: EnvConfig, tasks: list[Task], seed: Seed = 0) -> pd.DataFrame:
+    """Columns probe, value, exact: what `calibration` and `walks` say, in Darkroom-Permuted `moves`. The contexts are those of
+    lives of the exact belief in `tasks`, which the model has not been trained on."""
+    life = rollout(exact_belief(env), env, tasks, N_LIVES, N_EPISODES, PlanConfig.preset("bayes", env.name), seed)
+    if env.name == "darkroom_permuted":
+        return pd.DataFrame(moves(model, life, env))
+    return pd.DataFrame([*calibration(model, life, env), *walks(model, env, seed=seed)])
+
+
+@checked
+def calibration(model: Learner, life: Life, env: EnvConfig) -> list[Probed]:
+    """P(reward) in Darkroom and Dark Key-to-Door. Before the first reward: of cells never met (mean, and the correlation with
+    the exact belief's) and of cells met in vain; then of a cell that has paid. NaN where a life has no such steps."""
+    one_of("env.name", env.name, ("darkroom", "dark_key_to_door"))
+    check_plans(model)
+    windows = windows_of(life, env)
+    said, exact = p_taken(model, life, env), p_taken(exact_belief(env), life, env)
+    never_met, _ = first_arrivals(windows, env)
+    before = windows.tokens.last_reward.cumsum(1) == 0
+    new, truth = said[never_met], exact[never_met]
+    varies = len(new) > 0 and bool(new.max() > new.min())
+    correlation = torch.corrcoef(torch.stack((new, truth)))[0, 1].item() if varies else float("nan")
+    means = {"never met": never_met, "in vain": before & ~never_met, "known": has_paid(windows, env)}
+    rows = [Probed(name, said[where].mean().item(), exact[where].mean().item()) for name, where in means.items()]
+    return [rows[0], Probed("correlation", correlation, 1.0), *rows[1:]]
+
+
+def has_paid(windows: Windows, env: EnvConfig) -> Bool[Tensor, "batch n"]:
+    """Which steps lead to a cell that has paid in this life, with as many rewards so far in the episode."""
+    stage = stages(windows.tokens, 3) if env.name == "dark_key_to_door" else torch.zeros_like(windows.reward)
+    place = stage * env.n_cells + windows.next_observation
+    paid = F.one_hot(place, 3 * env.n_cells) * windows.reward[..., None]
+    return (paid.cumsum(1) - paid).gather(2, place[..., None])[..., 0] > 0
+
+
+@torch.no_grad()
+def p_taken(model: Learner, life: Life, env: EnvConfig) -> Float[Tensor, "agent step"]:
+    """P(reward) of the action taken at each step of a life, as the model imagines it just before."""
+    tokens, action = tokens_of(life, env), life.action.flatten(0, 1).long()
+    context, said = model.begin(len(action)), []
+    for t in range(action.shape[1]):
+        model.observe(context, Tokens(*(field[:, t] for field in tokens)))
+        imagined = model.imagine(model.root(context)).reward[:, 0]
+        said.append(imagined.gather(1, action[:, t : t + 1])[:, 0])
+    return torch.stack(said, dim=1).float()
+
+
+@checked
+@torch.no_grad()
+def walks(model: Learner, env: EnvConfig, n_walks: Count = N_WALKS, seed: Seed = 0) -> list[Probed]:
+    """P(reward) at each step of imagined walks of an agent that has done nothing yet: each step leads to a cell that the walk
+    has not met, and is imagined to pay nothing. Where it grows, the model takes imagined actions for evidence."""
+    one_of("env.name", env.name, ("darkroom", "dark_key_to_door"))
+    check_plans(model)
+    action, cell = new_cells(env, n_walks, torch.Generator().manual_seed(seed))
+    means = [along(learner, env, action, cell) for learner in (model, exact_belief(env))]
+    return [Probed(f"walk {n}", *pair) for n, pair in enumerate(zip(*means, strict=True), start=1)]
+
+
+def along(model: Learner, env: EnvConfig, action: Tensor, cell: Tensor) -> list[float]:
+    """Mean P(reward) at each step of the imagined walks [walk step]."""
+    start = torch.full((len(action),), GridRules.of(env, [any_task(env)]).start)
+    none = torch.zeros_like(start)
+    born = newborn(Tokens(*(x[:, None] for x in (start, none, none, none, none + 1))), env, 1)
+    context, means = model.begin(len(action)), []
+    model.observe(context, Tokens(*(x[:, 0] for x in born)))
+    state = model.root(context)
+    for t in range(action.shape[1]):
+        step = action[:, t : t + 1]
+        means.append(model.imagine(state).reward[:, 0].gather(1, step).mean().item())
+        state = model.advance(state, step, torch.zeros_like(step), cell[:, t : t + 1])
+    return means
+
+
+def new_cells(
+    env: EnvConfig, n_walks: int, generator: torch.Generator
+) -> tuple[Int[Tensor, "walk step"], Int[Tensor, "walk step"]]:
+    """(actions, cells that they lead to) of random walks from the start that meet no cell twice."""
+    rules = GridRules.of(env, [any_task(env)])
+    cell, rows = torch.full((16 * n_walks,), rules.start), torch.arange(16 * n_walks)
+    met = F.one_hot(cell, env.n_cells).bool()
+    alive, actions, cells = torch.ones_like(cell, dtype=torch.bool), [], []
+    for _ in range(N_STEPS):
+        leads = rules.next_cell[0, cell]                                                 # walk action
+        is_new = ~met.gather(1, leads)
+        alive &= is_new.any(1)
+        action = (torch.rand(leads.shape, generator=generator) * is_new).argmax(1)
+        cell = leads[rows, action]
+        met[rows, cell] = True
+        actions.append(action)
+        cells.append(cell)
+    kept = alive.nonzero()[:n_walks, 0]
+    return torch.stack(actions, dim=1)[kept], torch.stack(cells, dim=1)[kept]
+
+
+def check_plans(model: Learner) -> None:
+    if not model.can_plan:
+        raise refuse("model", type(model).__name__, "one that can plan")
+
+
+def any_task(env: EnvConfig) -> Task:
+    return (0, 0) if env.name == "darkroom" else ((0, 0), (0, 0))
+
+
+@checked
+@torch.no_grad()
+def moves(model: Learner, life: Life, env: EnvConfig) -> list[Probed]:
+    """Darkroom-Permuted: by how many nats where an action led was a surprise, a step. The world models that count have no such
+    number."""
+    one_of("env.name", env.name, ("darkroom_permuted",))
+    if not hasattr(model, "predict"):
+        raise refuse("model", type(model).__name__, "one that was trained to predict")
+    windows, explorer = windows_of(life, env), exact_belief(env)
+    said = model.predict(windows)
+    x, y = windows.next_observation // env.size, windows.next_observation % env.size
+    surprise = sum(
+        F.cross_entropy(logits.movedim(-1, 1), at) for logits, at in ((said.next_x, x), (said.next_y, y))
+    )
+    return [Probed("move", surprise.item(), explorer.surprise(tokens_of(life, env), windows).mean().item())]
