@@ -14,6 +14,7 @@ import torch
 
 import dicp
 from dicp import store
+from dicp.beliefs import lives_of_the_exact_belief
 from dicp.checks import Count, OneOf, checked, refuse
 from dicp.config import ENVS, Config, EnvConfig
 from dicp.envs import Task, all_tasks, split_of
@@ -193,7 +194,8 @@ def _train(path: Path, config: Config, device: str | None, progress: bool, n_job
     """Train under the lock, save and load."""
     unfinished = _unfinished(config)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    histories = load_or_collect(config, n_jobs=n_jobs)
+    from_source = config.train.data != "exact_belief"
+    histories = load_or_collect(config, n_jobs=n_jobs) if from_source else lives_of_the_exact_belief(config)
     tasks = training_tasks(config)
     trainer = train(config, histories, unfinished, device, progress=progress, tasks=tasks)
     save_trained(trainer, config, path)

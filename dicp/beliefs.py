@@ -10,15 +10,17 @@ from torch import Tensor
 
 from dicp.believed import believed_rewards
 from dicp.checks import Count, checked, refuse
-from dicp.config import Env, EnvConfig
+from dicp.config import Config, Env, EnvConfig, PlanConfig
+from dicp.envs import split_of
 from dicp.models import Model
-from dicp.rollout import Learner, Life
+from dicp.oracles import exact_belief
+from dicp.rollout import Learner, Life, rollout
 from dicp.source import SourceLog
 from dicp.windows import Tokens, Windows, episodes_as_windows, newborn
 
 __all__ = [
-    "believed_rewards", "first_arrivals", "last_episodes", "log_of", "p_reward", "remember",
-    "tokens_of", "windows_of",
+    "believed_rewards", "first_arrivals", "last_episodes", "lives_of_the_exact_belief", "log_of",
+    "p_reward", "remember", "tokens_of", "windows_of",
 ]
 
 
@@ -79,6 +81,19 @@ def log_of(life: Life) -> SourceLog:
         raise refuse("life.observation.max()", highest, "0 to 255, a room of at most 16 x 16 cells")
     terminal = life.next_observation[..., life.horizon - 1 :: life.horizon]
     return SourceLog(*(x.to(torch.uint8) for x in (life.observation, life.action, life.reward, terminal)))
+
+
+@checked
+def lives_of_the_exact_belief(config: Config) -> SourceLog:
+    """Something else to train on: in each of the split's training tasks `train.n_streams` lives of the exact belief with the
+    Bayes planner, as long as a window. Like the first episodes of a source, and unlike the later ones, they hold no action
+    that knew more than its own history (*compliant*, Lee et al. 2023, arXiv 2306.14892); unlike these, many rewards."""
+    env, train = config.env, config.train
+    if not isinstance(env, EnvConfig):
+        raise refuse("config.env", env.name, "a grid")
+    tasks, plan = split_of(env, config.split)[0], PlanConfig.preset("bayes", env.name)
+    n_episodes = config.model.context_length // env.horizon
+    return log_of(rollout(exact_belief(env), env, tasks, train.n_streams, n_episodes, plan, train.seed))
 
 
 @checked

@@ -29,6 +29,7 @@ from dicp.artifacts import (
 )
 from dicp.checks import Count, checked, refuse, whole
 from dicp.config import ENVS, ML1_TASKS, Config
+from dicp.config.parts import ALONE
 from dicp.envs import GridRules, Task, split_of
 from dicp.models import PairedModel
 from dicp.oracles import RandomPolicy, exact_belief
@@ -38,8 +39,6 @@ from dicp.rollout import Learner, rollout
 from dicp.runs import RUNS, SPLITS, Names, Run, Split, Splits
 from dicp.training import counted
 from dicp.worlds import World
-
-ALONE = ("queries", "heads", "table")          # world models without a policy
 
 __all__ = ["measure", "record", "reproduce", "ship"]
 

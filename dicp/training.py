@@ -68,7 +68,8 @@ def losses(model: Model, sampler: WindowSampler, config: TrainConfig, generator:
 def world_windows(
     sampler: WindowSampler, train: TrainConfig, n: int, n_episodes: int, generator: torch.Generator
 ) -> Windows:
-    """`n` windows of the data that a world model alone is trained on (`train.data`)."""
+    """`n` windows of the data that a world model alone is trained on (`train.data`); of the exact belief's lives, which are no
+    longer than a window, each is one."""
     if train.data == "first_episodes":
         return sampler.before_first_update(n, n_episodes, train.n_first_episodes, generator, train.n_compared)
     return sampler.history(n, n_episodes, train.max_stride, generator)
@@ -89,11 +90,16 @@ def world_losses(
     return said.loss_terms(windows, weight)
 
 
+def least_return(train: TrainConfig) -> float:
+    """Histories that end below this share are left out; a life that found nothing in its first episodes is none of them."""
+    return train.min_final_return if train.data == "histories" else 0.0
+
+
 @checked
 def counted(config: Config, histories: Log) -> TableModel:
     """The table of `config` (world model "table"), counted in as many windows as others are trained on."""
     train, model = config.train, new_model(config.env, config.model)
-    sampler = WindowSampler(config.env, histories, train.n_streams, train.min_final_return)
+    sampler = WindowSampler(config.env, histories, train.n_streams, least_return(train))
     generator, n_episodes = torch.Generator().manual_seed(train.seed), config.model.context_length // config.env.horizon
     paid, n = 0, 0
     for _ in range(train.updates):
@@ -132,7 +138,7 @@ class Trainer:
         optimal_of = tasks[: train.max_tasks] if config.model.imitates == "dpt" else None
         labels = optimal_of, train.push_walls
         self.sampler = WindowSampler(
-            config.env, histories, train.n_streams, train.min_final_return, *labels, train.min_final_success
+            config.env, histories, train.n_streams, least_return(train), *labels, train.min_final_success
         )
         torch.manual_seed(train.seed)
         self.model = new_model(config.env, config.model).to(device)

@@ -1,5 +1,7 @@
 """Beliefs about every cell: by hand for the exact belief, against the planner's own questions for a trained model."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -7,6 +9,7 @@ from dicp.beliefs import (
     believed_rewards,
     first_arrivals,
     last_episodes,
+    lives_of_the_exact_belief,
     log_of,
     p_reward,
     remember,
@@ -14,7 +17,8 @@ from dicp.beliefs import (
     windows_of,
 )
 from dicp.config import Config, EnvConfig, MetaWorldConfig, ModelConfig
-from dicp.envs import GridRules
+from dicp.envs import GridRules, split_of
+from dicp.history import next_observation
 from dicp.models import new_model
 from dicp.oracles import GoalExplorer, RandomPolicy, Simulator, exact_belief
 from dicp.rollout import rollout
@@ -211,3 +215,17 @@ def test_a_large_room_does_not_fit_into_histories():
     env = EnvConfig(size=30)
     with pytest.raises(ValueError, match="observation.* is 4[0-9][0-9]; allowed: 0 to 255"):
         log_of(rollout(RandomPolicy(env), env, [(0, 0)], 1, 1))
+
+
+def test_lives_of_the_exact_belief_are_of_training_tasks_and_as_long_as_a_window():
+    config = Config.preset(world_model="queries")
+    config = replace(config, train=replace(config.train, data="exact_belief", n_streams=2))
+    log, (tasks, _) = lives_of_the_exact_belief(config), split_of(config.env, config.split)
+    assert log.reward.shape == (len(tasks), 2, config.model.context_length)
+    led_to = next_observation(log).long()
+    goals = torch.tensor([x * 9 + y for x, y in tasks])[:, None, None]
+    assert torch.equal(led_to == goals, log.reward > 0) and log.reward.any(-1).any(-1).all()
+    earned = log.reward.unflatten(-1, (-1, config.env.horizon)).float().sum(-1).mean((0, 1))
+    assert (earned.diff() > 1).all()                            # an episode brings more than the one before
+    with pytest.raises(ValueError, match="allowed: a grid"):
+        lives_of_the_exact_belief(Config.preset("metaworld"))

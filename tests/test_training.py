@@ -23,7 +23,7 @@ from dicp.source import SourceLog, train_ppo
 from dicp.states import load_state, save_state
 from dicp.store import StoreError
 from dicp.training import Trainer, learning_rate, losses, train
-from dicp.windows import Tokens, optimal_actions
+from dicp.windows import Tokens, WindowSampler, optimal_actions
 
 ENV, SOURCE = EnvConfig(), SourceConfig(n_streams=8, env_steps=400, batch_size=40, n_epochs=5, learning_rate=1e-3)
 GOALS = [(4, 6), (6, 4), (3, 3)]
@@ -421,6 +421,28 @@ def test_a_folder_that_is_a_file_is_refused(log, tmp_path):
         fit(tiny(), log, tmp_path / "folder" / "below")
 
 
+# ---- data of a world model alone ------------------------------------------------------------------------------------------
+
+
+def test_lives_of_the_exact_belief_are_trained_on_whole_and_without_a_source(monkeypatch, tmp_path):
+    monkeypatch.setenv("DICP_CACHE", str(tmp_path))
+    monkeypatch.setattr(artifacts, "load_or_collect", lambda *args, **kwargs: pytest.fail("the source was asked"))
+    seen, draw = [], WindowSampler.history
+    monkeypatch.setattr(WindowSampler, "history", lambda *args: seen.append(draw(*args)) or seen[-1])
+    settings = tiny("queries", data="exact_belief", n_streams=2)
+    trained = artifacts.load_or_train(settings, progress=False)
+    assert trained.origin == "trained" and len(seen) == settings.train.updates
+    for windows in seen:
+        assert (windows.tokens.first[:, 0] == 1).all() and windows.reward.shape == (4, 40)
+    assert any(not windows.reward.any(1).all() for windows in seen)            # those that found nothing are there, too
+
+
+@pytest.mark.parametrize("kind", ["none", "observational", "interventional"])
+def test_data_that_a_model_does_not_read_are_refused(kind):
+    with pytest.raises(ValueError, match="train.data is 'first_episodes'; allowed: 'histories'"):
+        tiny(kind, data="first_episodes")
+
+
 # ---- configs -------------------------------------------------------------------------------------------------------------
 
 
@@ -452,12 +474,13 @@ def variants(settings: Config):
 
 
 def test_the_key_changes_with_every_field():
-    keys = {Config().key: "nothing"}
-    for field, changed in variants(Config()):
-        assert changed != Config() and changed.key not in keys, f"{field} against {keys[changed.key]}"
+    base = Config.preset(world_model="queries")                   # which may be trained on any data
+    keys = {base.key: "nothing"}
+    for field, changed in variants(base):
+        assert changed != base and changed.key not in keys, f"{field} against {keys[changed.key]}"
         keys[changed.key] = field
         assert Config.from_dict(json.loads(json.dumps(asdict(changed)))) == changed      # as it comes back from a file
-    assert len(keys) > 40 and all(len(key) == 10 for key in keys) and Config().key == Config().key
+    assert len(keys) > 40 and all(len(key) == 10 for key in keys) and base.key == Config.preset(world_model="queries").key
 
 
 @pytest.mark.parametrize("env, horizon", [("darkroom", 20), ("darkroom_permuted", 50), ("dark_key_to_door", 50)])

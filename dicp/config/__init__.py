@@ -19,6 +19,7 @@ from dicp.config.env import (
     from_dict,
 )
 from dicp.config.parts import (
+    ALONE,
     IMITATORS,
     WORLD_MODELS,
     Instances,
@@ -73,6 +74,9 @@ class Config:
             )
         if self.model.imitates == "idt" and self.env.horizon % self.model.chunk:
             raise ValueError(f"model.chunk is {self.model.chunk}; allowed: a divisor of the horizon {self.env.horizon}.")
+        if self.train.data != "histories" and self.model.world_model not in ALONE:
+            kind = self.model.world_model
+            raise ValueError(f"train.data is {self.train.data!r}; allowed: 'histories', with world_model {kind!r}.")
         if self.train.n_streams > self.source.n_kept:
             raise ValueError(f"train.n_streams is {self.train.n_streams}; allowed: 1 to {self.source.n_kept}.")
 
@@ -135,7 +139,7 @@ class Config:
         elif world_model == "interventional":
             model = replace(model, n_layers=2)
             train = replace(train, updates=1000, batch_size=32, learning_rate=6e-3)
-        elif world_model in ("queries", "heads", "table"):
+        elif world_model in ALONE:
             model = replace(model, n_layers=2)
             train = replace(train, batch_size=32, data="first_episodes", **QUERY_TRAINING[env])
         # the 6,561 tasks of key-to-door make up for one seed

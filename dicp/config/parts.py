@@ -8,7 +8,8 @@ from dicp.config.env import GRIDS_AND_ARM
 
 IMITATORS = ("ad", "dpt", "idt")
 WORLD_MODELS = ("none", "observational", "interventional", "queries", "heads", "table")
-DATA = ("histories", "first_episodes")
+ALONE = ("queries", "heads", "table")          # world models without a policy
+DATA = ("histories", "first_episodes", "exact_belief")
 
 # What no machine could build, or no run could end, is refused where it is written.
 Width = Annotated[int, Whole(1, 65_536)]        # of a layer: a square matrix of it takes 16 GiB
@@ -141,7 +142,7 @@ class TrainConfig:
     world_model_weight: Coefficient = 1.0    # (paper: lambda = 1); 0 trains AD
     n_first_episodes: Many = 1         # of each stream count as "before the first update"
     # queries, heads, table: whole learning histories | episodes before the source's first update,
-    # of several streams
+    # of several streams | the first episodes of lives of the exact belief
     data: Annotated[str, OneOf(DATA)] = "histories"
     # first_episodes: each is, of up to so many, the one that adds most cells to its window (1: any)
     n_compared: Many = 1
