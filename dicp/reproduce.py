@@ -228,6 +228,8 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--task", choices=ML1_TASKS, metavar="TASK", help="of Meta-World's (default: reach-v3)")
     add("--runs", nargs="+", metavar="RUN", help="these alone (default: all but the ablations)")
     add("--splits", nargs="+", type=int, default=list(SPLITS), choices=SPLITS)
+    add("--seeds", type=int, default=1, choices=runs.N_SEEDS, metavar="N",
+        help="so many training seeds, of runs that have more than one (default: 1, at most 3)")
     add("--jobs", type=n_processes, default=2, metavar="N",
         help="processes that collect histories (default: 2)")
     add("--again", action="store_true",
@@ -246,7 +248,8 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     try:
         default = [run.name for run in runs.runs_in(args.world) if run in RUNS]
         asked = dict.fromkeys(args.runs or default)
-        args.runs = [runs.run_named(name, args.world).name for name in asked]
+        named = [runs.run_named(name, args.world).name for name in asked]
+        args.runs = runs.with_seeds(named, args.world, args.seeds)
         args.splits = list(dict.fromkeys(args.splits))
         artifacts.cache_folder()
     except ValueError as error:

@@ -14,9 +14,9 @@ from dicp.envs import Task, split_of
 from dicp.worlds import World
 
 __all__ = [
-    "ABLATIONS", "EXPERTS", "ML1_ABLATIONS", "N_EPISODES", "RANKINGS", "RUNS", "SPLITS", "Run", "Split",
+    "ABLATIONS", "EXPERTS", "ML1_ABLATIONS", "N_EPISODES", "N_SEEDS", "RANKINGS", "RUNS", "SPLITS", "Run", "Split",
     "config_of", "episodes_of", "is_grid", "lives_of", "n_episodes_of", "n_rollouts_of",
-    "part_name", "plan_of", "planned", "run_named", "runs_in", "runs_of",
+    "part_name", "plan_of", "planned", "run_named", "runs_in", "runs_of", "with_seeds",
 ]
 
 SPLITS, N_EPISODES = (0, 1, 2, 3, 4), 50
@@ -29,12 +29,14 @@ ML1_EPISODES = {"reach-v3": 100, "push-v3": 300, "sweep-v3": 500, "pick-place-v3
 REPLANNED = {"darkroom": (8, 32), "darkroom_permuted": (12, 8), "dark_key_to_door": (8, 8)}       # tasks, lives
 COMPARED = {"darkroom": (8, 8), "darkroom_permuted": (12, 4), "dark_key_to_door": (16, 2)}        # the same, of `CONTROL`
 
+N_SEEDS = (1, 2, 3)        # training seeds of one run
 IN_A_ROW = 100             # rows a life is kept in: longer ones as blocks of episodes
 
 Imitator = Annotated[str, OneOf(IMITATORS)]
 Split = Annotated[int, OneOf(SPLITS)]
 Names = Annotated[Sequence[str], Each(text, least=1)]
 Splits = Annotated[Sequence[int], Each(OneOf(SPLITS), least=1)]
+NSeeds = Annotated[int, OneOf(N_SEEDS)]
 
 
 class Run(NamedTuple):
@@ -71,16 +73,31 @@ RUNS = (
 
 # The control that decides: what a world model is trained on x what it is x who plans in it. AD's policy of the same split
 # acts where nothing is planned, proposes and breaks ties in all of them: only the world model changes.
-DATA = {"first": "first_episodes", "all": "histories"}
+DATA = {"first": "first_episodes", "all": "histories", "exact": "exact_belief"}
 QUERIES = (Run("queries", "queries", "bayes"),)          # alone, with as many lives as the others have
+
+
+def alone(kind: str, data: str, planner: str, word: str = "", model: tuple = (), train: tuple = ()) -> Run:
+    """A world model that has no policy, beside AD's."""
+    name = "_".join(filter(None, (kind, data, word, planner)))
+    return Run(name, kind, planner, policy="ad", model=model, train=(("data", DATA[data]), *train))
+
+
 CONTROL = tuple(
-    Run(f"{model}_{data}_{planner}", model, planner, policy="ad", train=(("data", DATA[data]),))
-    for model in ("queries", "heads", "table") for data in DATA for planner in PLANNERS[1:]
+    alone(model, data, planner)
+    for model in ("queries", "heads", "table") for data in ("first", "all") for planner in PLANNERS[1:]
+)
+# What of it is built in, what is compliance, and what is a training too short. Darkroom.
+WHY = (
+    *(alone("queries", data, "bayes", "plain", model=(("relabels", False),)) for data in ("first", "all")),
+    alone("queries", "exact", "bayes"),
+    *(alone("heads", data, planner, "long", train=(("updates", 20_000),))
+      for data in ("first", "all") for planner in ("paper", "bayes")),
 )
 # Trained models again, with other weights at the start: Darkroom, with the Bayes planner.
 SEEDS = tuple(
     run._replace(name=f"{run.name}_seed{seed}", train=(*run.train, ("seed", 100 + seed)))
-    for run in CONTROL if run.planner == "bayes" and run.world_model != "table" for seed in (1, 2)
+    for run in CONTROL if run.planner == "bayes" and run.world_model != "table" for seed in N_SEEDS[:-1]
 )
 
 
@@ -141,12 +158,20 @@ def runs_in(world: World) -> list[Run]:
     """Every run that can be made in a world, ablations last."""
     if is_grid(world):
         control = [run for run in CONTROL if world == "darkroom" or run.planner not in ("gated", "thompson")]
-        return [*RUNS, *QUERIES, *control, *(SEEDS if world == "darkroom" else ()), *ABLATIONS]
+        return [*RUNS, *QUERIES, *control, *((*WHY, *SEEDS) if world == "darkroom" else ()), *ABLATIONS]
     runs = [run for run in RUNS if run.name in ("random", "source") or run.world_model in ("none", "observational")
             and run.imitates != "dpt" and run.planner in ("none", "paper")]
     runs += EXPERTS
     other = [run for run in RANKINGS if plan_of(run, world) != plan_of(run._replace(plan=()), world)]
     return [*runs, *other, *(ML1_ABLATIONS if world_parts(world)[1] == "reach-v3" else ())]
+
+
+@checked
+def with_seeds(names: Names, world: World, n_seeds: NSeeds) -> list[str]:
+    """The same runs, each followed by itself with other training seeds, as far as it has them."""
+    there = {run.name for run in runs_in(world)}
+    every = [name for first in names for name in (first, *(f"{first}_seed{n}" for n in range(1, n_seeds)))]
+    return [name for name in dict.fromkeys(every) if name in there or name in names]
 
 
 @checked

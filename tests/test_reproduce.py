@@ -237,6 +237,9 @@ def test_a_dry_run_tells_the_hours_from_recorded_costs(tmp_path, monkeypatch, ca
             "run (in metaworld-door-open-v3) is 'bayes'",
         ),
         (["--task", "reach-v3"], "--task is 'reach-v3'; allowed: none with --env darkroom"),
+        (["--seeds", "4"], "--seeds: invalid choice: 4 (choose from 1, 2, 3)"),
+        (["--runs", "queries_last_bayes"], "run (in darkroom) is 'queries_last_bayes'; allowed: 'ad', "),
+        (["--env", "dark_key_to_door", "--runs", "queries_first_thompson"], "run (in dark_key_to_door) is "),
         (["--jobs", "0"], "--jobs is 0; allowed: a whole number of at least 1"),
         (["--jobs", "two"], "--jobs is 'two'; allowed: a whole number"),
     ],
@@ -288,3 +291,12 @@ def test_figures_of_meta_world_are_drawn_from_what_is_recorded(tmp_path):
 def test_a_split_that_is_asked_for_twice_is_one():
     asked = reproduce.options(["--runs", "random", "random", "--splits", "1", "0", "1"])
     assert (asked.runs, asked.splits) == (["random"], [1, 0])
+
+
+def test_more_training_seeds_are_asked_for_by_their_number():
+    asked = reproduce.options(["--runs", "queries_first_bayes", "random", "--seeds", "3"])
+    assert asked.runs == ["queries_first_bayes", "queries_first_bayes_seed1", "queries_first_bayes_seed2", "random"]
+    seeds = [runs.config_of(runs.run_named(name, "darkroom"), "darkroom", 2).train.seed for name in asked.runs[:3]]
+    assert len(set(seeds)) == 3 and seeds[0] == 2
+    again = reproduce.options(["--runs", "queries_first_bayes", "queries_first_bayes_seed1", "--seeds", "2"])
+    assert again.runs == ["queries_first_bayes", "queries_first_bayes_seed1"]
