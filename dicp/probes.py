@@ -1,5 +1,10 @@
-"""What a world model believes, held against the exact belief: in contexts that a planner makes, and along imagined walks."""
+"""What a world model believes, held against the exact belief: in contexts that a planner makes, and along imagined walks.
 
+Each world's are kept in one sealed file beside its results.
+"""
+
+from math import isfinite
+from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
@@ -8,6 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from dicp import recorded, store
 from dicp.beliefs import first_arrivals, tokens_of, windows_of
 from dicp.checks import Count, Seed, checked, one_of, refuse
 from dicp.config import EnvConfig, PlanConfig
@@ -15,8 +21,9 @@ from dicp.envs import GridRules, Task
 from dicp.oracles import exact_belief
 from dicp.rollout import Learner, Life, rollout
 from dicp.windows import Tokens, Windows, newborn, stages
+from dicp.worlds import World
 
-__all__ = ["PROBES", "calibration", "moves", "probe", "walks"]
+__all__ = ["PROBES", "calibration", "moves", "probe", "recorded_probes", "walks"]
 
 N_LIVES, N_EPISODES = 8, 4          # of the exact belief in each task
 N_WALKS, N_STEPS = 256, 8
@@ -151,3 +158,41 @@ def moves(model: Learner, life: Life, env: EnvConfig) -> list[Probed]:
         F.cross_entropy(logits.movedim(-1, 1), at) for logits, at in ((said.next_x, x), (said.next_y, y))
     )
     return [Probed("move", surprise.item(), explorer.surprise(tokens_of(life, env), windows).mean().item())]
+
+
+# ---- what was measured of the models that runs used ------------------------------------------------------------------------
+
+
+@checked
+def recorded_probes(world: World) -> pd.DataFrame:
+    """Columns run, split, probe, value, exact: of the world models of recorded runs, as `probe` says. No rows where nothing is
+    recorded; `StoreError` where the file is damaged."""
+    kept = read_probes(probes_path(recorded.RECORDED, world))
+    rows = [{"run": one["run"], "split": one["split"], "probe": name, "value": value, "exact": exact}
+            for one in kept.values() for name, (value, exact) in one["probes"].items()]
+    return pd.DataFrame(rows, columns=["run", "split", "probe", "value", "exact"]).astype({"value": float, "exact": float})
+
+
+def probes_path(folder: Path, world: str) -> Path:
+    return folder / f"{world}_probes.json"
+
+
+def read_probes(path: Path) -> dict[str, dict]:
+    """By the name of its model: the run, the split and the numbers of `probe`, as (value, exact)."""
+    if not store.exists(path):
+        return {}
+    values, sealed = store.read_record(path)
+    if not sealed or not isinstance(values.get("models"), dict):
+        raise store.StoreError(f"{path} is damaged: it is no sealed record of probes.")
+    return values["models"]
+
+
+def kept_probes(table: pd.DataFrame, run: str, split: int) -> dict:
+    """A table of `probe` as it is kept: numbers that there are not as None."""
+    numbers = table[["value", "exact"]].to_numpy()
+    pairs = [[float(x) if isfinite(x) else None for x in pair] for pair in numbers]
+    return {"run": run, "split": split, "probes": dict(zip(table["probe"], pairs, strict=True))}
+
+
+def write_probes(path: Path, models: dict[str, dict]) -> None:
+    store.write_record(path, {"models": models})

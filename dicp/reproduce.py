@@ -18,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 
 import dicp
-from dicp import artifacts, estimate, experts, figures, parts, recorded, results, runs, store
+from dicp import artifacts, estimate, experts, figures, parts, probes, recorded, results, runs, store
 from dicp.artifacts import (
     SHIPPED,
     histories_of,
@@ -40,7 +40,7 @@ from dicp.runs import RUNS, SPLITS, Names, Run, Split, Splits
 from dicp.training import counted
 from dicp.worlds import World
 
-__all__ = ["measure", "record", "reproduce", "ship"]
+__all__ = ["measure", "probe_models", "record", "reproduce", "ship"]
 
 
 @checked
@@ -163,6 +163,58 @@ def make(part: Part, package: dict[str, parts.Made], n_jobs: int) -> bool:
 
 
 @checked
+def probe_models(
+    world: World, names: Names, splits: Splits = SPLITS, n_jobs: Count = 2, again: bool = False
+) -> int:
+    """Measure what the world models of those runs believe (`dicp.probes`), as far as that is
+    missing; returns of how many. Arguments and errors: as `reproduce`."""
+    path, package = probes.probes_path(parts.results_folder(), world), {}
+    if not again:
+        package = probes.read_probes(probes.probes_path(recorded.RECORDED, world))
+    wanted = {key: where for key, where in probed(world).items()
+              if where[0].name in names and where[1] in splits and key not in package}
+    if not wanted:
+        return 0
+    n_made = 0
+    with store.lock(parts.results_folder() / "locks" / f"{world}_probes.lock", what=f"The probes of {world}"):
+        try:
+            done = probes.read_probes(path)
+        except store.StoreError as error:
+            print(f"{error} It is made anew.", flush=True)
+            done = {}
+        for key, (run, split) in wanted.items():
+            if key in done:
+                continue
+            config = runs.config_of(run, world, split)
+            learns = run.world_model != "table"
+            model = load_or_train(config, n_jobs=n_jobs).model if learns else control_of(run, config, [], n_jobs)
+            table = probes.probe(model, config.env, runs.lives_of(run, world, split)[0], split)
+            done[key] = probes.kept_probes(table, run.name, split)
+            probes.write_probes(path, done)
+            n_made += 1
+    return n_made
+
+
+def probed(world: str) -> dict[str, tuple[Run, int]]:
+    """The runs whose world models are measured, by run, split and the config's key."""
+    asked = [run for run in runs.runs_in(world) if run.policy and run.planner == "bayes"]
+    if world == "darkroom_permuted":
+        asked = [run for run in asked if run.world_model != "table"]          # it predicts no shares
+    return {f"{run.name}-{split}-{runs.config_of(run, world, split).key}": (run, split)
+            for run in asked for split in SPLITS}
+
+
+def record_probes(world: str) -> None:
+    """Put what this machine measured into the package, beside what is there and still holds."""
+    path = probes.probes_path(recorded.RECORDED, world)
+    before, holds = probes.read_probes(path), probed(world)
+    mine = probes.read_probes(probes.probes_path(parts.results_folder(), world))
+    after = {key: value for key in holds for value in [mine.get(key, before.get(key))] if value}
+    if after != before:
+        probes.write_probes(path, after)
+
+
+@checked
 def record(world: World, tracked: bool = False) -> None:
     """Put together the table of every run that is done, its costs and its figures: in the cache, or
     (`tracked`, in a checkout) in the package and figures/. What is there already stays as it is."""
@@ -182,6 +234,8 @@ def record(world: World, tracked: bool = False) -> None:
         is_new = recorded.write_recorded(folder, world, *found, finish=draw)
         if tracked and not is_new:
             draw()
+        if tracked:
+            record_probes(world)
     if is_new or tracked:
         print(f"{world}: {folder / world}.csv.gz holds all that is done, {pictures} its figures.",
               flush=True)
@@ -271,7 +325,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(estimate.report(args.world, args.runs, args.splits, args.again))
             return
         with stoppable():
-            reproduce(args.world, args.runs, args.splits, args.jobs, args.again)
+            asked = args.world, args.runs, args.splits, args.jobs, args.again
+            reproduce(*asked)
+            probe_models(*asked)
             record(args.world, args.record)
             if args.ship:
                 ship(args.world)

@@ -1,15 +1,20 @@
 """The recorded runs: what each one is, when it counts as done, and that the table is put together from all that are."""
 
+import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+from helpers import flipped
 
-from dicp import estimate, figures, parts, recorded, reproduce, results, runs
+from dicp import estimate, figures, parts, probes, recorded, reproduce, results, runs
 from dicp.artifacts import weights_name
 from dicp.config import ENVS, IMITATORS, PlanConfig, TrainConfig
 from dicp.envs import split_tasks
+from dicp.models import new_model
 from dicp.runs import ABLATIONS, RUNS, config_of, lives_of, part_name, plan_of
+from dicp.store import StoreError
 
 BY_NAME = {run.name: run for run in (*RUNS, *ABLATIONS)}
 
@@ -300,3 +305,65 @@ def test_more_training_seeds_are_asked_for_by_their_number():
     assert len(set(seeds)) == 3 and seeds[0] == 2
     again = reproduce.options(["--runs", "queries_first_bayes", "queries_first_bayes_seed1", "--seeds", "2"])
     assert again.runs == ["queries_first_bayes", "queries_first_bayes_seed1"]
+
+
+# ---- probes --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def untrained(tmp_path, monkeypatch):
+    """Nothing is recorded, and no model needs training: the names of the configs that were asked for."""
+    monkeypatch.setenv("DICP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(recorded, "RECORDED", tmp_path / "data")
+    asked = []
+
+    def fresh(config, **_):
+        asked.append(config.key)
+        return SimpleNamespace(model=new_model(config.env, replace(config.model, d_model=8, n_heads=1, n_layers=1, d_ff=8)))
+
+    monkeypatch.setattr(reproduce, "load_or_train", fresh)
+    return asked
+
+
+def test_probes_are_made_once_and_recorded(untrained):
+    names = ["queries_first_bayes", "queries_first_paper", "heads_all_bayes", "random"]
+    assert reproduce.probe_models("darkroom", names, [1]) == 2              # one a model, of those that the Bayes planner asks
+    assert len(untrained) == 2
+    assert reproduce.probe_models("darkroom", names, [1]) == 0 and len(untrained) == 2
+    assert probes.recorded_probes("darkroom").empty
+    reproduce.record_probes("darkroom")
+    table = probes.recorded_probes("darkroom")
+    assert set(table["run"]) == {"queries_first_bayes", "heads_all_bayes"} and set(table["split"]) == {1}
+    assert list(dict.fromkeys(table["probe"])) == [name for name in probes.PROBES if name != "move"]
+    assert table.drop(columns="value").notna().all().all()
+    shutil.rmtree(parts.results_folder())
+    assert reproduce.probe_models("darkroom", names, [1]) == 0              # the package has them
+    assert reproduce.probe_models("darkroom", names, [1], again=True) == 2
+    assert reproduce.probe_models("darkroom", ["random"], [1]) == 0
+
+
+def test_probes_of_other_settings_do_not_count(untrained, monkeypatch):
+    reproduce.probe_models("darkroom", ["queries_first_bayes"], [1])
+    reproduce.record_probes("darkroom")
+    other = runs.run_named("queries_first_bayes", "darkroom")
+    other = other._replace(train=(*other.train, ("updates", 7)))
+    monkeypatch.setattr(runs, "runs_in", lambda world: [other])
+    assert reproduce.probe_models("darkroom", ["queries_first_bayes"], [1]) == 1
+    reproduce.record_probes("darkroom")
+    assert len(probes.recorded_probes("darkroom")) == 4 + probes.N_STEPS
+
+
+def test_damaged_probes_are_named_and_made_anew(untrained, capsys):
+    reproduce.probe_models("darkroom", ["heads_all_bayes"], [1])
+    path = probes.probes_path(parts.results_folder(), "darkroom")
+    path.write_bytes(flipped(path.read_bytes(), 2000))
+    assert reproduce.probe_models("darkroom", ["heads_all_bayes"], [1]) == 1
+    assert f"{path} is damaged" in capsys.readouterr().out
+    reproduce.record_probes("darkroom")
+    package = probes.probes_path(recorded.RECORDED, "darkroom")
+    for bit in range(3, 8 * package.stat().st_size, 997):
+        good = package.read_bytes()
+        package.write_bytes(flipped(good, bit))
+        with pytest.raises(StoreError, match="_probes.json"):
+            probes.recorded_probes("darkroom")
+        package.write_bytes(good)
