@@ -1,9 +1,11 @@
 """Histories and weights on demand: shipped with the package, else in this machine's cache, else made now."""
 
+import math
 import os
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import lru_cache
 from os import PathLike
 from pathlib import Path
@@ -29,7 +31,7 @@ from dicp.training import Trainer, train
 
 __all__ = [
     "SHIPPED", "Trained", "cache_folder", "histories_of", "is_shipped", "load_or_collect",
-    "load_or_train", "load_trained", "sample_histories", "save_trained", "training_tasks",
+    "load_or_train", "load_trained", "sample_histories", "save_trained", "training_log", "training_tasks",
     "weights_name", "world_name", "world_parts", "writable_cache",
 ]
 
@@ -127,6 +129,20 @@ def load_or_collect(config: Config, tasks: Sequence[Task] | None = None, n_jobs:
     return _load(histories_of(config, tasks, n_jobs).path, tasks)
 
 
+@checked
+def training_log(config: Config, n_jobs: Jobs = 2) -> Log:
+    """What the model of `config` is trained on (`train.data`), in memory. Of the source's first
+    episodes no more is collected than them: what a source does later does not change them."""
+    if config.train.data == "exact_belief":
+        return lives_of_the_exact_belief(config)
+    if config.train.data == "first_episodes":
+        source, n = config.source, config.train.n_first_episodes * config.env.horizon
+        whole = math.lcm(source.n_steps, config.env.horizon)
+        env_steps = min(whole * math.ceil(n / whole), source.env_steps)
+        config = replace(config, source=replace(source, env_steps=env_steps))
+    return load_or_collect(config, n_jobs=n_jobs)
+
+
 @lru_cache(maxsize=1)           # key-to-door: half a minute to read, and every model of a split needs the same
 def _load(path: Path, tasks: tuple[Task, ...]) -> Log:
     return LearningHistories.open(path).load(tasks)
@@ -194,10 +210,8 @@ def _train(path: Path, config: Config, device: str | None, progress: bool, n_job
     """Train under the lock, save and load."""
     unfinished = _unfinished(config)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    from_source = config.train.data != "exact_belief"
-    histories = load_or_collect(config, n_jobs=n_jobs) if from_source else lives_of_the_exact_belief(config)
     tasks = training_tasks(config)
-    trainer = train(config, histories, unfinished, device, progress=progress, tasks=tasks)
+    trainer = train(config, training_log(config, n_jobs), unfinished, device, progress=progress, tasks=tasks)
     save_trained(trainer, config, path)
     shutil.rmtree(unfinished, ignore_errors=True)
     return load_trained(path, config, "trained")

@@ -22,9 +22,9 @@ from dicp import artifacts, estimate, experts, figures, parts, probes, recorded,
 from dicp.artifacts import (
     SHIPPED,
     histories_of,
-    load_or_collect,
     load_or_train,
     save_trained,
+    training_log,
     weights_name,
 )
 from dicp.checks import Count, checked, refuse, whole
@@ -84,7 +84,7 @@ def measure(run: Run, env: World, split: Split, n_jobs: Count = 2) -> tuple[pd.D
 def control_of(run: Run, config: Config, tasks: Sequence[Task], n_jobs: int) -> Learner:
     """Who acts where no network does."""
     if run.world_model == "table":
-        return counted(config, load_or_collect(config, n_jobs=n_jobs))
+        return counted(config, training_log(config, n_jobs))
     if run.name == "informed":
         return experts.informed_expert(config.env, tasks)
     if run.name == "blind":

@@ -437,6 +437,26 @@ def test_lives_of_the_exact_belief_are_trained_on_whole_and_without_a_source(mon
     assert any(not windows.reward.any(1).all() for windows in seen)            # those that found nothing are there, too
 
 
+@pytest.mark.parametrize("env, horizon, n_steps", [
+    ("darkroom", 20, 20), ("darkroom_permuted", 50, 50), ("dark_key_to_door", 20, 30)])
+@pytest.mark.parametrize("n_first", [1, 3])
+def test_of_first_episodes_no_more_is_collected_than_them(env, horizon, n_steps, n_first, monkeypatch, tmp_path):
+    monkeypatch.setenv("DICP_CACHE", str(tmp_path))
+    source = SourceConfig(n_streams=4, env_steps=600, n_steps=n_steps, batch_size=4 * n_steps, n_epochs=1, keep_streams=4)
+    settings = tiny("queries", data="first_episodes", n_streams=4, n_first_episodes=n_first)
+    world = EnvConfig(env, size=9 if env == "darkroom_permuted" else 2, horizon=horizon)
+    settings = replace(settings, env=world, source=source, model=replace(settings.model, context_length=3 * horizon))
+    first, whole = artifacts.training_log(settings, 1), artifacts.load_or_collect(settings, n_jobs=1)
+    n = first.reward.shape[-1]
+    assert n_first * horizon <= n < whole.reward.shape[-1] and n % horizon == 0
+    for one, all_of_it in zip(first, whole, strict=True):
+        assert torch.equal(one, all_of_it[..., : one.shape[-1]])
+    losses = [Trainer(settings, log) for log in (first, whole)]
+    for _ in range(2):
+        assert [trainer.step() for trainer in losses] == [None, None]
+    assert losses[0].log.equals(losses[1].log)
+
+
 @pytest.mark.parametrize("kind", ["none", "observational", "interventional"])
 def test_data_that_a_model_does_not_read_are_refused(kind):
     with pytest.raises(ValueError, match="train.data is 'first_episodes'; allowed: 'histories'"):
