@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib.axes import Axes
+from test_control import probes
+from test_control import run as control_run
 from test_ml1 import LIFE, ranked
 from test_ml1 import run as ml1_run
 from test_plot_comparison import recorded, run
@@ -155,6 +157,7 @@ FIGURES: dict[str, Callable[[], dict]] = {
         }
     ),
     "claim": lambda: T | {"figure": plt.figure(), "note": "n", "handles": (), "ncols": 2},
+    "control": lambda: T | {"table": control_run("queries_first_bayes"), "probes": probes("queries_first_bayes")},
     "comparison": lambda: T | {"table": recorded("ad"), "own": run("ad"), "guess": 10.0},
     "episodes": lambda: T | {"ways": {"one": [40, 41], "two": [40, 49]}, "goal": 58},
     "film": lambda: {

@@ -11,6 +11,7 @@ from dicp.plot.ablations import ablations, parts
 from dicp.plot.arm import at_first_sight, film, hand_paths, pictures, table_top, who_is_right
 from dicp.plot.beliefs import MODELS, belief_curves, belief_panels, look_up
 from dicp.plot.comparison import comparison
+from dicp.plot.control import control
 from dicp.plot.curves import bars, calibration, returns
 from dicp.plot.distillation import arrows, by_goal, training, trend
 from dicp.plot.evidence import by_context, learned_to_remember, who_chose
@@ -32,7 +33,7 @@ __all__ = [
     "at_first_sight", "film", "hand_paths", "ml1_curves", "ml1_meanings", "ml1_rankings", "pictures", "table_top",
     "who_is_right",
     "bar_panels", "by_width", "futures", "plans",
-    "COLOURS", "animate", "axes", "bars", "calibration", "comparison", "grid_heatmap", "look_of",
+    "COLOURS", "animate", "axes", "bars", "calibration", "comparison", "control", "grid_heatmap", "look_of",
     "returns", "style", "trajectories",
     "arrows", "by_goal", "episodes", "influence", "preferences", "strides", "stuck", "tokens", "training", "trend",
     "overview", "papers_best",

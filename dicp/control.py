@@ -1,0 +1,78 @@
+"""The control that decides: what a world model is trained on x what it is x who plans in it, as numbers.
+
+Everything but the world model is the same in all of its runs: the tasks, the random numbers, and AD's policy of the same
+split, which acts where nothing is planned, proposes and breaks ties.
+"""
+
+import pandas as pd
+
+from dicp import results
+from dicp.checks import checked
+from dicp.config import PLANNERS
+from dicp.runs import CONTROL, N_SEEDS
+from dicp.tables import need_columns
+
+__all__ = ["DATA_NAMES", "MODELS", "by_run", "of_the_data", "planners_in", "seeds_of"]
+
+MODELS = {"queries": "queries", "heads": "the paper's heads", "table": "a table, no learning"}
+DATA_NAMES = {"first": "first episodes", "all": "whole histories"}
+LAST, FOUND_BY = 10, 5
+
+
+@checked
+def planners_in(table: pd.DataFrame) -> list[str]:
+    """The planners for which some run of the control is recorded."""
+    need_columns(table.columns, ("run",), "the result table")
+    there = set(table["run"])
+    return [planner for planner in PLANNERS[1:] if any(run.name in there and run.planner == planner for run in CONTROL)]
+
+
+@checked
+def by_run(table: pd.DataFrame) -> pd.DataFrame:
+    """A row a recorded run of the control: columns model, data, planner, splits, and as (value, low, high) over splits and
+    tasks: all, last (ten episodes), found (by episode 5); and the share of plans that count on a cell that has not paid."""
+    need_columns(table.columns, ("run", "plans", "deluded"), "the result table")
+    rows = []
+    for run in CONTROL:
+        part = table[table["run"] == run.name]
+        if not len(part):
+            continue
+        model, data, _ = run.name.split("_")
+        found = results.summary(part, ("run",), last=LAST, found_by=FOUND_BY).set_index("metric")[["value", "low", "high"]]
+        numbers = {short: tuple(found.loc[metric]) for short, metric in (
+            ("all", "all_episodes"), ("last", f"last_{LAST}_episodes"), ("found", f"found_by_{FOUND_BY}"))}
+        deluded = float(part["deluded"].sum() / part["plans"].sum())
+        rows.append({"model": model, "data": data, "planner": run.planner, "splits": part["split"].nunique(),
+                     **numbers, "deluded": deluded})
+    columns = ["model", "data", "planner", "splits", "all", "last", "found", "deluded"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+@checked
+def of_the_data(table: pd.DataFrame) -> pd.DataFrame:
+    """What first episodes bring beside whole histories, with the same model and planner: columns model, planner, and as
+    (value, low, high), paired over splits and tasks, all and last (ten episodes)."""
+    need_columns(table.columns, ("run",), "the result table")
+    there, rows = set(table["run"]), []
+    for run in CONTROL:
+        other = run.name.replace("_first_", "_all_")
+        if other == run.name or not {run.name, other} <= there:
+            continue
+        rows.append({"model": run.world_model, "planner": run.planner,
+                     "all": results.difference(table, run.name, other),
+                     "last": results.difference(table, run.name, other, last=LAST)})
+    return pd.DataFrame(rows, columns=["model", "planner", "all", "last"])
+
+
+@checked
+def seeds_of(table: pd.DataFrame) -> pd.DataFrame:
+    """Return over all episodes with the Bayes planner, a row a model and data, a column a training seed (as far as they are
+    recorded)."""
+    need_columns(table.columns, ("run",), "the result table")
+    rows, there = [], set(table["run"])
+    for model in ("queries", "heads"):
+        for data in DATA_NAMES:
+            names = [f"{model}_{data}_bayes{suffix}" for suffix in ("", *(f"_seed{n}" for n in N_SEEDS[:-1]))]
+            value = [float(results.normalised(table[table["run"] == name]).mean()) for name in names if name in there]
+            rows.append({"model": model, "data": data, **dict(enumerate(value))})
+    return pd.DataFrame(rows)
