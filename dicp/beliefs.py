@@ -49,11 +49,33 @@ def tokens_of(life: Life, env: EnvConfig) -> Tokens:
     return Tokens(cell, *last, first)
 
 
+def check_tokens(tokens: Tokens, env: EnvConfig) -> None:
+    """Raise `ValueError` for a token that no agent of this room reads."""
+    most = dict(observation=env.n_cells - 1, last_action=env.n_actions, last_reward=1, arrived=env.n_cells, first=1)
+    for name, highest in most.items():
+        within(f"tokens.{name}", getattr(tokens, name), highest)
+
+
+def check_windows(windows: Windows, env: EnvConfig) -> None:
+    """The same for windows, and what is asked about them."""
+    check_tokens(windows.tokens, env)
+    within("windows.action", windows.action, env.n_actions - 1)
+    within("windows.next_observation", windows.next_observation, env.n_cells - 1)
+
+
+def within(what: str, values: Tensor, most: int) -> None:
+    for value in (values.min(), values.max()) if values.numel() else ():
+        if not 0 <= value <= most:
+            raise refuse(what, int(value), f"0 to {most}")
+
+
 @checked
 def remember(model: Learner, tokens: Tokens) -> Any:
     """The context of a model that has read `tokens` (fields [agent n]) one after the other."""
     if tokens.first.ndim != 2 or not len(tokens.first):
         raise refuse("tokens.first", tokens.first, "fields [agent n] of at least one agent")
+    if isinstance(env := getattr(model, "env", None), EnvConfig):
+        check_tokens(tokens, env)
     context = model.begin(len(tokens.observation))
     for t in range(tokens.observation.shape[1]):
         model.observe(context, Tokens(*(field[:, t] for field in tokens)))
@@ -122,4 +144,5 @@ def p_reward(model: Model, windows: Windows) -> Float[Tensor, "batch n"]:
         raise refuse("model.config.world_model", kind, "'observational', 'interventional', 'queries', 'heads'")
     if not isinstance(model.env, EnvConfig):
         raise refuse("model.env.name", model.env.name, "a grid, where a reward is there or not")
+    check_windows(windows, model.env)
     return model.predict(windows).reward.softmax(-1)[..., 1]

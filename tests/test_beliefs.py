@@ -229,3 +229,20 @@ def test_lives_of_the_exact_belief_are_of_training_tasks_and_as_long_as_a_window
     assert (earned.diff() > 1).all()                            # an episode brings more than the one before
     with pytest.raises(ValueError, match="allowed: a grid"):
         lives_of_the_exact_belief(Config.preset("metaworld"))
+
+
+@pytest.mark.parametrize("kind", ["queries", "heads", "observational"])
+def test_who_is_asked_about_another_room_says_so(kind, life):
+    model, windows = model_of(kind), windows_of(life, ENV)
+    tokens = windows.tokens
+    for field, value, allowed in (("observation", 81, "0 to 80"), ("arrived", 82, "0 to 81"), ("last_action", 6, "0 to 5"),
+                                  ("last_reward", 2, "0 to 1"), ("observation", -1, "0 to 80")):
+        odd = tokens._replace(**{field: torch.full_like(getattr(tokens, field), value)})
+        for ask in (lambda odd=odd: p_reward(model, windows._replace(tokens=odd)), lambda odd=odd: remember(model, odd)):
+            with pytest.raises(ValueError, match=f"tokens.{field} is {value}; allowed: {allowed}"):
+                ask()
+    for field, value, allowed in (
+            ("next_observation", 81, "0 to 80"), ("action", 5, "0 to 4"), ("next_observation", -1, "0 to 80")):
+        odd = windows._replace(**{field: torch.full_like(getattr(windows, field), value)})
+        with pytest.raises(ValueError, match=f"windows.{field} is {value}; allowed: {allowed}"):
+            p_reward(model, odd)

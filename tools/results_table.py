@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dicp import ml1, results, store
+from dicp import control, ml1, probes, results, store
 from dicp.checks import one_of
 from dicp.config import ENVS, IMITATORS
 from dicp.paper import HIGHEST, paper_curve, paper_table
@@ -23,6 +23,8 @@ ROWS = {
     }.items()},
     "bayes": "DICP, interventional, `bayes`", "exact_belief": "exact belief over what is hidden (greedy planner)",
 }
+PLANNER_NAMES = {"paper": "the paper's planner", "gated": "`gated`", "bayes": "`bayes`",
+                 "thompson": "Thompson sampling"}
 METRICS = {"last_10_episodes": "last 10 episodes", "all_episodes": "all episodes", "found_by_5": "solved by episode 5"}
 OWN = "each with a source, a training seed and held-out tasks of its own"
 SPLITS_DIFFER = {env: OWN for env in ENVS} | {
@@ -85,6 +87,49 @@ def planning() -> str:
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", "Share of the highest return over all 50 episodes, minus that of the same model without a "
                       "plan: paired over splits and held-out tasks, with 95% bootstrap intervals."])
+
+
+def data_by_model(env: str) -> str:
+    """The control: what a world model was trained on x what it is x who plans in it."""
+    recorded, kept = results.recorded(env), probes.recorded_probes(env)
+    rows = control.by_run(recorded)
+    planners = control.planners_in(recorded)
+    header = ["world model", "trained on", *(f"{PLANNER_NAMES[name]}: all, last ten" for name in planners),
+              "found by episode 5", "plans that count on what has not paid", "P(reward) of a cell never met",
+              "of new cells along an imagined walk: step 1, 8"]
+    lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
+    for (model, data), part in rows.groupby(["model", "data"], sort=False):
+        by_planner = part.set_index("planner")
+        cells = [control.MODELS[model], control.DATA_NAMES[data]]
+        cells += ["{:.3f}, {:.3f}".format(by_planner.loc[name, "all"][0], by_planner.loc[name, "last"][0])
+                  if name in by_planner.index else "" for name in planners]
+        bayes = by_planner.loc["bayes"]
+        cells += [f"{bayes['found'][0]:.2f}", f"{bayes['deluded']:.3f}"]
+        said = kept[kept["run"] == f"{model}_{data}_bayes"].groupby("probe")["value"].mean()
+        cells.append(f"{said['never met']:.4f}" if "never met" in said else "")
+        cells.append(f"{said['walk 1']:.3f}, {said['walk 8']:.3f}" if "walk 1" in said else "")
+        lines.append("| " + " | ".join(cells) + " |")
+    exact = kept.groupby("probe")["exact"].mean()
+    alone = results.summary(recorded[recorded["run"] == "exact_belief"]).set_index("metric")["value"]
+    cells = ["exact belief", "-", *(f"{alone['all_episodes']:.3f}, {alone['last_10_episodes']:.3f}" if name == "bayes" else ""
+                                    for name in planners), f"{alone['found_by_5']:.2f}", ""]
+    cells += [f"{exact['never met']:.4f}", f"{exact['walk 1']:.3f}, {exact['walk 8']:.3f}"] if len(exact) else ["", ""]
+    return "\n".join([*lines, "| " + " | ".join(cells) + " |", "", data_effect(recorded)])
+
+
+def data_effect(recorded: pd.DataFrame) -> str:
+    """First episodes minus whole histories, by model and planner."""
+    effects = control.of_the_data(recorded)
+    parts = [f"{control.MODELS[row.model]}, {PLANNER_NAMES[row.planner]}: {paired(row.all)} (last ten {paired(row.last)})"
+             for row in effects.itertuples()]
+    splits = sorted(set(control.by_run(recorded)["splits"]))
+    return ("Return as a share of the highest possible. First episodes minus whole histories, paired over splits and "
+            f"tasks, with 95% bootstrap intervals: {'; '.join(parts)}. Splits: {', '.join(map(str, splits))}; one "
+            "training seed each.")
+
+
+def paired(value: tuple[float, float, float]) -> str:
+    return "{:+.3f} [{:.3f}, {:.3f}]".format(*value)
 
 
 def published(env: str, run: str) -> str:
@@ -171,7 +216,8 @@ ML1_FOOTNOTE = (
 
 if __name__ == "__main__":
     text = README.read_text(encoding="utf-8")
-    blocks = {"summary": summary, "planning": planning, "metaworld": ml1_table, **{env: partial(table, env) for env in ENVS}}
+    blocks = {"summary": summary, "planning": planning, "metaworld": ml1_table,
+              **{f"control {env}": partial(data_by_model, env) for env in ENVS}, **{env: partial(table, env) for env in ENVS}}
     for name in [one_of("block", name, blocks) for name in sys.argv[1:]] or blocks:
         block = f"<!-- results {name} -->\n{blocks[name]()}\n<!-- end -->"
         text = re.sub(rf"<!-- results {name} -->.*?<!-- end -->", lambda _, block=block: block, text, flags=re.S)
