@@ -1,4 +1,4 @@
-"""Write the README's results tables from the recorded runs: python tools/results_table.py [block ...]."""
+"""Write the results of the README and of docs/ from the recorded runs: python tools/results_table.py [block ...]."""
 
 import re
 import sys
@@ -13,6 +13,7 @@ from dicp.config import ENVS, IMITATORS
 from dicp.paper import HIGHEST, paper_curve, paper_table
 from dicp.plot.overview import WORLDS, papers_best
 from dicp.recorded import recorded_costs as cost_of
+from dicp.runs import ABLATIONS, ML1_ABLATIONS, Run
 
 METHODS = {imitates: imitates.upper() for imitates in IMITATORS}
 ROWS = {
@@ -30,8 +31,9 @@ OWN = "each with a source, a training seed and held-out tasks of its own"
 SPLITS_DIFFER = {env: OWN for env in ENVS} | {
     "dark_key_to_door": "each with a training seed and held-out tasks of its own; one source, "
     "collected once for all 6,561 tasks"}
-README = Path(__file__).parent.parent / "README.md"
-OPTIMUM = README.parent / "dicp" / "data" / "optimum.csv"
+ROOT = Path(__file__).parents[1]
+OPTIMUM = ROOT / "dicp" / "data" / "optimum.csv"
+PRESETS = ("dicp_ad_paper", "dicp_ad_gated", "bayes", "ad", "idt")       # what ablations change, longest names first
 
 
 def table(env: str) -> str:
@@ -128,6 +130,40 @@ def data_effect(recorded: pd.DataFrame) -> str:
             "training seed each.")
 
 
+def changes(env: str) -> str:
+    """Each recorded run in which one setting is another, beside the run as it is: on the same tasks of the same splits."""
+    recorded, there = results.recorded(env), set(results.recorded(env)["run"])
+    lines = ["| run | what is changed | of | splits | last ten episodes | as it is | difference, all episodes |",
+             "|---" * 7 + "|"]
+    for run in (*ABLATIONS, *(ML1_ABLATIONS if env not in ENVS else ())):
+        base = next(name for name in PRESETS if run.name.startswith(name))
+        if run.name not in there or base not in there:
+            continue
+        ends = [at_the_end(recorded, run.name, name) for name in (run.name, base)]
+        splits = ", ".join(map(str, sorted(recorded.loc[recorded["run"] == run.name, "split"].unique())))
+        lines.append(f"| `{run.name}` | {what_changes(run)} | `{base}` | {splits} | {ends[0]:.2f} | {ends[1]:.2f} | "
+                     f"{paired(results.difference(recorded, run.name, base))} |")
+    return "\n".join([*lines, "", "Return as a share of the highest possible; the difference is paired over splits and "
+                      "tasks, with its 95% bootstrap interval. One training seed a split. Command: `python -m "
+                      f"dicp.reproduce --env {env} --splits 0 --runs RUN --again`."])
+
+
+def what_changes(run: Run) -> str:
+    """The settings of a run that are not its preset's."""
+    fields = [*run.plan, *run.model, *run.train]
+    fields += [("context_length", run.context_length)] if run.context_length else []
+    fields += [(name, True) for name in ("greedy", "privileged") if getattr(run, name)]
+    return ", ".join(f"`{name}={value}`" for name, value in fields)
+
+
+def at_the_end(recorded: pd.DataFrame, of: str, run: str, last: int = 10) -> float:
+    """Return of `run` in the last episodes, on the tasks of the run `of`."""
+    cells = recorded.loc[recorded["run"] == of, ["split", "task"]].drop_duplicates()
+    rows = recorded[recorded["run"] == run].merge(cells, on=["split", "task"])
+    rows = rows[rows["episode"] > rows["episode"].max() - last]
+    return float(results.normalised(rows).groupby([rows["split"], rows["task"]]).mean().mean())
+
+
 def paired(value: tuple[float, float, float]) -> str:
     return "{:+.3f} [{:.3f}, {:.3f}]".format(*value)
 
@@ -214,11 +250,25 @@ ML1_FOOTNOTE = (
 )
 
 
+def write(file: Path, blocks: dict) -> None:
+    """Put what is new between the marks of the blocks that a file has."""
+    text = file.read_text(encoding="utf-8")
+    for name, block in blocks.items():
+        mark = f"<!-- results {name} -->"
+        if mark in text:
+            new = f"{mark}\n{block()}\n<!-- end -->"
+            text = re.sub(rf"{mark}.*?<!-- end -->", lambda _, new=new: new, text, flags=re.S)
+    store.write_text(file, text)
+
+
+BLOCKS = {
+    "summary": summary, "planning": planning, "metaworld": ml1_table,
+    **{f"control {env}": partial(data_by_model, env) for env in ENVS},
+    **{f"changes {env}": partial(changes, env) for env in ENVS}, **{env: partial(table, env) for env in ENVS},
+}
+
+
 if __name__ == "__main__":
-    text = README.read_text(encoding="utf-8")
-    blocks = {"summary": summary, "planning": planning, "metaworld": ml1_table,
-              **{f"control {env}": partial(data_by_model, env) for env in ENVS}, **{env: partial(table, env) for env in ENVS}}
-    for name in [one_of("block", name, blocks) for name in sys.argv[1:]] or blocks:
-        block = f"<!-- results {name} -->\n{blocks[name]()}\n<!-- end -->"
-        text = re.sub(rf"<!-- results {name} -->.*?<!-- end -->", lambda _, block=block: block, text, flags=re.S)
-    store.write_text(README, text)
+    asked = [one_of("block", name, BLOCKS) for name in sys.argv[1:]] or list(BLOCKS)
+    for file in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        write(file, {name: BLOCKS[name] for name in asked})

@@ -1,0 +1,115 @@
+"""Try settings of a world model on the validation tasks of split 0, and note the result in docs/tuning.csv.
+
+    OMP_NUM_THREADS=1 python tools/tune.py darkroom queries --data histories --train learning_rate=0.02
+    OMP_NUM_THREADS=1 python tools/tune.py darkroom_permuted queries --model context_length=200 --lives 4
+
+It is trained on the split's training tasks but the last ones, the validation tasks, and judged on these: what it believes
+(`dicp.probes`), and its return in the first episodes with the Bayes planner. Held-out tasks are not touched. The first
+episodes are those of an untrained agent, drawn here; the histories are the source's, collected where this machine has none.
+"""
+
+import argparse
+import ast
+import csv
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from dicp.artifacts import histories_of
+from dicp.beliefs import log_of
+from dicp.config import ENVS, Config, EnvConfig, PlanConfig
+from dicp.config.parts import ALONE, DATA
+from dicp.envs import Task, split_tasks, split_validation
+from dicp.history.logs import Log
+from dicp.models import Model
+from dicp.oracles import RandomPolicy
+from dicp.probes import probe
+from dicp.rollout import rollout
+from dicp.training import Trainer, counted
+
+TABLE = Path(__file__).parents[1] / "docs" / "tuning.csv"
+COLUMNS = (
+    "world", "model", "data", "settings", "instances", "seeds", "believes", "return_by_episode", "mean", "cpu_s", "command")
+N_VALIDATION = {"darkroom": 8, "darkroom_permuted": 8, "dark_key_to_door": 16}
+N_STREAMS = {"darkroom": 100, "darkroom_permuted": 100, "dark_key_to_door": 10}
+MOST_TASKS, N_EPISODES = 1500, 12
+
+
+def main() -> None:
+    args = options()
+    env, changes = EnvConfig.preset(args.world), {"data": args.data, **args.train}
+    config = Config.preset(args.world, world_model=args.kind)
+    config = replace(config, model=replace(config.model, **args.model), train=replace(config.train, **changes))
+    train, validation = split_validation(split_tasks(args.world, 0)[0], N_VALIDATION[args.world])
+    model, seconds = trained(config, log_for(config, train))
+    believes = probe(model, env, validation, 0)
+    plan = PlanConfig.preset("bayes", args.world)
+    lives = rollout(model, env, validation, args.lives, N_EPISODES, plan, 0)
+    by_episode = (lives.episode_return / lives.max_return[:, None, None]).mean((0, 1))
+    said = believes[~believes["probe"].str.startswith("walk")]
+    row = {
+        "world": args.world, "model": args.kind, "data": args.data,
+        "settings": " ".join(f"{name}={value}" for name, value in (args.train | args.model).items()) or "preset",
+        "instances": f"the last {len(validation)} training tasks of split 0", "seeds": 1,
+        "believes": "; ".join(f"{one.probe} {one.value:.4f} (exact {one.exact:.4f})" for one in said.itertuples()),
+        "return_by_episode": " ".join(f"{value:.2f}" for value in by_episode), "mean": f"{float(by_episode.mean()):.3f}",
+        "cpu_s": f"{seconds:.0f}", "command": " ".join(["python tools/tune.py", *sys.argv[1:]]),
+    }
+    note(row)
+    print("\n".join(f"{name}: {value}" for name, value in row.items()))
+
+
+def log_for(config: Config, tasks: list[Task]) -> Log:
+    if config.train.data == "first_episodes":
+        name = config.env.name
+        lives = rollout(RandomPolicy(config.env), config.env, tasks[:MOST_TASKS], N_STREAMS[name], 1, None, 0)
+        return log_of(lives)
+    return histories_of(config, tasks).load(tasks)
+
+
+def trained(config: Config, log: Log) -> tuple[Model, float]:
+    """The model, and the CPU seconds of its training."""
+    if config.model.world_model == "table":
+        return counted(config, log), 0.0
+    trainer = Trainer(config, log)
+    for _ in range(config.train.updates):
+        trainer.step()
+    return trainer.model.eval().requires_grad_(False), trainer.cpu_seconds
+
+
+def note(row: dict) -> None:
+    """Add the row to the table, in place of an older one of the same command."""
+    with TABLE.open(encoding="utf-8", newline="") as file:
+        rows = [old for old in csv.DictReader(file) if old["command"] != row["command"]]
+    with TABLE.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows([*rows, row])
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("world", choices=ENVS)
+    parser.add_argument("kind", choices=ALONE)
+    parser.add_argument("--data", choices=DATA[:2], default="first_episodes")
+    parser.add_argument("--train", nargs="*", type=setting, default=[], metavar="FIELD=VALUE")
+    parser.add_argument("--model", nargs="*", type=setting, default=[], metavar="FIELD=VALUE")
+    parser.add_argument("--lives", type=int, default=8, help="in each task (default: 8)")
+    args = parser.parse_args()
+    args.train, args.model = dict(args.train), dict(args.model)
+    return args
+
+
+def setting(text: str) -> tuple[str, object]:
+    name, _, value = text.partition("=")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main()
