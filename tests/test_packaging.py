@@ -1,7 +1,10 @@
 """What pyproject.toml, the lock file, the conda environment and the README say of what is needed is the same, and true."""
 
 import importlib.util
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
@@ -85,3 +88,13 @@ def test_the_readmes_first_two_blocks_are_what_ci_runs():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     job, tests = re.findall(r"```bash\n(.*?)```", readme, flags=re.S)[:2]
     assert job.startswith("pip install -e . && papermill ") and tests.startswith("pip install -e '.[test]' && pytest && ")
+
+
+def test_the_folder_that_holds_a_clone_does_not_hide_the_package(tmp_path):
+    """A clone is named dicp, too, and has no `__init__.py`: an ordinary package wins against it only if it lies on the path."""
+    (tmp_path / "dicp").symlink_to(ROOT, target_is_directory=True)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    code = "import gymnasium, dicp; gymnasium.make('dicp/DarkKeyToDoor-v0', key=(1, 2), door=(7, 7)); print(dicp.__version__)"
+    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, encoding="utf-8")
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.strip() == PROJECT["version"]
