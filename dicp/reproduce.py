@@ -304,6 +304,10 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         asked = dict.fromkeys(args.runs or default)
         named = [runs.run_named(name, args.world).name for name in asked]
         args.runs = runs.with_seeds(named, args.world, args.seeds)
+        more = {f"{name}_seed1" for name in named} & {run.name for run in runs.runs_in(args.world)}
+        if args.seeds > 1 and not more:
+            few = "1, of these runs; more of queries_first_bayes and the like, in Darkroom"
+            raise refuse("--seeds", args.seeds, few)
         args.splits = list(dict.fromkeys(args.splits))
         artifacts.cache_folder()
     except ValueError as error:

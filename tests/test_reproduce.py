@@ -243,6 +243,7 @@ def test_a_dry_run_tells_the_hours_from_recorded_costs(tmp_path, monkeypatch, ca
         ),
         (["--task", "reach-v3"], "--task is 'reach-v3'; allowed: none with --env darkroom"),
         (["--seeds", "4"], "--seeds: invalid choice: 4 (choose from 1, 2, 3)"),
+        (["--seeds", "2", "--runs", "random"], "--seeds is 2; allowed: 1, of these runs"),
         (["--runs", "queries_last_bayes"], "run (in darkroom) is 'queries_last_bayes'; allowed: 'ad', "),
         (["--env", "dark_key_to_door", "--runs", "queries_first_thompson"], "run (in dark_key_to_door) is "),
         (["--jobs", "0"], "--jobs is 0; allowed: a whole number of at least 1"),
