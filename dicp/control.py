@@ -41,7 +41,7 @@ def by_run(table: pd.DataFrame) -> pd.DataFrame:
         found = results.summary(part, ("run",), last=LAST, found_by=FOUND_BY).set_index("metric")[["value", "low", "high"]]
         numbers = {short: tuple(found.loc[metric]) for short, metric in (
             ("all", "all_episodes"), ("last", f"last_{LAST}_episodes"), ("found", f"found_by_{FOUND_BY}"))}
-        deluded = float(part["deluded"].sum() / part["plans"].sum())
+        deluded = float(part["deluded"].sum() / (part["plans"].sum() or float("nan")))
         rows.append({"model": model, "data": data, "planner": run.planner, "splits": part["split"].nunique(),
                      **numbers, "deluded": deluded})
     columns = ["model", "data", "planner", "splits", "all", "last", "found", "deluded"]

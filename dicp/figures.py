@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from dicp import ml1, plot, runs, store
 from dicp.checks import checked
 from dicp.config import ENVS
-from dicp.runs import RUNS
+from dicp.runs import CONTROL, RUNS
 from dicp.worlds import World
 
 __all__ = ["draw", "figures_of", "save_figure"]
@@ -21,25 +21,32 @@ TITLES = {
     "darkroom_permuted": "After one episode the planner, and DPT, know their actions; AD needs ten",
     "dark_key_to_door": "The source is stuck at the key, and so is who imitates it; a plan goes on",
 }
+ASKED = "What can be asked decides what a plan earns; the data decide what a model believes"
+CONTROLS = {"darkroom": ASKED, "darkroom_permuted": ASKED, "dark_key_to_door": ASKED}
 OVERVIEW = "With a memory that holds only what was met, a wide plan by expected reward follows exact inference"
 
 
 @checked
-def draw(world: World, folder: str | Path, table_of: Callable) -> None:
+def draw(
+    world: World, folder: str | Path, table_of: Callable, probes: pd.DataFrame | None = None
+) -> None:
     """Save the figures that show a world in `folder`. table_of: the result table of a world by its
-    name, None where there is none."""
+    name, None where there is none. probes: what its world models believe (`dicp.probes`)."""
     plot.style()
-    for name, figure in figures_of(world, table_of).items():
+    for name, figure in figures_of(world, table_of, probes).items():
         save_figure(figure, Path(folder) / f"{name}.png")
         plt.close(figure)
 
 
 @checked
-def figures_of(world: World, table_of: Callable) -> dict[str, Figure]:
-    """All methods of a grid world beside the paper's, and all grid worlds in one, "overview"; of
-    Meta-World all five tasks, as "metaworld_..."."""
+def figures_of(
+    world: World, table_of: Callable, probes: pd.DataFrame | None = None
+) -> dict[str, Figure]:
+    """All methods of a grid world beside the paper's, the control of what a world model was trained
+    on ("..._control"), and all grid worlds in one, "overview"; of Meta-World all five tasks, as
+    "metaworld_..."."""
     if runs.is_grid(world):
-        return _of_grids(world, table_of)
+        return _of_grids(world, table_of) | _of_control(world, table_of(world), probes)
     tables = {name: table_of(f"metaworld-{task}") for name, task in ml1.TASKS.items()}
     return _of_arms({name: table for name, table in tables.items() if table is not None})
 
@@ -52,6 +59,13 @@ def _of_grids(world: str, table_of: Callable[[str], pd.DataFrame | None]) -> dic
     table = table[table["run"].isin([run.name for run in RUNS])].drop(columns="context_length")
     return {world: plot.comparison(table, title=TITLES[world]),
             "overview": plot.overview(tables, title=OVERVIEW)}
+
+
+def _of_control(world: str, table: pd.DataFrame, probes: pd.DataFrame | None) -> dict[str, Figure]:
+    if not any(run.name in set(table["run"]) for run in CONTROL if run.planner == "bayes"):
+        return {}
+    probes = None if probes is None or probes.empty else probes
+    return {f"{world}_control": plot.control(table, probes, title=CONTROLS[world])}
 
 
 def _of_arms(tables: dict[str, pd.DataFrame]) -> dict[str, Figure]:

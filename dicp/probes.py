@@ -167,7 +167,12 @@ def moves(model: Learner, life: Life, env: EnvConfig) -> list[Probed]:
 def recorded_probes(world: World) -> pd.DataFrame:
     """Columns run, split, probe, value, exact: of the world models of recorded runs, as `probe` says. No rows where nothing is
     recorded; `StoreError` where the file is damaged."""
-    kept = read_probes(probes_path(recorded.RECORDED, world))
+    return table_in(recorded.RECORDED, world)
+
+
+def table_in(folder: Path, world: str) -> pd.DataFrame:
+    """The same, of the file in a folder of results."""
+    kept = read_probes(probes_path(folder, world))
     rows = [{"run": one["run"], "split": one["split"], "probe": name, "value": value, "exact": exact}
             for one in kept.values() for name, (value, exact) in one["probes"].items()]
     return pd.DataFrame(rows, columns=["run", "split", "probe", "value", "exact"]).astype({"value": float, "exact": float})

@@ -230,12 +230,13 @@ def record(world: World, tracked: bool = False) -> None:
         found = parts.combined(world)
         if found is None:
             return
-        draw = partial(figures.draw, world, pictures, partial(table_of, world, found[0], tracked))
+        if tracked:
+            record_probes(world)
+        said = probes.table_in(folder, world)
+        draw = partial(figures.draw, world, pictures, partial(table_of, world, found[0], tracked), said)
         is_new = recorded.write_recorded(folder, world, *found, finish=draw)
         if tracked and not is_new:
             draw()
-        if tracked:
-            record_probes(world)
     if is_new or tracked:
         print(f"{world}: {folder / world}.csv.gz holds all that is done, {pictures} its figures.",
               flush=True)

@@ -48,7 +48,7 @@ import matplotlib.pyplot as plt
 import torch
 import torch.nn.functional as F
 
-from dicp import exercises, plot
+from dicp import control, exercises, plot, results
 from dicp.artifacts import load_or_train, sample_histories
 from dicp.beliefs import believed_rewards, first_arrivals, last_episodes, log_of, p_reward, remember, tokens_of, windows_of
 from dicp.envs import GridRules, all_tasks, cell_to_xy, split_tasks
@@ -57,6 +57,7 @@ from dicp.envs.tasks import PERMUTATIONS
 from dicp.models import interventional
 from dicp.oracles import RandomPolicy, exact_belief
 from dicp.planning import beam_search
+from dicp.probes import recorded_probes
 from dicp.rollout import rollout
 from dicp.training import Trainer
 from dicp.windows import Tokens, Windows, WindowSampler
@@ -609,12 +610,32 @@ plot.belief_curves(expert, range(1, world.horizon + 1), title="It cannot imagine
                    xlabel="step of an expert's episode", thin=("observed",), ax=right)
 assert expert["interventional"][0] < 0.5 * expert["observed"][0]
 
-
 # %% [markdown]
 # Once the context is full, whole episodes are forgotten at once: the model keeps three and the present one, and searches
 # again what it had searched before. And its return-to-go is that of a drunkard: a planner may ask it about rewards only, and
 # has to do the improving itself. (Permuted: four known actions leave one move for the fifth; a look-up of the fifth alone
 # finds nothing.)
+#
+# ## Is it the memory, or the data?
+# Our model differs from DICP's in what it can be asked, and in what it was trained on. The recorded control (Darkroom, Bayes
+# planner of notebook 04) changes one at a time. *Queries*: a plain Transformer reads one more token, "there it did this, and
+# came here: did it pay?", and attention has to find the cell. *Heads*: DICP's. A *table* counts how often a cell pays that was
+# never met, met in vain, met with a reward. Which of the two matters?
+
+# %%
+compared = results.recorded("darkroom")
+figure = plot.control(compared, recorded_probes("darkroom"),
+                      title="What can be asked decides what a plan earns; the data decide what a model believes")
+earned = control.by_run(compared).query("planner == 'bayes'").set_index(["model", "data"])["all"]
+costs = control.of_the_data(compared).query("planner == 'bayes'").set_index("model")["all"]
+assert abs(costs["queries"][0]) < 0.1 and costs["table"] == (0, 0, 0)
+assert earned["queries", "all"][0] > 0.8 > 0.2 > earned["heads", "first"][0]
+
+
+# %% [markdown]
+# It is what can be asked. The heads expect rewards in cells that paid nothing, with either kind of data, and a plan runs there
+# again and again; queries and the table know what was met, and the planner needs no more than the order. The data decide what
+# the *numbers* mean: after whole histories every imagined step makes a new cell look more promising, with queries, too.
 #
 # ## Exercises
 # Ten minutes each. Replace the dots; the check says "not attempted", "close: ..." with a hint, or "correct".
@@ -667,7 +688,7 @@ exercises.check_calibration(calibration, strict=True)
 # ## What have you learned?
 # A world model on the imitator's Transformer reads what is hidden from its context, and predicts well what a good agent's
 # next step brings. Because good agents' actions are evidence of where a goal is, it believes in rewards that it has walked to
-# in its mind. With a memory built to hold only what was met, it expects what is there. That its training data help is not
-# shown.
+# in its mind. One that can be asked about a cell, by a memory built for it or by a query, expects what was met there; the
+# training data then hardly change what a plan earns.
 #
 # **Next**: what does a planner make of the one model, and what of the other? Notebook 04.

@@ -39,7 +39,7 @@ retrain = False       # True: train here, whatever is shipped (goes on where it 
 from dicp import parameters
 from dicp.config import ENVS, IMITATORS, ML1_TASKS, PLANNERS, PROFILES, Config, EnvConfig, PlanConfig
 
-p = parameters.check(globals(), env=(*ENVS, "metaworld"), task=ML1_TASKS, planner=PLANNERS,
+p = parameters.check(globals(), env=(*ENVS, "metaworld"), task=ML1_TASKS, planner=PLANNERS[:4],
                      method=("ad", "idt") if env == "metaworld" else IMITATORS,
                      profile=PROFILES, seed=range(100), retrain=bool)
 

@@ -39,7 +39,7 @@ def prepare(patch, folder, done):
     patch.setattr(
         figures,
         "draw",
-        lambda world, folder, table_of: store.write_text(
+        lambda world, folder, table_of, probes: store.write_text(
             folder / f"{world}.png", str(len(table_of(world)))
         ),
     )

@@ -67,10 +67,10 @@ def walks_in(probes: pd.DataFrame) -> pd.DataFrame:
 def along_walks(ax: Axes, walks: pd.DataFrame) -> None:
     for (model, data), rows in walks.groupby(["model", "data"], sort=False):
         look, marker = LOOK_OF[data], {"queries": "o", "heads": "s"}[model]
-        ax.plot(rows["step"], rows["value"], marker + "-", color=look.colour, ls=look.dashes, lw=1.8, ms=4.5)
+        ax.plot(rows["step"], rows["value"], marker=marker, color=look.colour, ls=look.dashes, lw=1.8, ms=4.5)
         ax.annotate(model, (rows["step"].iloc[-1], rows["value"].iloc[-1]), xytext=(6, 0), textcoords="offset points",
                     va="center", color=look.colour, fontsize=11, annotation_clip=False)
     exact = walks.groupby("step")["exact"].mean()
     ax.plot(exact.index, exact, color=BLACK, ls=LOOKS["exact_belief"].dashes, lw=1.4)
     ax.set(yscale="log", xlabel="imagined steps onto new cells", ylabel="P(reward), nothing found yet", xlim=(1, 8.2))
-    ax.set_title("what each expects there")
+    ax.set_title("what the models expect")
