@@ -9,13 +9,16 @@ import pandas as pd
 from dicp import results
 from dicp.checks import checked
 from dicp.config import PLANNERS
-from dicp.runs import CONTROL, N_SEEDS
+from dicp.runs import CONTROL, N_SEEDS, WHY, Run
 from dicp.tables import need_columns
 
 __all__ = ["DATA_NAMES", "MODELS", "by_run", "of_the_data", "planners_in", "seeds_of"]
 
-MODELS = {"queries": "queries", "heads": "the paper's heads", "table": "a table, no learning"}
-DATA_NAMES = {"first": "first episodes", "all": "whole histories"}
+MODELS = {
+    "queries": "queries", "heads": "the paper's heads", "table": "a table, no learning",
+    "queries_plain": "queries, cells under their own names", "heads_long": "the paper's heads, ten times the updates",
+}
+DATA_NAMES = {"first": "first episodes", "all": "whole histories", "exact": "lives of the exact belief"}
 LAST, FOUND_BY = 10, 5
 
 
@@ -27,17 +30,23 @@ def planners_in(table: pd.DataFrame) -> list[str]:
     return [planner for planner in PLANNERS[1:] if any(run.name in there and run.planner == planner for run in CONTROL)]
 
 
+def parts_of(run: Run) -> tuple[str, str]:
+    """(model, data) of a run, as its name has them."""
+    model, data, *word, _ = run.name.split("_")
+    return "_".join((model, *word)), data
+
+
 @checked
 def by_run(table: pd.DataFrame) -> pd.DataFrame:
     """A row a recorded run of the control: columns model, data, planner, splits, and as (value, low, high) over splits and
     tasks: all, last (ten episodes), found (by episode 5); and the share of plans that count on a cell that has not paid."""
     need_columns(table.columns, ("run", "plans", "deluded"), "the result table")
     rows = []
-    for run in CONTROL:
+    for run in (*CONTROL, *WHY):
         part = table[table["run"] == run.name]
         if not len(part):
             continue
-        model, data, _ = run.name.split("_")
+        model, data = parts_of(run)
         found = results.summary(part, ("run",), last=LAST, found_by=FOUND_BY).set_index("metric")[["value", "low", "high"]]
         numbers = {short: tuple(found.loc[metric]) for short, metric in (
             ("all", "all_episodes"), ("last", f"last_{LAST}_episodes"), ("found", f"found_by_{FOUND_BY}"))}
@@ -54,11 +63,11 @@ def of_the_data(table: pd.DataFrame) -> pd.DataFrame:
     (value, low, high), paired over splits and tasks, all and last (ten episodes)."""
     need_columns(table.columns, ("run",), "the result table")
     there, rows = set(table["run"]), []
-    for run in CONTROL:
+    for run in (*CONTROL, *WHY):
         other = run.name.replace("_first_", "_all_")
         if other == run.name or not {run.name, other} <= there:
             continue
-        rows.append({"model": run.world_model, "planner": run.planner,
+        rows.append({"model": parts_of(run)[0], "planner": run.planner,
                      "all": results.difference(table, run.name, other),
                      "last": results.difference(table, run.name, other, last=LAST)})
     return pd.DataFrame(rows, columns=["model", "planner", "all", "last"])
@@ -71,7 +80,7 @@ def seeds_of(table: pd.DataFrame) -> pd.DataFrame:
     need_columns(table.columns, ("run",), "the result table")
     rows, there = [], set(table["run"])
     for model in ("queries", "heads"):
-        for data in DATA_NAMES:
+        for data in ("first", "all"):
             names = [f"{model}_{data}_bayes{suffix}" for suffix in ("", *(f"_seed{n}" for n in N_SEEDS[:-1]))]
             value = [float(results.normalised(table[table["run"] == name]).mean()) for name in names if name in there]
             rows.append({"model": model, "data": data, **dict(enumerate(value))})

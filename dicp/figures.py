@@ -21,7 +21,7 @@ TITLES = {
     "darkroom_permuted": "After one episode the planner, and DPT, know their actions; AD needs ten",
     "dark_key_to_door": "The source is stuck at the key, and so is who imitates it; a plan goes on",
 }
-ASKED = "What can be asked decides what a plan earns; the data decide what a model believes"
+ASKED = "Asked with queries, a plan succeeds after either kind of data; through heads, after neither"
 CONTROLS = {"darkroom": ASKED, "darkroom_permuted": ASKED, "dark_key_to_door": ASKED}
 OVERVIEW = "With a memory that holds only what was met, a wide plan by expected reward follows exact inference"
 

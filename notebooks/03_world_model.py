@@ -625,7 +625,7 @@ assert expert["interventional"][0] < 0.5 * expert["observed"][0]
 # %%
 compared = results.recorded("darkroom")
 figure = plot.control(compared, recorded_probes("darkroom"),
-                      title="What can be asked decides what a plan earns; the data decide what a model believes")
+                      title="Asked with queries, a plan succeeds after either kind of data; through heads, after neither")
 earned = control.by_run(compared).query("planner == 'bayes'").set_index(["model", "data"])["all"]
 costs = control.of_the_data(compared).query("planner == 'bayes'").set_index("model")["all"]
 assert abs(costs["queries"][0]) < 0.1 and costs["table"] == (0, 0, 0)
@@ -635,7 +635,8 @@ assert earned["queries", "all"][0] > 0.8 > 0.2 > earned["heads", "first"][0]
 # %% [markdown]
 # It is what can be asked. The heads expect rewards in cells that paid nothing, with either kind of data, and a plan runs there
 # again and again; queries and the table know what was met, and the planner needs no more than the order. The data decide what
-# the *numbers* mean: after whole histories every imagined step makes a new cell look more promising, with queries, too.
+# the *numbers* mean: after whole histories every imagined step makes a new cell look more promising, with queries, too. (In
+# training the queries see cells under new names, drawn for each window; without that they learn which cells paid, and fail.)
 #
 # ## Exercises
 # Ten minutes each. Replace the dots; the check says "not attempted", "close: ..." with a hint, or "correct".

@@ -7,7 +7,6 @@ from matplotlib.figure import Figure
 
 from dicp import results
 from dicp.checks import refuse
-from dicp.control import DATA_NAMES, MODELS
 from dicp.plot.arguments import Probes, RunResults, Title
 from dicp.plot.curves import sizes
 from dicp.plot.histories import claim
@@ -21,15 +20,15 @@ TITLES = {"queries": "queries (ours)", "heads": "heads (the paper's)", "table": 
 def control(table: RunResults, probes: Probes | None = None, *, title: Title) -> Figure:
     """Return by episode with the Bayes planner: a panel a model, a line a kind of data, beside the exact belief. Where `probes`
     (`dicp.probes.recorded_probes`) hold imagined walks, one more panel: what the trained models expect along them."""
-    runs = {(model, data): table[table["run"] == f"{model}_{data}_bayes"] for model in MODELS for data in DATA_NAMES}
-    models = [model for model in MODELS if any(len(runs[model, data]) for data in DATA_NAMES)]
+    runs = {(model, data): table[table["run"] == f"{model}_{data}_bayes"] for model in TITLES for data in LOOK_OF}
+    models = [model for model in TITLES if any(len(runs[model, data]) for data in LOOK_OF)]
     if not models:
         raise refuse("table", sorted(set(table["run"])), "a table with runs of the control and the Bayes planner")
     walks = None if probes is None else walks_in(probes)
     n = len(models) + (walks is not None and len(walks) > 0)
     figure, panels = plt.subplots(1, n, figsize=(3.5 * n + 0.4, 4.4), squeeze=False)
     for ax, model in zip(panels[0], models, strict=False):
-        by_episode(ax, {data: runs[model, data] for data in DATA_NAMES}, table[table["run"] == "exact_belief"])
+        by_episode(ax, {data: runs[model, data] for data in LOOK_OF}, table[table["run"] == "exact_belief"])
         ax.set_title(TITLES[model])
     for ax in panels[0, 1 : len(models)]:
         ax.set_yticklabels([])
