@@ -617,10 +617,9 @@ assert expert["interventional"][0] < 0.5 * expert["observed"][0]
 # finds nothing.)
 #
 # ## Is it the memory, or the data?
-# Our model differs from DICP's in what it can be asked, and in what it was trained on. The recorded control (Darkroom, Bayes
-# planner of notebook 04) changes one at a time. *Queries*: a plain Transformer reads one more token, "there it did this, and
-# came here: did it pay?", and attention has to find the cell. *Heads*: DICP's. A *table* counts how often a cell pays that was
-# never met, met in vain, met with a reward. Which of the two matters?
+# The recorded control (Darkroom, Bayes planner of notebook 04) changes one at a time. *Queries*: a plain Transformer reads one
+# more token, "it came here: did it pay?", and attention has to find the cell. *Heads*: DICP's. A *table* counts how often a cell
+# pays that was never met, met in vain, met with a reward.
 
 # %%
 compared = results.recorded("darkroom")
@@ -633,10 +632,9 @@ assert earned["queries", "all"][0] > 0.8 > 0.2 > earned["heads", "first"][0]
 
 
 # %% [markdown]
-# It is what can be asked. The heads expect rewards in cells that paid nothing, with either kind of data, and a plan runs there
-# again and again; queries and the table know what was met, and the planner needs no more than the order. The data decide what
-# the *numbers* mean: after whole histories every imagined step makes a new cell look more promising, with queries, too. (In
-# training the queries see cells under new names, drawn for each window; without that they learn which cells paid, and fail.)
+# It is what can be asked. The heads expect rewards where nothing was paid, after either kind of data; queries and the table know
+# what was met, and the planner needs no more. The data decide the *numbers*: after whole histories each imagined step makes a
+# new cell more promising. (In training queries see cells under new names; without them they learn which cells paid, and fail.)
 #
 # ## Exercises
 # Ten minutes each. Replace the dots; the check says "not attempted", "close: ..." with a hint, or "correct".
