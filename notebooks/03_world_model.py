@@ -615,7 +615,8 @@ assert expert["interventional"][0] < 0.5 * expert["observed"][0]
 # again what it had searched before. And its return-to-go is that of a drunkard: a planner may ask it about rewards only, and
 # has to do the improving itself. (Permuted: four known actions leave one move for the fifth; a look-up of the fifth alone
 # finds nothing.)
-#
+
+# %% [markdown]
 # ## Is it the memory, or the data?
 # The recorded control (Darkroom, Bayes planner of notebook 04) changes one at a time. *Queries*: a plain Transformer reads one
 # more token, "it came here: did it pay?", and attention has to find the cell. *Heads*: DICP's. A *table* counts how often a cell
@@ -688,6 +689,6 @@ exercises.check_calibration(calibration, strict=True)
 # A world model on the imitator's Transformer reads what is hidden from its context, and predicts well what a good agent's
 # next step brings. Because good agents' actions are evidence of where a goal is, it believes in rewards that it has walked to
 # in its mind. One that can be asked about a cell, by a memory built for it or by a query, expects what was met there; the
-# training data then hardly change what a plan earns.
+# data then hardly change what a plan earns.
 #
 # **Next**: what does a planner make of the one model, and what of the other? Notebook 04.
