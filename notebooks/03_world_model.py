@@ -619,8 +619,8 @@ assert expert["interventional"][0] < 0.5 * expert["observed"][0]
 # %% [markdown]
 # ## Is it the memory, or the data?
 # The recorded control (Darkroom, Bayes planner of notebook 04) changes one at a time. *Queries*: a plain Transformer reads one
-# more token, "it came here: did it pay?", and attention has to find the cell. *Heads*: DICP's. A *table* counts how often a cell
-# pays that was never met, met in vain, met with a reward.
+# more token, "it came here: did it pay?", and attention has to find the cell. *Heads*: DICP's. A *table* counts how often a
+# cell pays that was never met, met in vain, met with a reward.
 
 # %%
 compared = results.recorded("darkroom")
@@ -633,8 +633,8 @@ assert earned["queries", "all"][0] > 0.8 > 0.2 > earned["heads", "first"][0]
 
 
 # %% [markdown]
-# It is what can be asked. The heads expect rewards where nothing was paid, after either kind of data; queries and the table know
-# what was met, and the planner needs no more. The data decide the *numbers*: after whole histories each imagined step makes a
+# It is what can be asked. The heads expect rewards where nothing was paid, after either kind of data; queries and the table
+# know what was met, and the planner needs no more. The data decide the *numbers*: after whole histories each imagined step makes a
 # new cell more promising. (In training queries see cells under new names; without them they learn which cells paid, and fail.)
 #
 # ## Exercises
