@@ -634,8 +634,9 @@ assert earned["queries", "all"][0] > 0.8 > 0.2 > earned["heads", "first"][0]
 
 # %% [markdown]
 # It is what can be asked. The heads expect rewards where nothing was paid, after either kind of data; queries and the table
-# know what was met, and the planner needs no more. The data decide the *numbers*: after whole histories each imagined step makes
-# a new cell more promising. (In training queries see cells under new names; without, they learn which cells paid, and fail.)
+# know what was met, and the planner needs no more. The data decide the *numbers*: after whole histories each imagined step
+# makes a new cell more promising. (In training queries see cells under new names; without, they learn which cells paid, and
+# fail.)
 #
 # ## Exercises
 # Ten minutes each. Replace the dots; the check says "not attempted", "close: ..." with a hint, or "correct".
