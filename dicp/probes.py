@@ -18,7 +18,7 @@ from dicp.beliefs import first_arrivals, tokens_of, windows_of
 from dicp.checks import Count, Seed, checked, one_of, refuse
 from dicp.config import EnvConfig, PlanConfig
 from dicp.envs import GridRules, Task
-from dicp.oracles import exact_belief
+from dicp.oracles import ANY_TASK, exact_belief
 from dicp.rollout import Learner, Life, rollout
 from dicp.windows import Tokens, Windows, newborn, stages
 from dicp.worlds import World
@@ -100,7 +100,7 @@ def walks(model: Learner, env: EnvConfig, n_walks: Count = N_WALKS, seed: Seed =
 
 def along(model: Learner, env: EnvConfig, action: Tensor, cell: Tensor) -> list[float]:
     """Mean P(reward) at each step of the imagined walks [walk step]."""
-    start = torch.full((len(action),), GridRules.of(env, [any_task(env)]).start)
+    start = torch.full((len(action),), GridRules.of(env, [ANY_TASK[env.name]]).start)
     none = torch.zeros_like(start)
     born = newborn(Tokens(*(x[:, None] for x in (start, none, none, none, none + 1))), env, 1)
     context, means = model.begin(len(action)), []
@@ -117,7 +117,7 @@ def new_cells(
     env: EnvConfig, n_walks: int, generator: torch.Generator
 ) -> tuple[Int[Tensor, "walk step"], Int[Tensor, "walk step"]]:
     """(actions, cells that they lead to) of random walks from the start that meet no cell twice."""
-    rules = GridRules.of(env, [any_task(env)])
+    rules = GridRules.of(env, [ANY_TASK[env.name]])
     cell, rows = torch.full((16 * n_walks,), rules.start), torch.arange(16 * n_walks)
     met = F.one_hot(cell, env.n_cells).bool()
     alive, actions, cells = torch.ones_like(cell, dtype=torch.bool), [], []
@@ -137,10 +137,6 @@ def new_cells(
 def check_plans(model: Learner) -> None:
     if not model.can_plan:
         raise refuse("model", type(model).__name__, "one that can plan")
-
-
-def any_task(env: EnvConfig) -> Task:
-    return (0, 0) if env.name == "darkroom" else ((0, 0), (0, 0))
 
 
 @checked
