@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python benchmarks/from_nothing.py --env dark_key_to_door --seed 0 [--imitators] [--json FILE]
 
-CPU seconds of each stage, and what came out. The interventional world model needs what the source does before its first
-update, no more; AD and DICP-AD (`--imitators`) need the whole learning histories.
+CPU seconds of each stage, and what came out. The world model that is asked with queries needs what the source does before its
+first update, no more; AD and DICP-AD (`--imitators`) need the whole learning histories.
 """
 
 import argparse
@@ -76,7 +76,7 @@ def main() -> None:
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     stages = Stages(args.env, args.seed, args.rollouts or N_ROLLOUTS[args.env])
 
-    config = Config.preset(args.env, world_model="interventional", seed=args.seed, split=args.seed)
+    config = Config.preset(args.env, world_model="queries", seed=args.seed, split=args.seed)
     first = replace(config, source=replace(config.source, env_steps=config.source.n_steps))
     stages.agent(first, stages.collect(first, "what comes before the first update"), "bayes")
     if args.imitators:

@@ -141,7 +141,7 @@ def p_reward(model: Model, windows: Windows) -> Float[Tensor, "batch n"]:
     """P(reward) of the action taken at each step, as the model predicted it just before."""
     if not model.can_plan:
         kind = model.config.world_model
-        raise refuse("model.config.world_model", kind, "'observational', 'interventional', 'queries', 'heads'")
+        raise refuse("model.config.world_model", kind, "'observational', 'queries', 'heads'")
     if not isinstance(model.env, EnvConfig):
         raise refuse("model.env.name", model.env.name, "a grid, where a reward is there or not")
     check_windows(windows, model.env)

@@ -208,8 +208,9 @@ def find(part: Part, package: dict[str, Made], may_write: bool = True) -> Made |
 
 @checked
 def combined(world: World) -> tuple[pd.DataFrame, pd.DataFrame] | None:
-    """(table, costs) of every run of a world that is done, here or in the package; None if there is
-    none. What another process is making, or what is damaged, is left out; the latter is named."""
+    """(table, costs) of every run of a world that is done, here or in the package, and of the
+    package's retired ones, which come last; None if there is none. What another process is making,
+    or what is damaged, is left out; the latter is named."""
     package, found = shipped(world), {}
     for part in parts_of(world, begun=begun_in(world, package)):
         made = _find_unless_busy(part, package)
@@ -218,6 +219,7 @@ def combined(world: World) -> tuple[pd.DataFrame, pd.DataFrame] | None:
             if why:
                 raise StoreError(f"{recorded_path(world)}, {part}: {why}; it cannot be recorded.")
             found[part.path.name] = made
+    found |= {name: made for name, made in package.items() if runs.is_retired(made[1]["run"])}
     if not found:
         return None
     table = pd.concat([table for table, _ in found.values()], ignore_index=True)

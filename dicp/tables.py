@@ -19,7 +19,7 @@ from pandas.api.types import is_bool_dtype, is_complex_dtype, is_numeric_dtype
 
 from dicp import store
 from dicp.checks import checked, one_of, refuse
-from dicp.config import ENVS, METHODS, PLANNERS, WORLD_MODELS
+from dicp.config import ENVS, METHODS, PLANNERS, RETIRED, WORLD_MODELS
 from dicp.store import StoreError
 
 __all__ = [
@@ -36,7 +36,7 @@ COMPACT = ("n_rollouts", "return_after_find")
 PLANS = ("plans", "deluded")          # grids: made in an episode, and those that count on a cell that has not paid
 
 NAMES = {
-    "env": (*ENVS, "metaworld"), "method": (*METHODS, *CONTROLS), "world_model": WORLD_MODELS,
+    "env": (*ENVS, "metaworld"), "method": (*METHODS, *CONTROLS), "world_model": (*WORLD_MODELS, *RETIRED),
     "planner": PLANNERS,
 }
 LOWEST = {

@@ -37,16 +37,12 @@ __all__ = ["Trainer", "counted", "learning_rate", "losses", "train"]
 
 @checked
 def losses(model: Model, sampler: WindowSampler, config: TrainConfig, generator: torch.Generator) -> dict[str, Tensor]:
-    """One batch's loss terms, weighted. A policy and an `observational` world model learn from whole histories, the
-    `interventional` one from episodes before the source's first update alone. Where histories that end in failure are left out
-    (`min_final_success`), they are not imitated; but a share of a batch is drawn from all, for the world model alone."""
+    """One batch's loss terms, weighted. A policy and an `observational` world model learn from whole histories, a world model
+    alone from `config.data`. Where histories that end in failure are left out (`min_final_success`), they are not imitated; but
+    a share of a batch is drawn from all, for the world model alone."""
     kind, n_episodes = model.config.world_model, model.config.context_length // model.env.horizon
     if kind in ("queries", "heads"):
         return world_losses(model, sampler, config, generator)
-    if kind == "interventional":
-        windows = sampler.before_first_update(config.batch_size, n_episodes, config.n_first_episodes, generator)
-        windows = windows.to(model.device)
-        return model.predict(windows).loss_terms(windows)
     joint = kind != "none" and config.world_model_weight > 0
     share = config.failures_share if joint and config.min_final_success else 0
     imitated = config.batch_size - int(share * config.batch_size)

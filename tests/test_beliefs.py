@@ -99,7 +99,7 @@ def test_a_simulator_believes_in_its_goals():
     assert belief.nonzero().tolist() == [[0, 0], [1, 73]] and belief.max() == 1
 
 
-@pytest.mark.parametrize("kind", ["observational", "interventional"])
+@pytest.mark.parametrize("kind", ["observational", "queries"])
 def test_one_step_beliefs_are_what_the_planner_imagines(kind, life):
     model, tokens = model_of(kind), up_to(tokens_of(life, ENV), 31)
     context, cell = remember(model, tokens), tokens.observation[:, -1]
@@ -136,7 +136,7 @@ def test_first_arrivals_step_by_step(life):
             assert n_visited[row, t] == len(set(cells[:t]))
 
 
-@pytest.mark.parametrize("kind", ["observational", "interventional"])
+@pytest.mark.parametrize("kind", ["observational", "queries"])
 def test_p_reward_ignores_what_comes_later(kind, life):
     model, windows = model_of(kind), windows_of(life, ENV)
     early = Windows(up_to(windows.tokens, 30), *(x[:, :30] for x in windows[1:]))

@@ -418,7 +418,7 @@ def test_training_learns_and_goes_on(imitates):
 
 
 def test_what_metaworld_lacks_is_refused():
-    for change in (dict(imitates="dpt"), dict(world_model="interventional")):
+    for change in (dict(imitates="dpt"), dict(world_model="queries")):
         with pytest.raises(ValueError, match="allowed: "):
             Config.preset("metaworld", **change)
     with pytest.raises(ValueError, match="task is 'reach-v2'; allowed: .*Did you mean 'reach-v3'?"):

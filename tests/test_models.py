@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dicp.config import EnvConfig, ModelConfig
-from dicp.models import HierarchicalModel, InContextModel, InterventionalModel, new_model
+from dicp.models import HierarchicalModel, InContextModel, QueryModel, TableModel, new_model
 from dicp.models.transformer import rotary, rotate
 from dicp.windows import Tokens, newborn
 
@@ -134,7 +134,7 @@ def test_imagined_futures_equal_the_same_tokens_read_as_one_window():
 
 @pytest.mark.parametrize("kind, imitates, expected", [
     ("none", "ad", InContextModel), ("observational", "dpt", InContextModel), ("none", "idt", HierarchicalModel),
-    ("interventional", "ad", InterventionalModel), ("interventional", "idt", InterventionalModel),
+    ("queries", "ad", QueryModel), ("queries", "idt", QueryModel), ("table", "ad", TableModel),
 ])
 def test_the_config_says_which_model(kind, imitates, expected):
     model = new_model(ENV, ModelConfig(kind, imitates, context_length=20))

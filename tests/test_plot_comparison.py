@@ -12,7 +12,7 @@ pytestmark = pytest.mark.usefixtures("headless")
 
 
 def run(method, planner="none", height=5, splits=(0, 1), name="", **settings):
-    world_model = "interventional" if method == "dicp" else "observational" if method.startswith("dicp") else "none"
+    world_model = "queries" if method == "queries" else "observational" if method.startswith("dicp") else "none"
     plan = results.plan_settings(None if planner == "none" else PlanConfig.preset(planner, **settings))
     rng = np.random.default_rng(0)
     base = {"env": "darkroom", "run": name or f"{method}_{planner}", "method": method, "world_model": world_model, **plan}
@@ -24,7 +24,8 @@ def run(method, planner="none", height=5, splits=(0, 1), name="", **settings):
 
 def recorded(*imitators):
     mine = [run(*setting) for m in imitators for setting in ((m,), (f"dicp_{m}", "paper"), (f"dicp_{m}", "gated", 6))]
-    return pd.concat([run("random", height=1), run("source"), *mine, run("dicp", "bayes", 8), run("exact_belief", "bayes", 8)])
+    others = [run(name, "bayes", 8) for name in ("queries", "exact_belief")]
+    return pd.concat([run("random", height=1), run("source"), *mine, *others])
 
 
 def colours(ax):
@@ -51,7 +52,8 @@ def test_one_panel_an_imitator_whatever_is_recorded(imitators):
 def test_the_readers_run_stands_in_the_panel_of_its_imitator():
     table = recorded("ad", "dpt")
     assert [rings(ax) for ax in plot.comparison(table, title="t").axes] == [0, 0]
-    where = ((run("dpt"), [0, 1]), (run("dicp_ad", "gated"), [1, 0]), (run("dicp", "bayes"), [1, 1]), (run("idt"), [0, 0, 1]))
+    asked = run("queries", "bayes")
+    where = ((run("dpt"), [0, 1]), (run("dicp_ad", "gated"), [1, 0]), (asked, [1, 1]), (run("idt"), [0, 0, 1]))
     for own, wanted in where:
         assert [rings(ax) for ax in plot.comparison(table, title="t", own=own, guess=60).axes] == wanted
 

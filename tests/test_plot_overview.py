@@ -15,9 +15,9 @@ def recorded(env: str) -> pd.DataFrame:
     """Two splits of three tasks: the runs that are shown, and others, which are not."""
     parts = []
     for i, run in enumerate((*SHOWN, "dpt", "dicp_ad_paper")):
-        method = {"bayes": "dicp", "dicp_ad_paper": "dicp_ad"}.get(run, run)
-        plan = results.plan_settings({"bayes": PlanConfig.preset("bayes"), "dicp_ad_paper": PlanConfig()}.get(run))
-        world_model = {"bayes": "interventional", "dicp_ad_paper": "observational"}.get(run, "none")
+        method = {"dicp_ad_paper": "dicp_ad"}.get(run, run)
+        plan = results.plan_settings({"queries": PlanConfig.preset("bayes"), "dicp_ad_paper": PlanConfig()}.get(run))
+        world_model = {"queries": "queries", "dicp_ad_paper": "observational"}.get(run, "none")
         base = {"env": env, "method": method, "world_model": world_model, "run": run} | plan
         for split in (0, 1):
             parts.append(results.build(

@@ -9,7 +9,7 @@ import pytest
 from helpers import flipped
 
 import dicp
-from dicp import parts, recorded, store
+from dicp import parts, recorded, runs, store
 from dicp.worlds import WORLDS
 
 SMALL = "metaworld-sweep-v3"
@@ -44,6 +44,15 @@ def test_put_together_again_they_are_the_same_bytes(world, tmp_path, monkeypatch
     for name in (f"{world}.csv.gz", f"{world}_cost.csv", f"{world}.json"):
         assert (tmp_path / name).read_bytes() == (recorded.RECORDED / name).read_bytes(), name
     assert not (tmp_path / "empty").exists()
+
+
+def test_what_can_no_longer_be_made_stays_recorded(tmp_path, monkeypatch):
+    monkeypatch.setenv("DICP_CACHE", str(tmp_path))
+    assert "bayes" not in {run.name for run in runs.runs_in("darkroom_permuted")}
+    table, costs = parts.combined("darkroom_permuted")
+    for rows in (table, costs):
+        assert set(rows.loc[rows["run"] == "bayes", "split"]) == {0, 1, 2, 3, 4}
+    assert list(costs["run"].map(runs.is_retired)) == sorted(costs["run"].map(runs.is_retired))     # they come last
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -26,7 +26,7 @@ def test_every_method_is_there_with_every_planner():
         kinds = [("none", "none"), ("observational", "none"), ("observational", "paper"), ("observational", "gated")]
         assert [(BY_NAME[n].world_model, BY_NAME[n].planner) for n in names] == kinds
         assert all(BY_NAME[n].imitates == imitates for n in names)
-    assert {"bayes", "random", "source", "exact_belief"} <= set(BY_NAME)
+    assert {"queries", "random", "source", "exact_belief"} <= set(BY_NAME)
 
 
 @pytest.mark.parametrize("env", ENVS)

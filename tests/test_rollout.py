@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from dicp import results
+from dicp.artifacts import load_or_train
 from dicp.config import Config, EnvConfig, ModelConfig, PlanConfig
 from dicp.envs import GridWorld
 from dicp.models import Model, new_model
@@ -36,11 +37,12 @@ def same(life, other) -> bool:
 
 @pytest.mark.parametrize("kind, plan", [
     ("none", None), ("observational", GATED),
-    ("interventional", PlanConfig.preset("bayes", beam_width=4, depth=3, ties="order")),
+    ("queries", PlanConfig.preset("bayes", beam_width=4, depth=3, ties="order")),
 ])
 def test_a_batch_is_its_agents_one_by_one(kind, plan):
     """Greedy, so that no random number is shared; planned rows come and go."""
-    model = model_of(kind)
+    shipped = kind == "queries"                                   # untrained, it stays where it is
+    model = load_or_train(Config.preset(world_model=kind)).model if shipped else model_of(kind)
     together = rollout(model, ENV, TASKS, 2, 3, plan, greedy=True)
     assert torch.equal(together.action[:, 0], together.action[:, 1])
     assert len(together.action[:, 0].unique(dim=0)) > 1           # the first reward tells the agents apart
@@ -83,7 +85,7 @@ def test_the_seed_decides_everything():
     assert not torch.equal(first.action[:, 0], first.action[:, 1])           # two rollouts of a task are two lives
 
 
-@pytest.mark.parametrize("kind", ["none", "observational", "interventional"])
+@pytest.mark.parametrize("kind", ["none", "observational", "queries"])
 def test_a_rollout_changes_no_weight(kind):
     model = model_of(kind)
     before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -167,8 +169,8 @@ OTHER, TWO = replace(ENV, size=8), [(4, 3), (0, 8)]
      lambda model: rollout(model, ENV, TASKS, 1, 1, "bayes")),
     ("planner is 'gated', but this agent has no world model",
      lambda model: rollout(model, ENV, TASKS, 1, 1, GATED)),
-    ("plan is None; allowed: a PlanConfig, because this InterventionalModel has no policy",
-     lambda model: rollout(model_of("interventional"), ENV, TASKS, 1, 1)),
+    ("plan is None; allowed: a PlanConfig, because this QueryModel has no policy",
+     lambda model: rollout(model_of("queries"), ENV, TASKS, 1, 1)),
     ("plan is None; allowed: a PlanConfig, because this Simulator",
      lambda model: rollout(Simulator(ENV, TWO), ENV, TWO, 1, 1)),
     ("number of tasks is 3; allowed: 2",

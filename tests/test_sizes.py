@@ -20,7 +20,7 @@ KINDS = [
     ("none", "ad"),
     ("observational", "ad"),
     ("observational", "idt"),
-    ("interventional", "ad"),
+    ("queries", "ad"),
 ]
 HUGE = 10**12
 
@@ -48,7 +48,7 @@ def bytes_of(*tensors) -> int:
     ids=str,
 )
 def test_the_estimate_of_a_model_is_near_the_truth(env, kind, imitates, changes):
-    if env is ARM and kind == "interventional":
+    if env is ARM and kind == "queries":
         return
     config = model_config(kind, imitates, **changes)
     with torch.device("meta"):
@@ -120,8 +120,8 @@ def test_a_batch_that_cannot_fit_is_refused():
     "config, sentence",
     [
         (
-            ModelConfig("interventional", context_length=100),
-            "model.world_model is 'interventional'; allowed",
+            ModelConfig("queries", context_length=100),
+            "model.world_model is 'queries'; allowed",
         ),
         (ModelConfig(imitates="dpt", context_length=100), "model.imitates is 'dpt'; allowed"),
         (ModelConfig(context_length=80), "model.context_length is 80; allowed"),

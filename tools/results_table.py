@@ -22,7 +22,7 @@ ROWS = {
         imitates: name, f"dicp_{imitates}": f"DICP-{name}, policy only",
         f"dicp_{imitates}_paper": f"DICP-{name}, the paper's planner", f"dicp_{imitates}_gated": f"DICP-{name}, `gated`",
     }.items()},
-    "bayes": "DICP, interventional, `bayes`", "exact_belief": "exact belief over what is hidden (greedy planner)",
+    "queries": "queries, `bayes`", "exact_belief": "exact belief over what is hidden (greedy planner)",
 }
 PLANNER_NAMES = {"paper": "the paper's planner", "gated": "`gated`", "bayes": "`bayes`",
                  "thompson": "Thompson sampling"}
@@ -33,7 +33,7 @@ SPLITS_DIFFER = {env: OWN for env in ENVS} | {
     "collected once for all 6,561 tasks"}
 ROOT = Path(__file__).parents[1]
 OPTIMUM = ROOT / "dicp" / "data" / "optimum.csv"
-PRESETS = ("dicp_ad_paper", "dicp_ad_gated", "bayes", "ad", "idt")       # what ablations change, longest names first
+PRESETS = ("dicp_ad_paper", "dicp_ad_gated", "queries", "ad", "idt")       # what ablations change, longest names first
 
 
 def table(env: str) -> str:
@@ -56,7 +56,7 @@ def table(env: str) -> str:
 def summary() -> str:
     """The grid worlds at a glance: the paper's best method, ours, and what is possible."""
     optimum = pd.read_csv(OPTIMUM, encoding="utf-8").set_index("env")[["low", "high"]]
-    ours = {"bayes": "ours: interventional, `bayes`", "exact_belief": "exact belief (greedy planner)"}
+    ours = {"queries": "ours: queries, `bayes`", "exact_belief": "exact belief (greedy planner)"}
     header = ["", "the paper's best", *ours.values(), "optimum (all tasks, all episodes)", "CPU-min a split, ours"]
     lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
     for env in ENVS:
@@ -65,7 +65,7 @@ def summary() -> str:
         for run in ours:
             numbers = results.summary(recorded[recorded["run"] == run]).set_index("metric")["value"]
             cells.append(f"{numbers['last_10_episodes']:.3f}, {numbers['all_episodes']:.3f}")
-        spent = cost_of(env).query("run == 'bayes'")[["train_cpu_s", "evaluate_cpu_s"]].mean().sum() / 60
+        spent = cost_of(env).query("run == 'queries'")[["train_cpu_s", "evaluate_cpu_s"]].mean().sum() / 60
         cells = [f"{best}: {curve.iloc[-1]:.2f}, {curve.mean():.2f}", *cells, bounds(*optimum.loc[env]), f"{spent:.0f}"]
         lines.append(f"| {WORLDS[env]} | " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", "Optimum: the mean over all tasks of the best agent possible, computed "
@@ -84,7 +84,7 @@ def planning() -> str:
     lines = ["| | " + " | ".join(WORLDS[env] for env in ENVS) + " |", "|---" * (len(ENVS) + 1) + "|"]
     pairs = {f"DICP-{name}, {planner}": (f"dicp_{imitates}_{run}", f"dicp_{imitates}") for imitates, name in METHODS.items()
              for run, planner in {"paper": "the paper's planner", "gated": "`gated`"}.items()}
-    for label, (run, other) in (pairs | {"`bayes`, minus exact belief": ("bayes", "exact_belief")}).items():
+    for label, (run, other) in (pairs | {"queries, `bayes`, minus exact belief": ("queries", "exact_belief")}).items():
         cells = ["{:+.3f} [{:.3f}, {:.3f}]".format(*results.difference(results.recorded(env), run, other)) for env in ENVS]
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", "Share of the highest return over all 50 episodes, minus that of the same model without a "

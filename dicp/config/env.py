@@ -21,6 +21,7 @@ TWO_OBJECTS = ("hammer-v3", "stick-pull-v3", "stick-push-v3")          # of them
 
 
 GRIDS_AND_ARM = (*ENVS, "metaworld")
+GONE = ("any_cell_may_pay",)                 # fields that older files have, and that nothing reads any more
 Horizon = Annotated[int, Whole(1, 10**6)]    # a life of one such episode takes hours
 
 
@@ -89,9 +90,10 @@ def env_from_dict(values: Mapping) -> Env:
 
 def from_dict(kind: type, values: Any, part: str) -> Any:
     """A config from the dict of its fields. One that is missing has its default, as in what was
-    written before there was such a field."""
+    written before there was such a field; one that is gone is left out."""
     if not isinstance(values, Mapping):
         raise refuse(part, values, "a dict of its fields")
+    values = {name: value for name, value in values.items() if name not in GONE}
     check_keys(part, values, [field.name for field in fields(kind)])
     lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
     return kind(**{**values, **lists})                                          # JSON has no tuples

@@ -4,18 +4,16 @@ from dicp.checks import checked
 from dicp.config import Env, ModelConfig
 from dicp.models.ad import InContextModel
 from dicp.models.idt import HierarchicalModel
-from dicp.models.interventional import InterventionalModel
 from dicp.models.paired import PairedModel
 from dicp.models.queries import QueryModel
 from dicp.models.sizes import check_model
 from dicp.models.table import TableModel
 
 __all__ = [
-    "HierarchicalModel", "InContextModel", "InterventionalModel", "Model", "PairedModel", "QueryModel", "TableModel",
-    "new_model",
+    "HierarchicalModel", "InContextModel", "Model", "PairedModel", "QueryModel", "TableModel", "new_model",
 ]
 
-Model = InContextModel | HierarchicalModel | InterventionalModel | QueryModel | TableModel
+Model = InContextModel | HierarchicalModel | QueryModel | TableModel
 
 
 @checked
@@ -25,6 +23,4 @@ def new_model(env: Env, config: ModelConfig) -> Model:
     check_model(env, config)
     if config.world_model in ("queries", "table"):
         return (QueryModel if config.world_model == "queries" else TableModel)(env, config)
-    if config.world_model == "interventional":
-        return InterventionalModel(env, config)
     return (HierarchicalModel if config.imitates == "idt" else InContextModel)(env, config)

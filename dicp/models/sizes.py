@@ -36,23 +36,19 @@ def head_parameters(env: Env, config: ModelConfig) -> int:
     if config.world_model in ("queries", "table"):
         moves = d if env.name == "darkroom_permuted" else env.n_cells * env.n_actions
         return hidden * (moves + d + env.horizon + 8) + d * (2 * env.size + 12)
-    if config.world_model == "interventional":
-        return hidden * (5 * d + env.n_actions * (env.horizon + 3)) + 2 * d * d + 2 * env.n_cells
     if isinstance(env, EnvConfig):
         return hidden * (d + 2 * env.size + env.horizon + 10)
     return hidden * (2 * d + hidden + 6 * (env.n_observed + 2))
 
 
 def context_bytes(env: Env, config: ModelConfig, context_length: int) -> int:
-    """Of one agent's context: the tokens, keys and values of each, and what the look-ups hold."""
+    """Of one agent's context: the tokens, keys and values of each."""
     grid = isinstance(env, EnvConfig)
     n_tokens = context_length
     if config.imitates == "idt":
         n_tokens = context_length // config.chunk + config.chunk
     token = 5 * LONG if grid else FLOAT * (3 * env.n_observed + 8)
-    looks_up = config.world_model == "interventional"
-    look_ups = 2 * FLOAT * config.d_model + 4 * LONG if looks_up else 0
-    return n_tokens * (2 * config.n_layers * config.d_model * FLOAT + token + look_ups)
+    return n_tokens * (2 * config.n_layers * config.d_model * FLOAT + token)
 
 
 def window_bytes(env: Env) -> int:

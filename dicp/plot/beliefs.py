@@ -26,7 +26,7 @@ from dicp.plot.grid import _marks, _room
 from dicp.plot.look import BLACK, COLOURS, GREY, HEAT, axes, label_ends
 
 # the world models share the orange family of the planners that use them
-MODELS = {"observational": COLOURS["paper"], "interventional": COLOURS["bayes"], "exact belief": BLACK}
+MODELS = {"observational": COLOURS["paper"], "queries": COLOURS["bayes"], "exact belief": BLACK}
 REFERENCE = COLOURS["source"]
 
 

@@ -18,7 +18,7 @@ def comparison(
     table: Results, *, title: Title, own: Results | None = None, guess: Guess | None = None
 ) -> Figure:
     """Learning curves of every imitator in `table` and of its DICP version, each planner a curve of its own, beside the
-    paper's own two (thin), the interventional world model and the controls.
+    paper's own two (thin), the world model that is asked with queries and the controls.
 
     table: one env, one row of settings a run (`dicp.results`). own: the reader's run, as rings in the panel of its
     imitator (in all of them if it imitates nobody). guess: the reader's, in env steps.
@@ -31,7 +31,7 @@ def comparison(
     figure, panels = plt.subplots(1, len(names), figsize=(width, 5.6), sharey=True, squeeze=False)
     keys, ring = {}, []                                           # what the legend explains, once for all panels
     for ax, name in zip(panels[0], names, strict=True):
-        rows = table[table["method"].isin([name, f"dicp_{name}", "dicp", *CONTROLS])]
+        rows = table[table["method"].isin([name, f"dicp_{name}", "queries", *CONTROLS])]
         returns(rows, title=PANELS[name], value="normalised", paper=(name, f"dicp_{name}"), labels=False, ax=ax)
         ax.set_xlabel("environment steps in context")
         for look, part in looks(rows):
@@ -53,8 +53,8 @@ def _in_words(look: Look, rows: pd.DataFrame) -> str:
     method, planner = rows["method"].iloc[0], rows["planner"].iloc[0]
     if method in CONTROLS:
         return look.label
-    if method == "dicp":
-        return "DICP, interventional: Bayes planner"
+    if method == "queries":
+        return "queries: Bayes planner"
     if planner != "none":
         return f"DICP: {look.label}"
     return "imitation alone" if method in IMITATORS else "DICP, no planner"

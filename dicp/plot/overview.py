@@ -15,7 +15,7 @@ from dicp.plot.histories import claim
 from dicp.plot.look import COLOURS, Look, tint
 
 WORLDS = {"darkroom": "Darkroom", "darkroom_permuted": "Darkroom-Permuted", "dark_key_to_door": "Dark Key-to-Door"}
-SHOWN = ("random", "source", "ad", "bayes", "exact_belief")          # runs of dicp.reproduce
+SHOWN = ("random", "source", "ad", "queries", "exact_belief")          # runs of dicp.reproduce
 
 
 def papers_best(env: Annotated[str, OneOf(ENVS)]) -> str:
