@@ -82,21 +82,26 @@ def belief_curves(
 
 
 def look_up(
-    weights: Named[Numbers], horizon: Steps, *, title: Title
+    weights: Named[Numbers], horizon: Steps, *, title: Title, met: Numbers | None = None
 ) -> Figure:
-    """The weights of a look-up, null key first: a panel a query, a bar a transition of the context, oldest left."""
-    figure, panels = plt.subplots(len(weights), 1, figsize=(7, 1.75 * len(weights) + 0.9), sharex=True, layout="constrained")
-    for ax, (name, w) in zip(np.atleast_1d(panels), weights.items(), strict=True):
+    """Where a query looks: a panel a query, a bar a token of the context, oldest left, before them the query itself. met: for
+    each token, whether it tells of what is asked about (dots)."""
+    figure, panels = plt.subplots(len(weights), 1, figsize=(9, 1.6 * len(weights) + 0.9), sharex=True, layout="constrained")
+    for i, (ax, (name, w)) in enumerate(zip(np.atleast_1d(panels), weights.items(), strict=True)):
         w = np.asarray(w, dtype=float)
-        ax.bar(np.arange(1, len(w)), w[1:], width=1.3, color=COLOURS["bayes"])
-        ax.bar(-6, w[0], width=5, color=GREY)
-        for x in range(horizon, len(w) - 1, horizon):
-            ax.axvline(x + 0.5, color="#00000018", lw=1)
-        ax.axvline(0, color=BLACK, lw=1)
-        ax.set(xlim=(-10, len(w)), ylim=(0, 1.12 * max(w.max(), 0.1)), ylabel="weight")
+        n, wide = len(w) - 1, max(len(w) // 16, 1)
+        ax.bar(np.arange(n), w[1:], width=0.9, color=COLOURS["bayes"])
+        ax.bar(-1.5 * wide, w[0], width=wide, color=GREY)
+        for x in range(horizon, n, horizon):
+            ax.axvline(x - 0.5, color="#00000018", lw=1)
+        ax.axvline(-0.75, color=BLACK, lw=1)
+        ax.set(xlim=(-2.25 * wide, n), ylim=(0, 1.12), ylabel="weight")
+        if met is not None and i == 0:
+            at = np.flatnonzero(in_shape("met", met, n))
+            ax.plot(at, np.full(len(at), 1.02), "o", color=BLACK, ms=3.5)
         ax.set_title(name, fontsize=12, fontweight="normal", loc="left", pad=4)
-    ticks = np.arange(0, len(w), 2 * horizon)
-    ax.set_xticks([-6, *ticks[1:]], ["null", *ticks[1:]])
-    ax.set_xlabel("transition in the context (lines: ends of episodes)")
+    ticks = np.arange(0, n, min(horizon, 20) if n > 20 else 4)
+    ax.set_xticks([-1.5 * wide, *ticks], ["itself", *ticks])
+    ax.set_xlabel("token in the context (lines: episodes; dots: it tells of what is asked about)")
     figure.suptitle(title, fontweight="bold", fontsize=14, x=0.01, ha="left")
     return figure
