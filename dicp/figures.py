@@ -17,13 +17,13 @@ from dicp.worlds import World
 __all__ = ["draw", "figures_of", "save_figure"]
 
 TITLES = {
-    "darkroom": "A gated plan helps AD and IDT; a wide one, with a memory of what was met, finds at once",
+    "darkroom": "A gated plan helps AD and IDT; a wide one, asking what was met, finds at once",
     "darkroom_permuted": "After one episode the planner, and DPT, know their actions; AD needs ten",
     "dark_key_to_door": "The source is stuck at the key, and so is who imitates it; a plan goes on",
 }
 ASKED = "Asked with queries, a plan succeeds after either kind of data; through heads, after neither"
 CONTROLS = {"darkroom": ASKED, "darkroom_permuted": ASKED, "dark_key_to_door": ASKED}
-OVERVIEW = "With a memory that holds only what was met, a wide plan by expected reward follows exact inference"
+OVERVIEW = "A Transformer that is asked with queries plans nearly as well as exact inference"
 
 
 @checked
