@@ -10,6 +10,7 @@ from typing import Annotated, NamedTuple
 from dicp.artifacts import world_parts
 from dicp.checks import Each, OneOf, checked, one_of, text
 from dicp.config import ENVS, IMITATORS, PLANNERS, Config, PlanConfig
+from dicp.config.parts import ALONE
 from dicp.envs import Task, split_of
 from dicp.worlds import World
 
@@ -27,7 +28,7 @@ MOST_TASKS = {"darkroom": 8, "darkroom_permuted": 12, "dark_key_to_door": 16}
 # Meta-World: one life in each of the 50 held-out instances, as many episodes as in the paper (its tables of all tasks: 200).
 ML1_EPISODES = {"reach-v3": 100, "push-v3": 300, "sweep-v3": 500, "pick-place-v3": 2000, "peg-insert-side-v3": 2000}
 REPLANNED = {"darkroom": (8, 32), "darkroom_permuted": (12, 8), "dark_key_to_door": (8, 8)}       # tasks, lives
-COMPARED = {"darkroom": (8, 8), "darkroom_permuted": (12, 4), "dark_key_to_door": (16, 2)}        # the same, of `CONTROL`
+COMPARED = {"darkroom": (8, 8), "darkroom_permuted": (12, 4), "dark_key_to_door": (16, 2)}        # of a world model alone
 
 N_SEEDS = (1, 2, 3)        # training seeds of one run
 IN_A_ROW = 100             # rows a life is kept in: longer ones as blocks of episodes
@@ -219,7 +220,7 @@ def lives_of(run: Run, env: World, split: Split) -> tuple[list[Task], int]:
         test = split_of(config.env, split)[1]
         return (test[: config.source.test_instances], config.source.n_kept) if run.name == "source" else (test, 1)
     plan = plan_of(run, env)
-    if run.policy:
+    if run.world_model in ALONE:
         n_tasks, n_rollouts = COMPARED[env]
         return split_of(config_of(run, env, split).env, split)[1][:n_tasks], n_rollouts
     n_tasks, n_rollouts = REPLANNED[env] if plan is not None and plan.replan else (MOST_TASKS[env], N_ROLLOUTS[env])
