@@ -13,7 +13,7 @@ from dicp.config import ENVS, IMITATORS
 from dicp.paper import HIGHEST, paper_curve, paper_table
 from dicp.plot.overview import WORLDS, papers_best
 from dicp.recorded import recorded_costs as cost_of
-from dicp.runs import ABLATIONS, ML1_ABLATIONS, Run
+from dicp.runs import ABLATIONS, ML1_ABLATIONS, SPLITS, Run
 
 METHODS = {imitates: imitates.upper() for imitates in IMITATORS}
 ROWS = {
@@ -63,13 +63,20 @@ def summary() -> str:
         best = papers_best(env)
         curve, recorded, cells = paper_curve(env, best)["normalised"], results.recorded(env), []
         for run in ours:
-            numbers = results.summary(recorded[recorded["run"] == run]).set_index("metric")["value"]
-            cells.append(f"{numbers['last_10_episodes']:.3f}, {numbers['all_episodes']:.3f}")
-        spent = cost_of(env).query("run == 'queries'")[["train_cpu_s", "evaluate_cpu_s"]].mean().sum() / 60
+            rows = recorded[recorded["run"] == run]
+            cells.append(ends_and_all(rows) if len(rows) else "not recorded")
+        spent = cost_of(env).query("run == 'queries'")[["train_cpu_s", "evaluate_cpu_s"]].mean().sum() / 60       # 0: none
         cells = [f"{best}: {curve.iloc[-1]:.2f}, {curve.mean():.2f}", *cells, bounds(*optimum.loc[env]), f"{spent:.0f}"]
         lines.append(f"| {WORLDS[env]} | " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", "Optimum: the mean over all tasks of the best agent possible, computed "
                       "(`python tools/optimum.py`); the other columns are means over held-out tasks."])
+
+
+def ends_and_all(rows: pd.DataFrame) -> str:
+    """Return in the last ten episodes and in all, and the splits where it is not all five."""
+    numbers, n = results.summary(rows).set_index("metric")["value"], rows["split"].nunique()
+    of = "" if n == len(SPLITS) else f" ({n} split{'s' * (n > 1)})"
+    return f"{numbers['last_10_episodes']:.3f}, {numbers['all_episodes']:.3f}{of}"
 
 
 def bounds(low: float, high: float) -> str:
@@ -85,10 +92,17 @@ def planning() -> str:
     pairs = {f"DICP-{name}, {planner}": (f"dicp_{imitates}_{run}", f"dicp_{imitates}") for imitates, name in METHODS.items()
              for run, planner in {"paper": "the paper's planner", "gated": "`gated`"}.items()}
     for label, (run, other) in (pairs | {"queries, `bayes`, minus exact belief": ("queries", "exact_belief")}).items():
-        cells = ["{:+.3f} [{:.3f}, {:.3f}]".format(*results.difference(results.recorded(env), run, other)) for env in ENVS]
+        cells = [difference(env, run, other) for env in ENVS]
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", "Share of the highest return over all 50 episodes, minus that of the same model without a "
                       "plan: paired over splits and held-out tasks, with 95% bootstrap intervals."])
+
+
+def difference(env: str, run: str, other: str) -> str:
+    recorded = results.recorded(env)
+    if run not in set(recorded["run"]):
+        return "not recorded"
+    return paired(results.difference(recorded, run, other))
 
 
 def data_by_model(env: str) -> str:
