@@ -9,7 +9,7 @@ from dicp.models import QueryModel
 from dicp.models.queries import relabelled, remembered
 from dicp.oracles import RandomPolicy
 from dicp.rollout import rollout
-from dicp.windows import Tokens
+from dicp.windows import Tokens, newborn
 
 WORLDS = ("darkroom", "darkroom_permuted", "dark_key_to_door")
 
@@ -111,6 +111,21 @@ def test_a_full_context_answers_as_the_window_of_the_last_episodes(name):
     last = type(windows)(tokens, *(x[:, n:] for x in windows[1:]))
     p = model.predict(last._replace(next_observation=next_cell[:, n:]))
     assert torch.allclose(chance[:, -n:], p.reward.softmax(-1)[:, -n:, 1], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_a_context_of_one_episode_forgets_all_of_it(name):
+    """What an agent believes in its second episode is what a newborn who lives that episode alone believes."""
+    model = small(name)
+    windows = lived(model)
+    second = newborn(windows.tokens, model.env, model.env.horizon)
+    contexts = model.begin(len(second.first), model.env.horizon), model.begin(len(second.first))
+    for tokens, context in zip((windows.tokens, second), contexts, strict=True):
+        for t in range(tokens.first.shape[1]):
+            model.observe(context, Tokens(*(field[:, t] for field in tokens)))
+    believed = [model.imagine(model.root(context), doubts=True) for context in contexts]
+    torch.testing.assert_close(believed[0].reward, believed[1].reward, atol=1e-5, rtol=1e-4)
+    assert torch.equal(believed[0].next_observation, believed[1].next_observation)
 
 
 @pytest.mark.parametrize("name", WORLDS)

@@ -135,7 +135,7 @@ class QueryModel(nn.Module):
         if not self.pays_once:
             return torch.zeros_like(tokens.first), torch.zeros_like(tokens.first)
         now = stages(tokens, STAGES)
-        return F.pad(now[:, :-1], (1, 0)), now
+        return F.pad(now, (1, 0))[:, :-1], now
 
     def note(self, cell: Tensor, arrived: Tensor, stage: Tensor) -> Int[Tensor, "*batch"]:
         """What a token or a query says besides, of a transition from `cell` to `arrived`, which may be nowhere or blank (all
@@ -149,7 +149,7 @@ class QueryModel(nn.Module):
 
     def notes(self, tokens: Tokens, before: Int[Tensor, "batch n"]) -> Int[Tensor, "batch n"]:
         """Of the tokens of whole windows."""
-        return self.note(F.pad(tokens.observation[:, :-1], (1, 0)), tokens.arrived, before)
+        return self.note(F.pad(tokens.observation, (1, 0))[:, :-1], tokens.arrived, before)
 
     def blank(self, like: Int[Tensor, "*batch"]) -> Int[Tensor, "*batch"]:
         return torch.full_like(like, self.env.n_cells + 1)
@@ -274,5 +274,5 @@ def remembered(tokens: Tokens, env: EnvConfig, generator: torch.Generator) -> Bo
     share = torch.rand(batch, 1, 1, generator=generator)
     keeps = (torch.rand(batch, n_cells, n_actions, generator=generator) < share) & some[:, None]
     keeps = F.pad(keeps, (0, 1), value=True).flatten(1).to(tokens.first.device)        # and the birth, which has no action
-    came_from = F.pad(tokens.observation[:, :-1], (1, 0))
+    came_from = F.pad(tokens.observation, (1, 0))[:, :-1]
     return keeps.gather(1, came_from * (n_actions + 1) + tokens.last_action)
