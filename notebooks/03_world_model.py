@@ -479,7 +479,6 @@ def query(model, tokens, action, arrived, stage=0):      # about the next step o
 
 untrained, blank = new_model(world, model.config).requires_grad_(False), world.n_cells + 1
 
-
 # %%
 if moves_hidden:                                         # what does an action do? asked with its outcome blank
     tokens = Tokens(*(field[[one], :13] for field in read))
@@ -506,6 +505,8 @@ else:                                                    # what is paid there? a
 
 for thing in (often, never):
     assert isclose(told(thing, question(model, thing)[0]), library(thing), rel_tol=1e-3, abs_tol=1e-5)
+
+
 # %%
 def on(looks, where): return f"{float(looks.flatten(0, 1)[head][where].sum()):.2f} of the weight"
 def by_token(looks): return looks.flatten(0, 1)[head].roll(1)                           # itself first
