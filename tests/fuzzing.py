@@ -39,9 +39,8 @@ OPEN = {
 INNER = {
     "advance", "and_also", "begin", "blank", "candidates", "chances", "count", "draw", "embed_imagined",
     "forgetful", "fork", "forward", "imagine", "imagine_candidates", "kinds", "learn",
-    "load_state_dict", "next_logits", "note", "notes", "observe", "of_tasks", "past_of",
-    "past_of_window", "predict", "propose", "query", "read", "reward_logits", "root", "rows",
-    "stages", "step", "surprise", "to",
+    "load_state_dict", "next_logits", "note", "notes", "observe", "of_tasks",
+    "predict", "propose", "query", "read", "root", "rows", "stages", "step", "surprise", "to",
 }
 
 PLAIN = (float("nan"), float("inf"), -float("inf"), -1, 0, 2**63, 1e308, True, "0", None, [])
