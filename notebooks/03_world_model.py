@@ -121,8 +121,8 @@ else:
 
 # %% [markdown]
 # Dots: cells where this agent has been, without a reward; disc: where it is; colour: the reward that each model expects in
-# each cell (Key-to-Door: the key). Permuted: what each action does; frames: the truth. The left model is the paper's kind.
-# (All pictures: one training seed, mostly held-out tasks.)
+# each cell (Key-to-Door: the key). Permuted: what each action does; frames: the truth. *Observational* is the
+# paper's kind; *queries* is ours, whose turn comes. (One training seed, mostly held-out tasks.)
 #
 # ## What does a world model predict?
 # The reward, the next observation and the return-to-go $R_t$ (all rewards from $t$ to the episode's end) of an action $a_t$
@@ -264,7 +264,7 @@ else:
         ax.set_facecolor("#d8d8d8")
 
 # %% [markdown]
-# The model that is asked (its turn comes) is nearly the exact belief; the observational one expects something far away,
+# The model that is asked is nearly the exact belief; the observational one expects something far away,
 # even where it has been.
 #
 # ## Does it talk itself into it?
@@ -314,7 +314,7 @@ else:
     expects = {name: rewards_believed(name, 2) for name in believers}
     by_steps = {name: [float(x[:, distance == d].mean()) for d in steps] for name, x in expects.items()}
     claimed = {kind: [claims(model, n) for n in episodes] for kind, model in models.items()}
-    plot.belief_curves(by_steps, steps, title="More imagined steps, more belief", xlabel="imagined steps",
+    plot.belief_curves(by_steps, steps, title="More imagined steps, more belief, in one", xlabel="imagined steps",
                        ylabel="P(reward) on arrival", ax=left)
     who = "One model's plans promise" if max(claimed["observational"]) > 0.02 else "No plan promises"
     plot.belief_curves(claimed, episodes, title=f"{who} rewards", ylabel="share of plans",
@@ -445,19 +445,17 @@ assert max(excess.values()) < 1.3 if moves_hidden else excess["queries"] < 2.5
 assert not tested or (excess["observational"] > 4 and excess["queries"] < 2.5)
 
 # %% [markdown]
-# Places: left, bold claims come true no more often than modest ones.
+# Left, bold claims come true no more often than modest ones.
 #
 # ## How do you get a better one out of the same histories?
-# Before PPO's *first* update nobody knows. So train on first episodes only, of *different streams of one task*;
-# plain cross entropy.
-#
-# And ask better. A head on $h_t$ cannot know which cell will be asked about. A *query* is the next token with a blank: "from
-# $o$, by $a$, to $o'$: what was it paid?" It reads the memory, and nobody reads it. Where moves are hidden, a second one leaves
-# $o'$ blank, too:
+# Before PPO's *first* update nobody knows: train on first episodes, of *different streams of one task*. And ask better. A head
+# on $h_t$ cannot know about which cell. A *query* is the next token with a blank: "from $o$, by $a$, to $o'$: what was it
+# paid?" It reads the memory, nobody reads it:
 #
 # $$P(r, o' \mid h, a) = P(o' \mid h, a)\, P(r \mid h, a, o')$$
 #
-# Plainly, a query is one more token behind the window. The library asks about every step of a window at once.
+# Where an action leads is a learned table; in Permuted a second query asks it (and tokens tell their moves). Plainly, a query
+# is one more token.
 
 # %%
 model, n = models["queries"], models["queries"].config.context_length
@@ -474,7 +472,7 @@ def ask(model, tokens, query):                           # -> (the answer, [laye
         x = block.finish(x, weights @ v)
     return model.transformer.norm(x)[:, -1:], torch.stack(looks)
 
-def query(model, tokens, action, arrived, stage=0):      # about the next step of one agent
+def about(model, tokens, action, arrived, stage=0):      # the next step of one agent; stage: its rewards in the episode
     return model.query(tokens.observation[0, -1], *(torch.tensor(x) for x in (action, arrived, stage)))
 
 untrained, blank = new_model(world, model.config).requires_grad_(False), world.n_cells + 1
@@ -484,7 +482,7 @@ if moves_hidden:                                         # what does an action d
     tokens = Tokens(*(field[[one], :13] for field in read))
     things, often = tokens.last_action[0], int(tokens.last_action[0, 1:].bincount().argmax())
     never = next(a for a in range(5) if a not in things)
-    def question(model, a, stage=0): return ask(model, tokens, query(model, tokens, a, blank))
+    def question(model, a, stage=0): return ask(model, tokens, about(model, tokens, a, blank))
     def told(a, answer):
         at = tokens.observation[:, -1]
         x, y = (logits.softmax(-1).flatten() for logits in model.next_logits(at[None], torch.tensor([[a]]), answer))
@@ -496,7 +494,7 @@ else:                                                    # what is paid there? a
     things, n_rewards = tokens.arrived[0], int(model.stages(tokens)[1][0, -1])
     often = int(things[1:].bincount().argmax())
     never = next(x for x in range(world.n_cells) if x not in things)
-    def question(model, cell, stage=n_rewards): return ask(model, tokens, query(model, tokens, 0, cell, stage))
+    def question(model, cell, stage=n_rewards): return ask(model, tokens, about(model, tokens, 0, cell, stage))
     def told(cell, answer): return float(model.reward(answer).softmax(-1)[0, 0, 1])
     def library(cell):
         there = torch.full_like(tokens.observation, cell)
@@ -508,8 +506,8 @@ for thing in (often, never):
 
 
 # %%
-def on(looks, where): return f"{float(looks.flatten(0, 1)[head][where].sum()):.2f} of the weight"
-def by_token(looks): return looks.flatten(0, 1)[head].roll(1)                           # itself first
+def on(weights, where): return f"{float(weights[where].sum()):.2f} of the weight"
+def best(looks): return int(looks[..., same].sum(-1).flatten().argmax())                # the head that looks there most
 
 unknown, new = never, f"{name} it has never met"
 if p.env == "dark_key_to_door":                          # searched without the key
@@ -517,13 +515,14 @@ if p.env == "dark_key_to_door":                          # searched without the 
 (met, looks), (other, at_nothing) = question(model, often, 0), question(model, unknown)
 _, before = question(untrained, often, 0)
 same = F.pad(things == often, (0, 1))
-head = int(looks[..., same].sum(-1).flatten().argmax())                                 # the one that looks there most
-plot.look_up({f"{name} it has met: {on(looks, same)} on what tells of it; {says} = {told(often, met):.3f}": by_token(looks),
-              f"{new}: {on(at_nothing, -1)} on itself; {says} = {told(unknown, other):.3f}": by_token(at_nothing),
-              f"the first question, to an untrained Transformer: {on(before, same)}": by_token(before)}, world.horizon,
+there, itself, before = (x.flatten(0, 1)[best(y)] for x, y in ((looks, looks), (at_nothing, looks), (before, before)))
+plot.look_up({f"{name} it has met: {on(there, same)} on what tells of it; {says} = {told(often, met):.3f}": there.roll(1),
+              f"{new}: {on(itself, -1)} on itself; {says} = {told(unknown, other):.3f}": itself.roll(1),
+              f"the first question, to an untrained Transformer: {on(before, same)}, "
+              f"evenly spread it would be {float(same.float().mean()):.2f}": before.roll(1)}, world.horizon,
              title=f"Nobody built it in: one head looks for the same {name.split()[1]}, and at itself where there is none",
              met=things == often)
-assert p.seed or (looks.flatten(0, 1)[head][same].sum() > 0.9 and at_nothing.flatten(0, 1)[head][-1] > 0.5)
+assert p.seed or (there[same].sum() > 0.9 and itself[-1] > 0.5)
 
 # %% [markdown]
 # The dots are all tokens of the same cell (action). Where it finds none, the query looks at itself, and the answer is a prior.
@@ -583,13 +582,13 @@ else:
 
 
 # %% [markdown]
-# Left: the loss stays where anybody without a memory is, until a head has found the look-up. Right, Darkroom: how likely is
-# each held-out goal to a new-born, beside other cells as far away? One model has learned the list of goals that never came up.
-# (Elsewhere: how much of what it has seen does a model remember?)
+# Left: the loss begins where anybody without a memory ends, then falls. Right, Darkroom: how likely is each held-out goal to a
+# new-born, beside others as far? One model has learned which goals never came up. (Elsewhere: how much of what it has seen
+# does it remember?)
 #
 # ## Where does the model that is asked fail?
-# It remembers its context only. It never saw an expert. What will it say about a cell searched five episodes ago, and about an
-# expert's returns? (Permuted: can it rule out? Four known actions leave one move for the fifth.)
+# It remembers its context only. It never saw an expert, and its return-to-go is read off a Transformer that was bent to rewards
+# alone. What will it say about a cell searched five episodes ago, and about an expert? (Permuted: can it rule out?)
 
 # %%
 def the_fifth(name, n):                                  # after n steps, four actions tried: P(true move of the fifth)
@@ -636,7 +635,7 @@ assert expert["queries"][0] < 0.5 * expert["observed"][0]
 # could.)
 
 # %% [markdown]
-# ## Is it the memory, or the data?
+# ## Is it the question, or the data?
 # The recorded control (Darkroom, Bayes planner of notebook 04) changes one at a time. *Queries*: a plain Transformer reads one
 # more token, "it came here: did it pay?", and attention has to find the cell. *Heads*: DICP's. A *table* counts how often a
 # cell pays that was never met, met in vain, met with a reward.
@@ -652,10 +651,10 @@ assert earned["queries", "all"][0] > 0.8 > 0.2 > earned["heads", "first"][0]
 
 
 # %% [markdown]
-# It is what can be asked. The heads expect rewards where nothing was paid, after either kind of data; queries and the table
-# know what was met, and the planner needs no more. The data decide the *numbers*: after whole histories each imagined step
-# makes a new cell more promising. (In training queries see cells under new names; without, they learn which cells paid, and
-# fail.)
+# Queries *with new names in training* know what was met, after either kind of data, as the table does; the planner needs no
+# more. The heads expect rewards where nothing was paid. (Which of the two it is, the question or the names, is half known:
+# queries without new names earn much less in one split; heads with them are not tried.) The data decide the *numbers*: after
+# whole histories each imagined step makes a new cell more promising.
 #
 # ## Exercises
 # Ten minutes each. Replace the dots; the check says "not attempted", "close: ..." with a hint, or "correct".

@@ -139,7 +139,8 @@ class Config:
                             push_walls=(env, imitates) == ("darkroom_permuted", "dpt"))
         if profile == "paper":
             model = replace(model, n_heads=4, dropout=0.1)
-            train = replace(train, updates=50_000, batch_size=512, warmup=1, max_stride=1, min_final_return=0.0)
+            train = replace(train, updates=50_000, batch_size=512, warmup=1, max_stride=1, min_final_return=0.0,
+                            data="first_episodes" if world_model in ALONE else "histories")
         elif world_model in ALONE:
             model = replace(model, n_layers=2, **QUERY_MODEL.get(env, {}))
             train = replace(train, batch_size=32, data="first_episodes", **QUERY_TRAINING[env])

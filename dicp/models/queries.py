@@ -83,8 +83,8 @@ class QueryModel(nn.Module):
     """P(reward, next observation | history, do(action)), read off queries to one causal Transformer. It has no policy.
 
     Where any cell may pay, the cells of a training window are relabelled at random, rows and columns each by a permutation of
-    their own (`config.relabels`): "any cell may pay" is thereby built in, and nothing else (Kirsch et al. 2022, arXiv
-    2212.04458, make general learners so). Which cells lie side by side is then not to be seen, and need not be: there, what
+    their own (`config.relabels`): "any cell may pay" is thereby built in (Kirsch et al. 2022, arXiv 2212.04458,
+    make general learners so). Which cells lie side by side is then not to be seen, and need not be: there, what
     an action does depends on the cell alone.
     """
 
