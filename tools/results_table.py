@@ -221,12 +221,14 @@ def published(env: str, run: str) -> str:
 
 
 def footnote(recorded: pd.DataFrame, env: str) -> str:
-    methods = recorded[~recorded["method"].isin(results.CONTROLS)]
-    tasks = methods[methods["split"] == methods["split"].min()].groupby("run")["task"].nunique()
-    lives = methods.groupby("run")["n_rollouts"].max().astype(int)
-    size = f"{tasks.max()} held-out tasks a split x {lives.max()}"
-    if tasks.min() < tasks.max() or lives.min() < lives.max():
-        size += f" ({tasks.min()} x {lives.min()} where it plans at every step)"
+    methods = recorded[~recorded["method"].isin(results.CONTROLS) & recorded["run"].isin(list(ROWS))]
+    first = methods[methods["split"] == methods["split"].min()]
+    sizes = {name: (rows["task"].nunique(), int(rows["n_rollouts"].max())) for name, rows in first.groupby("run")}
+    size = "{} held-out tasks a split x {}".format(*max(sizes.values()))
+    fewer = {"it plans at every step": "dicp_ad_paper", "it asks queries": "queries"}
+    parts = ["{} x {} where ".format(*sizes[run]) + where for where, run in fewer.items()
+             if sizes.get(run, max(sizes.values())) != max(sizes.values())]
+    size += f" ({', '.join(parts)})" if parts else ""
     episodes = recorded.loc[recorded["run"] == "source", "episode"].max()
     source = "PPO: 1,000 env steps a stream" + (f", its last ten episodes are half of its {episodes}" if episodes < 50 else "")
     return (f"Return as a share of the highest possible: {size} lives of 50 episodes ({source}), with 95% "
