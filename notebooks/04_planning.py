@@ -78,7 +78,7 @@ def say(**texts):                                            # what holds in thi
     display(Markdown(texts[room]))
 
 n_shown, thing = {"darkroom": (6, "goal"), "darkroom_permuted": (2, "corner"), "dark_key_to_door": (4, "key")}[room]
-lived = {"darkroom": 20, "darkroom_permuted": 3, "dark_key_to_door": 6}[room]
+lived = {"darkroom": 12, "darkroom_permuted": 3, "dark_key_to_door": 6}[room]
 life = rollout(explorer, world, held_out, 1, lived, bayes, p.seed)                       # one agent a held-out task
 solved = life.episode_return[:, 0] >= results.SOLVED_AT[room]
 last = solved.int().argmax(-1)                               # first episode that is solved
@@ -413,7 +413,7 @@ my_guess = None       # mean return of the first episodes with the most importan
 
 parts = {"all of it": {}, "a beam of 10": {"beam_width": 10}, "most likely rewards": {"rank": "mode"},
          "alike futures kept": {"deduplicate": False}, **({"no curiosity": {"curiosity": 0.0}} if permuted else {})}
-n_first, left = {"darkroom": 8, "darkroom_permuted": 2, "dark_key_to_door": 3}[room], {}
+n_first, left = {"darkroom": 7, "darkroom_permuted": 2, "dark_key_to_door": 3}[room], {}
 for name, change in parts.items():
     lives = rollout(explorer, world, held_out, 1, n_first, PlanConfig.preset("bayes", room, **change), p.seed)
     left[name] = float((lives.episode_return / lives.max_return[:, None, None]).mean())
@@ -485,7 +485,7 @@ config, plan = Config.preset(p.env, p.profile, kind, p.seed, imitates=who, task=
 config, lived_in = (config.cut() if arm and cut else config), instances if arm else held_out
 ready = {"queries": explorer, "observational": dicp if arm else trained}
 model = ready.get(kind) or load_or_train(config, p.retrain).model
-n_episodes = {"darkroom": 30, "darkroom_permuted": 6}.get(p.env, 12)
+n_episodes = {"darkroom": 20, "darkroom_permuted": 6}.get(p.env, 12)
 mine = rollout(model, config.env, lived_in, 1, n_episodes, plan, p.seed)
 mine = results.from_life(mine, config, lived_in, plan)
 who = {"none": f"{p.method.upper()} alone, without a planner",
@@ -614,7 +614,7 @@ assert cost["keys and\nvalues shared"][81] < 0.8 * cost["every future\nreads it 
 # %%
 my_guess = None       # what a context of a single episode loses in episode 4, as a share of the highest return, e.g. 0.5
 
-remembers, n_episodes = {}, 8 if dark else 4
+remembers, n_episodes = {}, 6 if dark else 4
 for held in sorted({1, 2, explorer.config.context_length // n}):                         # episodes that fit in
     lives = rollout(explorer, world, held_out, 1, n_episodes, bayes, p.seed, context_length=held * n)
     lost = 1 - lives.episode_return / lives.max_return[:, None, None]
