@@ -686,7 +686,7 @@ exercises.check_expected_return(expected_return, strict=True)
 # ## What have you learned?
 # A beam search finds the best of the futures that it keeps, so it has to keep *different* ones, and where all are worth
 # nothing, who breaks the ties decides. With a model that takes its own steps for evidence, planning exploits better and
-# searches no better: it walks to rewards that are not there. With one that does not, the expected reward alone searches
-# first and exploits after. Ours is such a model by its data, first episodes; that it can be asked lets it find what was met.
+# searches no better. With one that does not, the expected reward alone searches first and exploits after. Ours does not because
+# of its data, first episodes; it finds what was met because it can be asked.
 #
 # **Next**: another world (`-p env dark_key_to_door`), another imitator (`-p method dpt`): which of these claims hold there?
