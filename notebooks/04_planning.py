@@ -684,8 +684,9 @@ exercises.check_expected_return(expected_return, strict=True)
 
 # %% [markdown]
 # ## What have you learned?
-# A beam search finds the best of the futures that it keeps, so it has to keep *different* ones; where all are worth nothing, who
-# breaks the ties decides. With a model that takes its own steps for evidence, planning exploits better and searches no better;
-# with one that does not, the expected reward alone searches first and exploits after. It can be asked: so it finds what was met.
+# A beam search finds the best of the futures that it keeps, so it has to keep *different* ones; where all are worth nothing,
+# who breaks the ties decides. With a model that takes its own steps for evidence, planning exploits better and searches no
+# better; with one that does not, the expected reward alone searches first and exploits after. It can be asked: so it finds what
+# was met.
 #
 # **Next**: another world (`-p env dark_key_to_door`), another imitator (`-p method dpt`): which of these claims hold there?
