@@ -68,17 +68,11 @@ def promised() -> list[Combination]:
 
 
 def in_ci() -> list[Combination]:
-    """What CI executes after the defaults (Darkroom, AD; the arm's 05) and 04 with the arm, in its half hour: every
-    other grid with AD in every second notebook, every other imitator in Darkroom likewise."""
-    def chosen(combination: Combination) -> bool:
-        values = dict(combination.parameters)
-        env, is_ad = values.get("env"), values["method"] == IMITATORS[0]
-        if env not in ENVS or (env == ENVS[0]) == is_ad:
-            return False
-        setting = ENVS.index(env) if is_ad else IMITATORS.index(values["method"])
-        return (GRIDS.index(combination.notebook) + setting) % 2 == 0
-
-    return [combination for combination in promised() if chosen(combination)]
+    """What CI executes after the defaults (Darkroom, AD; the arm's 05) and 04 with the arm, in its half hour: every other
+    imitator in Darkroom and every other grid with AD, each in a notebook of its own."""
+    settings = [(ENVS[0], method) for method in IMITATORS[1:]] + [(env, IMITATORS[0]) for env in ENVS[1:]]
+    wanted = {(notebook, *setting) for notebook, setting in zip(GRIDS, settings, strict=True)}
+    return [c for c in promised() if (c.notebook, *dict(c.parameters).values()) in wanted]
 
 
 def state_of(combination: Combination) -> str:
