@@ -219,11 +219,12 @@ def lives_of(run: Run, env: World, split: Split) -> tuple[list[Task], int]:
         config = config_of(run, env, split)
         test = split_of(config.env, split)[1]
         return (test[: config.source.test_instances], config.source.n_kept) if run.name == "source" else (test, 1)
-    plan = plan_of(run, env)
+    plan, sizes = plan_of(run, env), (MOST_TASKS[env], N_ROLLOUTS[env])
     if run.world_model in ALONE:
-        n_tasks, n_rollouts = COMPARED[env]
-        return split_of(config_of(run, env, split).env, split)[1][:n_tasks], n_rollouts
-    n_tasks, n_rollouts = REPLANNED[env] if plan is not None and plan.replan else (MOST_TASKS[env], N_ROLLOUTS[env])
+        sizes = COMPARED[env]
+    elif plan is not None and plan.replan:
+        sizes = REPLANNED[env]
+    n_tasks, n_rollouts = sizes
     return split_of(config_of(run, env, split).env, split)[1][:n_tasks], n_rollouts
 
 

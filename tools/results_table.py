@@ -65,8 +65,9 @@ def summary() -> str:
         for run in ours:
             rows = recorded[recorded["run"] == run]
             cells.append(ends_and_all(rows) if len(rows) else "not recorded")
-        spent = cost_of(env).query("run == 'queries'")[["train_cpu_s", "evaluate_cpu_s"]].mean().sum() / 60       # 0: none
-        cells = [f"{best}: {curve.iloc[-1]:.2f}, {curve.mean():.2f}", *cells, bounds(*optimum.loc[env]), f"{spent:.0f}"]
+        cost = cost_of(env).query("run == 'queries'")[["train_cpu_s", "evaluate_cpu_s"]]
+        spent = f"{cost.mean().sum() / 60:.0f}" if len(cost) else "not recorded"
+        cells = [f"{best}: {curve.iloc[-1]:.2f}, {curve.mean():.2f}", *cells, bounds(*optimum.loc[env]), spent]
         lines.append(f"| {WORLDS[env]} | " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", "Optimum: the mean over all tasks of the best agent possible, computed "
                       "(`python tools/optimum.py`); the other columns are means over held-out tasks."])

@@ -33,9 +33,9 @@ from dicp.config.parts import (
 from dicp.config.plan import PLANNERS, PlanConfig
 
 __all__ = [
-    "ENVS", "IMITATORS", "METHODS", "ML1_TASKS", "PLANNERS", "PROFILES", "RETIRED",
-    "WORLD_MODELS", "Config", "Env", "EnvConfig",
-    "MetaWorldConfig", "ModelConfig", "PlanConfig", "SourceConfig", "TrainConfig", "env_from_dict",
+    "ENVS", "IMITATORS", "METHODS", "ML1_TASKS", "PLANNERS", "PROFILES", "RETIRED", "WORLD_MODELS",
+    "Config", "Env", "EnvConfig", "MetaWorldConfig", "ModelConfig", "PlanConfig", "SourceConfig",
+    "TrainConfig", "env_from_dict",
 ]
 
 PROFILES = ("fast", "paper")
