@@ -19,7 +19,8 @@ from dicp import store
 from dicp.config import Config, PlanConfig
 from dicp.models import Model, new_model
 from dicp.planning import sampled_search
-from dicp.windows import Tokens, led_to
+from dicp.types import Tokens
+from dicp.windows import led_to
 
 N_AGENTS, REPETITIONS = 50, 3
 

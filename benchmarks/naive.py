@@ -13,7 +13,8 @@ from dicp.models.categorical import cross_entropy
 from dicp.planning import Imagined
 from dicp.source import SourceLog
 from dicp.training import Trainer
-from dicp.windows import Tokens, Windows, newborn
+from dicp.types import Tokens, Windows
+from dicp.windows import newborn
 
 
 @dataclass

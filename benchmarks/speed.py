@@ -32,7 +32,7 @@ from dicp.planning import beam_search
 from dicp.rollout import rollout
 from dicp.source import TASKS_PER_BLOCK, train_ppo, train_sb3
 from dicp.training import Trainer
-from dicp.windows import Tokens
+from dicp.types import Tokens
 
 N_ROLLOUTS = 64
 ALONE = {"darkroom": lambda goal: Darkroom(goal=goal), "darkroom_permuted": lambda number: DarkroomPermuted(permutation=number),

@@ -16,7 +16,8 @@ from dicp.models import Model
 from dicp.oracles import exact_belief
 from dicp.rollout import Learner, Life, rollout
 from dicp.source import SourceLog
-from dicp.windows import Tokens, Windows, episodes_as_windows, newborn
+from dicp.types import Tokens, Windows
+from dicp.windows import episodes_as_windows, newborn
 
 __all__ = [
     "believed_rewards", "first_arrivals", "last_episodes", "lives_of_the_exact_belief", "log_of",
@@ -78,7 +79,7 @@ def remember(model: Learner, tokens: Tokens) -> Any:
         check_tokens(tokens, env)
     context = model.begin(len(tokens.observation))
     for t in range(tokens.observation.shape[1]):
-        model.observe(context, Tokens(*(field[:, t] for field in tokens)))
+        model.observe(context, tokens.at(t))
     return context
 
 
@@ -124,7 +125,8 @@ def last_episodes(windows: Windows, n_steps: Count, env: EnvConfig) -> Windows:
     n = windows.action.shape[1]
     if n_steps > n:
         raise refuse("n_steps", n_steps, f"1 to {n}, the length of the windows")
-    return Windows(newborn(windows.tokens, env, n_steps), *(x[:, -n_steps:] for x in windows[1:]))
+    windows = windows.last_steps(n_steps)
+    return windows._replace(tokens=newborn(windows.tokens, env, n_steps))
 
 
 @checked

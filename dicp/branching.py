@@ -14,7 +14,6 @@ from dicp.envs import Task, world_of
 from dicp.envs.worlds import SeenMetaWorld
 from dicp.planning import Imagined, SamplingWorldModel
 from dicp.rollout import Life
-from dicp.windows import Tokens
 
 __all__ = ["Tried", "rank_agreement", "tried_out"]
 
@@ -44,7 +43,7 @@ def tried_out(
     world, tokens = world_of(env, tasks, n_rollouts), windows_of(life, env).tokens
     context, found = model.begin(n_tasks * n_rollouts), []
     for step in range(max(moments) + 1):
-        model.observe(context, Tokens(*(field[:, step] for field in tokens)))
+        model.observe(context, tokens.at(step))
         if step in moments:
             root = model.root(context)
             action = model.candidates(root, n_candidates, generator)

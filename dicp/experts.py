@@ -17,7 +17,7 @@ from dicp.config import MetaWorldConfig
 from dicp.envs.metaworld import MetaWorld
 from dicp.envs.metaworld_import import libraries
 from dicp.envs.tasks import Instance
-from dicp.windows import Tokens
+from dicp.types import Tokens
 
 __all__ = ["ScriptedExpert", "blind_expert", "informed_expert"]
 

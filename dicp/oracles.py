@@ -21,7 +21,7 @@ from dicp.envs.tasks import PERMUTATIONS
 from dicp.models.categorical import outcomes_of
 from dicp.models.gaussian import standard_normal
 from dicp.planning import Imagined
-from dicp.windows import Tokens, Windows
+from dicp.types import Tokens, Windows
 
 __all__ = [
     "ActionExplorer", "Belief", "Explorer", "GoalExplorer", "Life", "RandomPolicy", "Simulated",
@@ -263,7 +263,7 @@ class ActionExplorer(Explorer):
         """Nats of where each action of whole lives led; `tokens`: what their agents read, one more than there are steps."""
         context, rows, chance = self.begin(len(windows.action)), torch.arange(len(windows.action)), []
         for t in range(windows.action.shape[1]):
-            self.observe(context, Tokens(*(field[:, t] for field in tokens)))
+            self.observe(context, tokens.at(t))
             moves = self.chances(self.root(context))[rows, 0, windows.action[:, t]]
             leads = self.by_move[context.cell] == windows.next_observation[:, t, None]
             chance.append((moves * leads).sum(-1))

@@ -20,7 +20,8 @@ from dicp.config import EnvConfig, PlanConfig
 from dicp.envs import GridRules, Task
 from dicp.oracles import ANY_TASK, exact_belief
 from dicp.rollout import Learner, Life, rollout
-from dicp.windows import Tokens, Windows, newborn, stages
+from dicp.types import Tokens, Windows
+from dicp.windows import newborn, stages
 from dicp.worlds import World
 
 __all__ = ["PROBES", "calibration", "moves", "probe", "recorded_probes", "walks"]
@@ -80,7 +81,7 @@ def p_taken(model: Learner, life: Life, env: EnvConfig) -> Float[Tensor, "agent 
     tokens, action = tokens_of(life, env), life.action.flatten(0, 1).long()
     context, said = model.begin(len(action)), []
     for t in range(action.shape[1]):
-        model.observe(context, Tokens(*(field[:, t] for field in tokens)))
+        model.observe(context, tokens.at(t))
         imagined = model.imagine(model.root(context)).reward[:, 0]
         said.append(imagined.gather(1, action[:, t : t + 1])[:, 0])
     return torch.stack(said, dim=1).float()
@@ -102,9 +103,9 @@ def along(model: Learner, env: EnvConfig, action: Tensor, cell: Tensor) -> list[
     """Mean P(reward) at each step of the imagined walks [walk step]."""
     start = torch.full((len(action),), GridRules.of(env, [ANY_TASK[env.name]]).start)
     none = torch.zeros_like(start)
-    born = newborn(Tokens(*(x[:, None] for x in (start, none, none, none, none + 1))), env, 1)
+    born = newborn(Tokens.stack([Tokens(start, none, none, none, none + 1)]), env, 1)
     context, means = model.begin(len(action)), []
-    model.observe(context, Tokens(*(x[:, 0] for x in born)))
+    model.observe(context, born.at(0))
     state = model.root(context)
     for t in range(action.shape[1]):
         step = action[:, t : t + 1]

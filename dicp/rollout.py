@@ -16,7 +16,8 @@ from dicp.models.gaussian import Gaussian
 from dicp.planning import Plan, beam_search, sampled_search
 from dicp.rollout_checks import a_plan, check_rollout
 from dicp.thompson import GoalSampler
-from dicp.windows import Tokens, at_birth, led_to
+from dicp.types import Tokens
+from dicp.windows import at_birth, led_to
 
 __all__ = ["Learner", "Life", "rollout"]
 

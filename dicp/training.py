@@ -28,7 +28,8 @@ from dicp.processes import TERMINATED, one_thread, stoppable
 from dicp.selection import preferring_rare
 from dicp.states import CURE, Device, check_state, load_state, save_state, set_gpu_generator
 from dicp.store import one_line
-from dicp.windows import Windows, WindowSampler, check_form, check_values
+from dicp.types import Windows
+from dicp.windows import WindowSampler, check_form, check_values
 
 RARE = 8           # windows that are drawn for each one that is used, where rare ones are preferred
 
@@ -49,11 +50,11 @@ def losses(model: Model, sampler: WindowSampler, config: TrainConfig, generator:
     how = n_episodes, config.max_stride, generator, config.sort_episodes
     windows = sampler.history(imitated, *how)
     if imitated < config.batch_size:
-        windows = windows.and_also(sampler.history(config.batch_size - imitated, *how, failures=True))
+        windows = windows.concat(sampler.history(config.batch_size - imitated, *how, failures=True))
     windows = windows.to(model.device)
     h = model.read(windows)
     if not config.dense:
-        h, windows = h[:, -1:], windows.last()
+        h, windows = h[:, -1:], windows.last_steps(1)
     terms = {"policy": model.policy_head.loss(model.policy_head(h[:imitated]), windows.label[:imitated])}
     if not joint:
         return terms

@@ -1,7 +1,6 @@
 """Training windows: a few episodes of learning histories, cut so that position t of a window is what an agent sees."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Int, Shaped, UInt8
@@ -14,28 +13,9 @@ from dicp.history import episode_returns, next_observation
 from dicp.history.layout import fields_of, possible
 from dicp.history.logs import Log
 from dicp.selection import spread_streams
+from dicp.types import Tokens, Windows
 
-__all__ = ["Tokens", "WindowSampler", "Windows"]
-
-class Tokens(NamedTuple):
-    """What the Transformer reads, one token a step: the observation, and what the last action did.
-
-    In the grids an observation is a cell, all fields are whole numbers [*batch]. In Meta-World observations
-    [*batch n_observed], actions [*batch 4] and rewards are floats. At the first token of a life there is no last action
-    (`at_birth` says so). `arrived` is what the last action led to (`led_to`), a cell in the grids; it differs from
-    `observation` at the first step of an episode (a reset in between).
-    """
-
-    observation: Shaped[Tensor, "..."]
-    last_action: Shaped[Tensor, "..."]
-    last_reward: Shaped[Tensor, "*batch"]
-    arrived: Shaped[Tensor, "..."]
-    first: Int[Tensor, "*batch"]          # 1 at the first step of an episode
-
-    @property
-    def reward_before(self) -> Shaped[Tensor, "*batch"]:
-        """The last reward of this episode; 0 as it begins."""
-        return self.last_reward * (1 - self.first)
+__all__ = ["WindowSampler", "episodes_as_windows"]
 
 
 def at_birth(env: Env) -> tuple[int, int, int]:
@@ -53,38 +33,12 @@ def led_to(env: Env, observation: Tensor, next_observation: Tensor, reward: Tens
 
 def newborn(tokens: Tokens, env: Env, n: int) -> Tokens:
     """The last `n` tokens [batch n], as if nothing had come before them."""
-    tokens = Tokens(*(x[:, x.shape[1] - n :].clone() for x in tokens))
-    for field, value in zip(tokens[1:4], at_birth(env), strict=True):
-        field[:, :1] = value
+    tokens = tokens.last_steps(n).map(Tensor.clone)
+    last_action, last_reward, arrived = at_birth(env)
+    tokens.last_action[:, :1] = last_action
+    tokens.last_reward[:, :1] = last_reward
+    tokens.arrived[:, :1] = arrived
     return tokens
-
-
-class Windows(NamedTuple):
-    """A batch of training windows: the tokens, and at each of them what happened next."""
-
-    tokens: Tokens
-    action: Shaped[Tensor, "batch n ..."]
-    reward: Shaped[Tensor, "batch n"]
-    next_observation: Shaped[Tensor, "batch n ..."]
-    return_to_go: Shaped[Tensor, "batch n"]
-    label: Shaped[Tensor, "batch n ..."]         # the action to imitate: the one taken, or the optimal one
-    desired_return: Shaped[Tensor, "batch n"]    # return-to-go had the episode been the stream's best (IDT's relabelling)
-
-    def to(self, device: torch.device | str) -> "Windows":
-        return Windows(Tokens(*(x.to(device) for x in self.tokens)), *(x.to(device) for x in self[1:]))
-
-    def and_also(self, others: "Windows") -> "Windows":
-        """One batch of both."""
-        tokens = (torch.cat(pair) for pair in zip(self.tokens, others.tokens, strict=True))
-        return Windows(Tokens(*tokens), *(torch.cat(pair) for pair in zip(self[1:], others[1:], strict=True)))
-
-    def rows(self, index: Int[Tensor, "row"]) -> "Windows":
-        """The same for some of the windows."""
-        return Windows(Tokens(*(x[index] for x in self.tokens)), *(x[index] for x in self[1:]))
-
-    def last(self) -> "Windows":
-        """The last position of each window."""
-        return Windows(Tokens(*(x[:, -1:] for x in self.tokens)), *(x[:, -1:] for x in self[1:]))
 
 
 def check_form(env: Env, log: Log) -> None:

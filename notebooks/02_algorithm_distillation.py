@@ -60,7 +60,8 @@ from dicp.envs.tasks import PERMUTATIONS
 from dicp.history import episode_returns
 from dicp.rollout import rollout
 from dicp.training import Trainer, learning_rate
-from dicp.windows import Tokens, Windows, WindowSampler, newborn
+from dicp.types import Tokens, Windows
+from dicp.windows import WindowSampler, newborn
 
 plot.style()
 def say(**texts): display(Markdown(texts.get(p.env, "")))            # what holds in this world

@@ -61,7 +61,8 @@ from dicp.planning import beam_search
 from dicp.probes import recorded_probes
 from dicp.rollout import rollout
 from dicp.training import Trainer
-from dicp.windows import Tokens, Windows, WindowSampler
+from dicp.types import Tokens, Windows
+from dicp.windows import WindowSampler
 
 plot.style()
 

@@ -60,7 +60,7 @@ from dicp.envs.tasks import PERMUTATIONS
 from dicp.oracles import Simulator
 from dicp.planning import beam_search, sampled_search
 from dicp.rollout import rollout
-from dicp.windows import Tokens
+from dicp.types import Tokens
 
 # %%
 plot.style()

@@ -52,7 +52,8 @@ from dicp.runs import Run, run_named
 from dicp.source import SourceLog
 from dicp.source.continuous import World
 from dicp.training import Trainer
-from dicp.windows import Tokens, Windows, WindowSampler
+from dicp.types import Tokens, Windows
+from dicp.windows import WindowSampler
 
 CONFIGS = (EnvConfig, MetaWorldConfig, SourceConfig, ModelConfig, TrainConfig, PlanConfig, Config)
 ENV, ARM = EnvConfig(), MetaWorldConfig()

@@ -17,7 +17,7 @@ from test_plot_overview import recorded as world
 
 from dicp import ml1, results
 from dicp.plot.ablations import all_episodes
-from dicp.windows import Tokens, Windows
+from dicp.types import Tokens, Windows
 
 ROOM = [1 / 81] * 81
 CURVES = {"a": [0.1, 0.5, 0.9], "b": [0.2, 0.2, 0.3]}

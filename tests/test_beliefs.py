@@ -22,7 +22,8 @@ from dicp.history import next_observation
 from dicp.models import new_model
 from dicp.oracles import GoalExplorer, RandomPolicy, Simulator, exact_belief
 from dicp.rollout import rollout
-from dicp.windows import Tokens, Windows, WindowSampler
+from dicp.types import Tokens, Windows
+from dicp.windows import WindowSampler
 
 ENV, GOALS, START = EnvConfig(), [(0, 0), (8, 1)], 40
 

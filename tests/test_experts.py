@@ -9,7 +9,7 @@ from dicp.config import MetaWorldConfig
 from dicp.envs import split_of
 from dicp.envs.worlds import world_of
 from dicp.rollout import rollout
-from dicp.windows import Tokens
+from dicp.types import Tokens
 
 pytest.importorskip("metaworld")
 REACH, PUSH = MetaWorldConfig(task="reach-v3"), MetaWorldConfig(task="push-v3")

@@ -21,7 +21,8 @@ from dicp.planning import Imagined, SamplingWorldModel, sampled_search
 from dicp.rollout import rollout
 from dicp.source import ContinuousLog
 from dicp.training import Trainer, losses
-from dicp.windows import Tokens, Windows, WindowSampler, led_to, newborn
+from dicp.types import Tokens, Windows
+from dicp.windows import WindowSampler, led_to, newborn
 
 ENV = MetaWorldConfig(horizon=5)
 MODELS = ("ad", "idt")

@@ -8,11 +8,13 @@ import json
 
 import pandas as pd
 import pytest
+from golden import GOLDEN, WEIGHTS, deeds
 
-from dicp import artifacts, runs
+from dicp import artifacts, parts, reproduce, runs
 from dicp.config import Config
+from dicp.history import LearningHistories
 
-WEIGHTS = sorted((artifacts.SHIPPED / "weights").glob("*.safetensors"))
+STORES = sorted((artifacts.SHIPPED / "histories").glob("*.zarr.zip"))
 COSTS = sorted((artifacts.SHIPPED / "results").glob("*_cost.csv"))
 
 
@@ -20,6 +22,20 @@ COSTS = sorted((artifacts.SHIPPED / "results").glob("*_cost.csv"))
 def test_shipped_weights_are_found_under_their_configuration(path):
     config = Config.from_dict(json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["config"])
     assert artifacts.weights_name(config) == path.name
+
+
+@pytest.mark.parametrize("path", WEIGHTS, ids=lambda path: path.stem)
+def test_shipped_weights_act_as_they_did(path):
+    golden = json.loads(GOLDEN.read_text(encoding="utf-8"))[path.stem]
+    for was, now in zip(golden, deeds(path), strict=True):
+        assert now | {"returns": None} == was | {"returns": None}
+        assert now["returns"] == pytest.approx(was["returns"], rel=1e-3)
+
+
+@pytest.mark.parametrize("path", STORES, ids=lambda path: path.stem)
+def test_shipped_histories_open(path):
+    histories = LearningHistories.open(path)
+    assert histories.done.all() and len(histories.load().reward) == len(histories.tasks)
 
 
 @pytest.mark.parametrize("path", COSTS, ids=lambda path: path.stem)
@@ -31,5 +47,15 @@ def test_recorded_parts_are_found_under_their_settings(path):
         assert runs.part_name(named[row.run], world, row.split) == row.part
 
 
+@pytest.mark.parametrize("path", COSTS, ids=lambda path: path.stem)
+def test_nothing_is_left_to_do_where_all_is_recorded(path, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("DICP_CACHE", str(tmp_path))
+    world = path.stem.removesuffix("_cost")
+    recorded = pd.read_csv(path)
+    names = recorded.loc[recorded["split"] == 0, "run"]
+    assert reproduce.reproduce(world, [name for name in names if not runs.is_retired(name)], [0]) == 0
+    assert "nothing to do" in capsys.readouterr().out and not list(tmp_path.rglob("*.csv"))
+
+
 def test_all_that_is_shipped_is_looked_at():
-    assert len(WEIGHTS) == 41 and len(COSTS) == 8
+    assert (len(WEIGHTS), len(STORES), len(COSTS)) == (41, 3, 8)

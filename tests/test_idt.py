@@ -9,7 +9,8 @@ from dicp.models import InContextModel, new_model
 from dicp.models.idt import HierarchicalModel
 from dicp.planning import WorldModel, beam_search
 from dicp.rollout import Learner, rollout
-from dicp.windows import Tokens, Windows, newborn
+from dicp.types import Tokens, Windows
+from dicp.windows import newborn
 
 ENV, CHUNK, PROMPT = EnvConfig(), 5, 12.5
 

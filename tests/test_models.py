@@ -6,7 +6,8 @@ import torch
 from dicp.config import EnvConfig, ModelConfig
 from dicp.models import HierarchicalModel, InContextModel, QueryModel, TableModel, new_model
 from dicp.models.transformer import rotary, rotate
-from dicp.windows import Tokens, newborn
+from dicp.types import Tokens
+from dicp.windows import newborn
 
 ENV = EnvConfig()
 KINDS = ("none", "observational")

@@ -10,7 +10,7 @@ from dicp.envs import GridRules, GridWorld, all_tasks, split_tasks
 from dicp.oracles import ActionExplorer, Belief, Explorer, GoalExplorer, RandomPolicy, Simulator, exact_belief
 from dicp.planning import WorldModel
 from dicp.rollout import Learner, rollout
-from dicp.windows import Tokens
+from dicp.types import Tokens
 
 ENV, GOALS = EnvConfig(), all_tasks("darkroom")
 PERMUTED, KEY = EnvConfig("darkroom_permuted", horizon=50), EnvConfig("dark_key_to_door", horizon=50)

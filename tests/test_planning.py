@@ -15,7 +15,8 @@ from dicp.models.ad import InContextModel
 from dicp.oracles import Simulator
 from dicp.planning import Imagined, Plan, _liking, beam_search, best_futures
 from dicp.rollout import Life, rollout
-from dicp.windows import Tokens, newborn
+from dicp.types import Tokens
+from dicp.windows import newborn
 
 ENV, PAPER = EnvConfig(), PlanConfig.preset("paper", ties="order")             # ties by a rule, not by chance
 EXHAUSTIVE = replace(PAPER, beam_width=5**3, depth=3)

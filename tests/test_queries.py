@@ -9,7 +9,8 @@ from dicp.models import QueryModel
 from dicp.models.queries import relabelled, remembered
 from dicp.oracles import RandomPolicy
 from dicp.rollout import rollout
-from dicp.windows import Tokens, newborn
+from dicp.types import Tokens
+from dicp.windows import newborn
 
 WORLDS = ("darkroom", "darkroom_permuted", "dark_key_to_door")
 

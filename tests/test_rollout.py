@@ -14,7 +14,7 @@ from dicp.envs import GridWorld
 from dicp.models import Model, new_model
 from dicp.oracles import GoalExplorer, RandomPolicy, Simulator, exact_belief
 from dicp.rollout import rollout
-from dicp.windows import Tokens
+from dicp.types import Tokens
 
 ENV = EnvConfig()
 TASKS = [(4, 3), (4, 4), (0, 8)]

@@ -9,7 +9,7 @@ from dicp.envs.tasks import PERMUTATIONS
 from dicp.models import TableModel
 from dicp.oracles import RandomPolicy, exact_belief
 from dicp.rollout import rollout
-from dicp.windows import Tokens, Windows
+from dicp.types import Tokens, Windows
 
 
 def table(name: str, n_episodes: int = 2, size: int = 3, horizon: int = 6) -> TableModel:

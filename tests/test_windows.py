@@ -8,7 +8,8 @@ from dicp.envs import GridWorld, all_tasks
 from dicp.oracles import RandomPolicy
 from dicp.rollout import rollout
 from dicp.source import SourceLog
-from dicp.windows import Tokens, WindowSampler, optimal_actions
+from dicp.types import Tokens
+from dicp.windows import WindowSampler, optimal_actions
 
 SMALL = EnvConfig(size=3, horizon=3)      # cells 0 to 8, the start is 4
 

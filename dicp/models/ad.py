@@ -19,7 +19,8 @@ from dicp.models.gaussian import Gaussian, GaussianPredictions
 from dicp.models.heads import heads_of
 from dicp.models.transformer import Transformer
 from dicp.planning import Imagined
-from dicp.windows import Tokens, Windows, led_to
+from dicp.types import Tokens, Windows
+from dicp.windows import led_to
 
 
 class BeamState(NamedTuple):
@@ -135,5 +136,6 @@ class InContextModel(nn.Module):
         """Keep the given beams of each row."""
         flat = flat_index(beam, state.h.shape[1])
         kept = flat if state.kept is None else state.kept[flat]
-        moved = (x.flatten(0, 1)[flat].unflatten(0, beam.shape) for x in state[1:4])
+        each_beam = state.h, state.observation, state.reward_before
+        moved = (x.flatten(0, 1)[flat].unflatten(0, beam.shape) for x in each_beam)
         return BeamState(state.context, *moved, state.imagined, kept)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from dicp.config import EnvConfig, ModelConfig
 from dicp.planning import Imagined
-from dicp.windows import Tokens, Windows
+from dicp.types import Tokens, Windows
 
 
 class TokenEmbedding(nn.EmbeddingBag):

@@ -9,7 +9,8 @@ from torch import Tensor
 from dicp.config import Env, ModelConfig
 from dicp.models.sizes import check_context
 from dicp.models.transformer import Cache
-from dicp.windows import Tokens, newborn
+from dicp.types import Tokens
+from dicp.windows import newborn
 
 
 def whole_episodes(env: Env, config: ModelConfig, context_length: int | None) -> int:
@@ -69,10 +70,10 @@ class EpisodicContext(Context):
         """Remember one new token of each agent (fields [batch]); returns it as it is to be read."""
         at = self.cache.n_held
         if self.seen is None:
-            room = ((x.shape[0], self.cache.capacity, *x.shape[1:]) for x in tokens)
-            self.seen = Tokens(*(x.new_zeros(shape) for x, shape in zip(tokens, room, strict=True)))
+            capacity = self.cache.capacity
+            self.seen = tokens.map(lambda x: x.new_zeros(len(x), capacity, *x.shape[1:]))
         if at == 0:
-            tokens = Tokens(*(x[:, 0] for x in newborn(Tokens(*(x[:, None] for x in tokens)), self.env, 1)))
+            tokens = newborn(Tokens.stack([tokens]), self.env, 1).at(0)
         for kept, new in zip(self.seen, tokens, strict=True):
             kept[:, at] = new
         return tokens
@@ -88,7 +89,7 @@ class EpisodicContext(Context):
     def rows(self, index: Tensor) -> "EpisodicContext":
         """The same for some of the agents."""
         part = copy(self)
-        part.cache, part.seen, part.h = self.cache.rows(index), Tokens(*(x[index] for x in self.seen)), self.h[index]
+        part.cache, part.seen, part.h = self.cache.rows(index), self.seen.rows(index), self.h[index]
         return part
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from dicp.config import MetaWorldConfig, ModelConfig
 from dicp.planning import Imagined
-from dicp.windows import Tokens, Windows
+from dicp.types import Tokens, Windows
 
 # of hand x, y, z, gripper opening, object x, y, z, q0 to q3, and the same seven of a second object
 CENTRE = (0.0, 0.65, 0.2, 0.5, 0.0, 0.65, 0.1, *[0.0] * 4, 0.0, 0.65, 0.1, *[0.0] * 4)

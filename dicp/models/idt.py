@@ -22,7 +22,8 @@ from dicp.models.gaussian import REWARD
 from dicp.models.heads import heads_of
 from dicp.models.sizes import check_context
 from dicp.models.transformer import Cache, Transformer
-from dicp.windows import Tokens, Windows, at_birth, led_to
+from dicp.types import Tokens, Windows
+from dicp.windows import at_birth, led_to
 
 
 class ReviewingDecisions(nn.Module):
@@ -71,6 +72,10 @@ class ChunkStart(NamedTuple):
     desired_return: Tensor                       # [batch]
     review: Tensor                               # of the chunk before [batch 2 * d_decision]; zeros at birth
 
+    def rows(self, index: Tensor) -> "ChunkStart":
+        """The same for some of the agents."""
+        return ChunkStart(self.tokens.rows(index), self.desired_return[index], self.review[index])
+
 
 @dataclass
 class ChunkContext(Context):
@@ -110,8 +115,8 @@ class ChunkContext(Context):
     def rows(self, index: Tensor) -> "ChunkContext":
         """The same for some of the agents."""
         parts = {name: getattr(self, name)[index] for name in ("prompt", "desired_return", "decision", "h")}
-        seen = [Tokens(*(x[index] for x in tokens)) for tokens in self.seen]
-        starts = [ChunkStart(Tokens(*(x[index] for x in start)), *(x[index] for x in rest)) for start, *rest in self.starts]
+        seen = [tokens.rows(index) for tokens in self.seen]
+        starts = [start.rows(index) for start in self.starts]
         caches = dict(decisions=self.decisions.rows(index), cache=self.cache.rows(index))
         return replace(self, starts=starts, seen=seen, **caches, **parts)
 
@@ -133,19 +138,21 @@ class HierarchicalModel(InContextModel):
         """The low level's vector at every position of whole chunks; the heads turn it into predictions. One decision a
         chunk is drawn from PyTorch's default generator."""
 
-        def by_chunk(*fields: Tensor) -> Tokens:
-            return Tokens(*(x.unflatten(1, (-1, self.config.chunk)) for x in fields))               # batch chunk step ...
+        def by_chunk(steps: Tokens) -> Tokens:
+            return steps.map(lambda x: x.unflatten(1, (-1, self.config.chunk)))                     # batch chunk step ...
 
-        tokens, batch = by_chunk(*windows.tokens), len(windows.action)
+        tokens, batch = by_chunk(windows.tokens), len(windows.action)
         observation, before = windows.tokens.observation, windows.tokens.reward_before
         arrived = led_to(self.env, observation, windows.next_observation, windows.reward, before)
-        finished = by_chunk(observation, windows.action, windows.reward, arrived, torch.zeros_like(windows.tokens.first))
-        review = self.review(Tokens(*(x.flatten(0, 1) for x in finished))).unflatten(0, (batch, -1))
+        no = torch.zeros_like(windows.tokens.first)
+        finished = by_chunk(Tokens(observation, windows.action, windows.reward, arrived, no))
+        review = self.review(finished.map(lambda x: x.flatten(0, 1))).unflatten(0, (batch, -1))
         review = F.pad(review, (0, 0, 1, -1))                        # of the chunk before; zeros at birth
-        start = self.forgetful(Tokens(*(x[:, :, 0] for x in tokens)))
+        start = self.forgetful(tokens.map(lambda x: x[:, :, 0]))
         desired_return = windows.desired_return[:, :: self.config.chunk]
         decision = self.draw(self.high_level(start, desired_return, review))
-        steps = Tokens(*(torch.cat((x[:, :, None], y[:, :, 1:]), dim=2) for x, y in zip(start, tokens, strict=True)))
+        later = tokens.map(lambda x: x[:, :, 1:])
+        steps = Tokens.concat((start.map(lambda x: x[:, :, None]), later), dim=2)
         x = self.embed(steps) + decision[:, :, None]
         return self.transformer(x.flatten(0, 1)).view(batch, -1, self.config.d_model)
 
@@ -162,7 +169,8 @@ class HierarchicalModel(InContextModel):
 
     def forgetful(self, tokens: Tokens) -> Tokens:
         """The tokens as a chunk begins: of what came before, the decision alone tells."""
-        nothing = (torch.full_like(x, value) for x, value in zip(tokens[1:4], at_birth(self.env), strict=True))
+        came = tokens.last_action, tokens.last_reward, tokens.arrived
+        nothing = (torch.full_like(x, value) for x, value in zip(came, at_birth(self.env), strict=True))
         return Tokens(tokens.observation, *nothing, tokens.first)
 
     # ---- acting: one real token at a time ----------------------------------------------------------------------------
@@ -214,7 +222,7 @@ class HierarchicalModel(InContextModel):
         episode is forgotten and the others are read again, as in `EpisodicContext`."""
         if context.decisions.n_held == context.decisions.capacity:
             self._forget(context)
-        seen = Tokens(*(torch.stack(x, dim=1) for x in zip(*context.seen, strict=True)))       # [batch chunk+1]
+        seen = Tokens.stack(context.seen)                                       # [batch chunk+1]
         review = context.prompt.new_zeros(len(context.prompt), 2 * self.config.d_decision)
         if context.starts:
             came = (x[:, 1:] for x in (seen.last_action, seen.last_reward, seen.arrived))
@@ -232,7 +240,7 @@ class HierarchicalModel(InContextModel):
             first = context.starts[0]
             context.starts[0] = first._replace(review=torch.zeros_like(first.review))
             tokens, desired_return, review = zip(*context.starts, strict=True)
-            tokens = Tokens(*(torch.stack(x, dim=1) for x in zip(*tokens, strict=True)))
+            tokens = Tokens.stack(tokens)
             self.high_level(tokens, torch.stack(desired_return, dim=1), torch.stack(review, dim=1), context.decisions)
 
     # ---- planning: AD's, with the decision; beams share the chunk's cache --------------------------------------------

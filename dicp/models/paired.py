@@ -11,7 +11,7 @@ from dicp.checks import Count, checked, refuse
 from dicp.models.ad import BeamState, InContextModel
 from dicp.models.context import EpisodicContext
 from dicp.planning import Imagined
-from dicp.windows import Tokens
+from dicp.types import Tokens
 
 
 class PairedContext:

@@ -20,7 +20,8 @@ from dicp.models.categorical import Predictions, doubts_of, next_cell_logits
 from dicp.models.context import EpisodicContext, flat_index, grown
 from dicp.models.transformer import Transformer
 from dicp.planning import Imagined
-from dicp.windows import Tokens, Windows, stages
+from dicp.types import Tokens, Windows
+from dicp.windows import stages
 
 STAGES = 3        # rewards so far in the episode, as far as they are told apart: 0, 1, 2 or more
 MOVES = 9         # by -1, 0 or 1 in x and in y

@@ -16,7 +16,8 @@ from dicp.envs import GridRules
 from dicp.models.categorical import outcomes_of
 from dicp.models.context import EpisodicContext
 from dicp.planning import Imagined
-from dicp.windows import Tokens, Windows, stages
+from dicp.types import Tokens, Windows
+from dicp.windows import stages
 
 NEVER, IN_VAIN, PAID = range(3)     # what the context holds of a cell, with the rewards so far in the episode
 STAGES = 3                          # of these, as far as they are told apart: 0, 1, 2 or more
@@ -101,7 +102,7 @@ class TableModel(nn.Module):
             kept = context.forget()
             context.noted, context.cache.n_held = None, kept.first.shape[1]
             for t in range(context.cache.n_held):
-                self.note(context, Tokens(*(x[:, t] for x in kept)))
+                self.note(context, kept.at(t))
         self.note(context, context.note(tokens))
         context.cache.n_held += 1
         context.h = torch.zeros(len(tokens.first), self.env.n_actions)

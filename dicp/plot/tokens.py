@@ -7,7 +7,7 @@ from matplotlib.patches import Rectangle
 
 from dicp.plot.arguments import Side, Steps, Table, Title, Words
 from dicp.plot.look import BLACK, COLOURS, GREY, TIME, axes, caption, tint
-from dicp.windows import Windows
+from dicp.types import Windows
 
 GLYPHS = ("→", "←", "↑", "↓", "•", "–")                  # the five actions, and "no action yet"
 

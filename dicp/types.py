@@ -1,0 +1,98 @@
+"""The data that one stage hands to the next: plain tuples of tensors. Imports nothing of ours."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Int, Shaped
+from torch import Tensor
+
+__all__ = ["Tokens", "Windows"]
+
+
+class Tokens(NamedTuple):
+    """What the Transformer reads, one token a step: the observation, and what the last action did.
+
+    In the grids an observation is a cell, all fields are whole numbers [*batch]. In Meta-World
+    observations [*batch n_observed], actions [*batch 4] and rewards are floats. At the first token
+    of a life there is no last action (`dicp.windows.at_birth` says so). `arrived` is what the last
+    action led to (`dicp.windows.led_to`), a cell in the grids; it differs from `observation` at the
+    first step of an episode (a reset in between).
+    """
+
+    observation: Shaped[Tensor, "..."]
+    last_action: Shaped[Tensor, "..."]
+    last_reward: Shaped[Tensor, "*batch"]
+    arrived: Shaped[Tensor, "..."]
+    first: Int[Tensor, "*batch"]          # 1 at the first step of an episode
+
+    @property
+    def reward_before(self) -> Shaped[Tensor, "*batch"]:
+        """The last reward of this episode; 0 as it begins."""
+        return self.last_reward * (1 - self.first)
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Tokens":
+        """The same change of every field."""
+        return Tokens(*(change(field) for field in self))
+
+    def at(self, step: int) -> "Tokens":
+        """One step of windows: fields [batch n ...] become [batch ...]."""
+        return self.map(lambda field: field[:, step])
+
+    def first_steps(self, n: int) -> "Tokens":
+        """The first `n` steps of windows."""
+        return self.map(lambda field: field[:, :n])
+
+    def last_steps(self, n: int) -> "Tokens":
+        """The last `n` steps of windows."""
+        return self.map(lambda field: field[:, field.shape[1] - n :])
+
+    def rows(self, index: Int[Tensor, "row"]) -> "Tokens":
+        """Some of the batch, in the order of `index`."""
+        return self.map(lambda field: field[index])
+
+    @classmethod
+    def stack(cls, steps: Iterable["Tokens"]) -> "Tokens":
+        """Steps [batch ...], in order, as windows [batch n ...]."""
+        return cls(*(torch.stack(fields, dim=1) for fields in zip(*steps, strict=True)))
+
+    @classmethod
+    def concat(cls, parts: Sequence["Tokens"], dim: int = 0) -> "Tokens":
+        """Several batches as one; with `dim` 1, windows one after the other."""
+        return cls(*(torch.cat(fields, dim) for fields in zip(*parts, strict=True)))
+
+
+class Windows(NamedTuple):
+    """A batch of training windows: the tokens, and at each of them what happened next."""
+
+    tokens: Tokens
+    action: Shaped[Tensor, "batch n ..."]
+    reward: Shaped[Tensor, "batch n"]
+    next_observation: Shaped[Tensor, "batch n ..."]
+    return_to_go: Shaped[Tensor, "batch n"]
+    # the action to imitate: the one taken, or the optimal one
+    label: Shaped[Tensor, "batch n ..."]
+    # the return-to-go if the episode had been the stream's best (IDT's relabelling)
+    desired_return: Shaped[Tensor, "batch n"]
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Windows":
+        """The same change of every field, those of the tokens among them."""
+        tokens, *rest = self
+        return Windows(tokens.map(change), *(change(field) for field in rest))
+
+    def to(self, device: torch.device | str) -> "Windows":
+        return self.map(lambda field: field.to(device))
+
+    def rows(self, index: Int[Tensor, "row"]) -> "Windows":
+        """Some of the windows, in the order of `index`."""
+        return self.map(lambda field: field[index])
+
+    def last_steps(self, n: int) -> "Windows":
+        """The last `n` positions of each window."""
+        return self.map(lambda field: field[:, field.shape[1] - n :])
+
+    def concat(self, others: "Windows") -> "Windows":
+        """One batch of both."""
+        pairs = zip(self[1:], others[1:], strict=True)
+        tokens = Tokens.concat((self.tokens, others.tokens))
+        return Windows(tokens, *(torch.cat(pair) for pair in pairs))
