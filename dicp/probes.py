@@ -28,7 +28,10 @@ __all__ = ["PROBES", "calibration", "moves", "probe", "recorded_probes", "walks"
 
 N_LIVES, N_EPISODES = 8, 4          # of the exact belief in each task
 N_WALKS, N_STEPS = 256, 8
-PROBES = ("never met", "correlation", "in vain", "known", "move", *(f"walk {n}" for n in range(1, N_STEPS + 1)))
+PROBES = (
+    "never met", "correlation", "in vain", "known", "elsewhere", "move",
+    *(f"walk {n}" for n in range(1, N_STEPS + 1)),
+)
 
 
 class Probed(NamedTuple):
@@ -52,11 +55,13 @@ def probe(model: Learner, env: EnvConfig, tasks: list[Task], seed: Seed = 0) -> 
 @checked
 def calibration(model: Learner, life: Life, env: EnvConfig) -> list[Probed]:
     """P(reward) in Darkroom and Dark Key-to-Door. Before the first reward: of cells never met (mean, and the correlation with
-    the exact belief's) and of cells met in vain; then of a cell that has paid. NaN where a life has no such steps."""
+    the exact belief's) and of cells met in vain; then of a cell that has paid, and in Darkroom of cells never met once another
+    has paid (elsewhere). NaN where a life has no such steps."""
     one_of("env.name", env.name, ("darkroom", "dark_key_to_door"))
     check_plans(model)
     windows = windows_of(life, env)
-    said, exact = p_taken(model, life, env), p_taken(exact_belief(env), life, env)
+    every = p_of_each(model, life, env), p_of_each(exact_belief(env), life, env)
+    said, exact = (rewards.gather(2, windows.action[..., None])[..., 0] for rewards in every)
     never_met, _ = first_arrivals(windows, env)
     before = windows.tokens.last_reward.cumsum(1) == 0
     new, truth = said[never_met], exact[never_met]
@@ -64,7 +69,20 @@ def calibration(model: Learner, life: Life, env: EnvConfig) -> list[Probed]:
     correlation = torch.corrcoef(torch.stack((new, truth)))[0, 1].item() if varies else float("nan")
     means = {"never met": never_met, "in vain": before & ~never_met, "known": has_paid(windows, env)}
     rows = [Probed(name, said[where].mean().item(), exact[where].mean().item()) for name, where in means.items()]
-    return [rows[0], Probed("correlation", correlation, 1.0), *rows[1:]]
+    rows = [rows[0], Probed("correlation", correlation, 1.0), *rows[1:]]
+    if env.name != "darkroom":
+        return rows
+    new = new_once_paid(windows, env)
+    return [*rows, Probed("elsewhere", *(rewards[new].mean().item() for rewards in every))]
+
+
+def new_once_paid(windows: Windows, env: EnvConfig) -> Bool[Tensor, "batch n action"]:
+    """Which actions would lead to a cell never met after another has paid: the goal is known, so such cells pay nothing.
+    A planner stays on the goal, and most of its memory says so; none of that says anything of another cell."""
+    leads = GridRules.of(env, [ANY_TASK[env.name]]).next_cell[0, windows.tokens.observation]     # batch n action
+    been = F.one_hot(windows.tokens.arrived, env.n_cells + 1).cumsum(1) > 0
+    known = windows.tokens.last_reward.cumsum(1) > 0
+    return ~been.gather(2, leads) & known[..., None]
 
 
 def has_paid(windows: Windows, env: EnvConfig) -> Bool[Tensor, "batch n"]:
@@ -76,14 +94,13 @@ def has_paid(windows: Windows, env: EnvConfig) -> Bool[Tensor, "batch n"]:
 
 
 @torch.no_grad()
-def p_taken(model: Learner, life: Life, env: EnvConfig) -> Float[Tensor, "agent step"]:
-    """P(reward) of the action taken at each step of a life, as the model imagines it just before."""
-    tokens, action = tokens_of(life, env), life.action.flatten(0, 1).long()
-    context, said = model.begin(len(action)), []
-    for t in range(action.shape[1]):
+def p_of_each(model: Learner, life: Life, env: EnvConfig) -> Float[Tensor, "agent step action"]:
+    """P(reward) of every action at each step of a life, as the model imagines it just before."""
+    tokens = tokens_of(life, env)
+    context, said = model.begin(len(tokens.first)), []
+    for t in range(tokens.first.shape[1] - 1):                    # the last one is the present
         model.observe(context, tokens.at(t))
-        imagined = model.imagine(model.root(context)).reward[:, 0]
-        said.append(imagined.gather(1, action[:, t : t + 1])[:, 0])
+        said.append(model.imagine(model.root(context)).reward[:, 0])
     return torch.stack(said, dim=1).float()
 
 

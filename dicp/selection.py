@@ -1,15 +1,50 @@
-"""Which windows a batch is made of: chosen by where an agent went, or by how rare a reward is.
+"""Which windows a batch is made of, and how often each of their tokens counts: chosen by where an
+agent went and what it did there, or by how rare a reward is.
 
 Neither bends what is learned. Where an agent went is known before its reward is: given its way, a
 reward is as likely in the chosen windows as in all. A rare window that is drawn more often counts
 the less, so that no mean changes.
 """
 
+import math
+
 import torch
-from jaxtyping import Bool, Float, Int
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 import dicp.processes  # noqa: F401 (one thread)
+from dicp.config import EnvConfig
+from dicp.types import Tokens
+
+
+def at_tokens(
+    values: Shaped[Tensor, "batch cell action"], tokens: Tokens, first: float
+) -> Shaped[Tensor, "batch n"]:
+    """What was drawn for each action in each cell, at the tokens that tell of their outcomes;
+    `first`: at the first token of a window, of which no action is known."""
+    n_actions, came_from = values.shape[-1], F.pad(tokens.observation, (1, 0))[:, :-1]
+    values = F.pad(values, (0, 1), value=first).flatten(1).to(tokens.first.device)
+    return values.gather(1, came_from * (n_actions + 1) + tokens.last_action)
+
+
+def log_repeats(
+    tokens: Tokens, env: EnvConfig, most: int, generator: torch.Generator
+) -> Float[Tensor, "batch n"]:
+    """How often each token counts, as a logarithm: as if the agent had tried some actions in some
+    cells up to `most` times as often as it did.
+
+    A planner that has found a reward stays: three quarters of its memory then say the same thing.
+    No window of random walks is like that, and a Transformer that was trained on these alone reads
+    the one reward that is there sixty times into cells that it has never met. Which (cell, action)
+    counts more is drawn before its outcome is looked at, so what is to be said stays the same.
+    """
+    batch = len(tokens.first)
+    pairs = batch, env.n_cells, env.n_actions
+    share = torch.rand(batch, 1, 1, generator=generator) ** 2         # of the pairs, in each window
+    repeated = torch.rand(pairs, generator=generator) < share
+    log_count = torch.rand(pairs, generator=generator) * math.log(most) * repeated
+    return at_tokens(log_count, tokens, first=0.0)
 
 
 def spread_streams(

@@ -83,7 +83,7 @@ def world_losses(
         index, weight = preferring_rare(windows.reward, n, horizon, generator)
         windows = windows.rows(index)
     windows = windows.to(model.device)
-    said = model.predict(windows, generator) if model.config.world_model == "queries" else model.predict(windows)
+    said = model.predict(windows, generator, train.most_repeats)
     return said.loss_terms(windows, weight)
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from golden import GOLDEN, WEIGHTS, deeds
 
-from dicp import artifacts, parts, reproduce, runs
+from dicp import artifacts, reproduce, runs
 from dicp.config import Config
 from dicp.history import LearningHistories
 

@@ -8,8 +8,9 @@ from dicp.config import Config, EnvConfig, PlanConfig
 from dicp.envs import GridRules
 from dicp.models import TableModel, new_model
 from dicp.oracles import RandomPolicy, exact_belief
-from dicp.probes import N_STEPS, calibration, has_paid, moves, new_cells, probe, walks
+from dicp.probes import N_STEPS, calibration, has_paid, moves, new_cells, new_once_paid, probe, walks
 from dicp.rollout import rollout
+from dicp.types import Tokens, Windows
 
 GOALS = {"darkroom": [(0, 0), (8, 1)], "dark_key_to_door": [((0, 0), (8, 8)), ((4, 6), (3, 3))], "darkroom_permuted": [7, 61]}
 
@@ -27,6 +28,7 @@ def test_the_exact_belief_is_its_own_measure(name):
     for row in rows.values():
         assert row.value == pytest.approx(row.exact, abs=1e-6)
     assert rows["known"].value == 1 and rows["in vain"].value == 0
+    assert ("elsewhere" in rows) == (name == "darkroom") and rows.get("elsewhere", rows["in vain"]).value == 0
     assert 1 / 81 < rows["never met"].value < 1 / 20
 
 
@@ -36,7 +38,7 @@ def test_a_table_is_measured_by_its_three_numbers():
     table.chance.copy_(torch.tensor([0.02, 0.001, 0.99]))
     rows = {row.probe: row.value for row in calibration(table, life, env)}
     assert rows["never met"] == pytest.approx(0.02) and rows["in vain"] == pytest.approx(0.001)
-    assert rows["known"] == pytest.approx(0.99)
+    assert rows["known"] == pytest.approx(0.99) and rows["elsewhere"] == pytest.approx(0.02)
     assert rows["correlation"] != rows["correlation"]               # a constant has none
     assert all(row.value == pytest.approx(0.02) for row in walks(table, env, 8))
 
@@ -51,6 +53,17 @@ def test_of_a_key_and_a_door_each_counts_in_its_own_stage():
     keys, doors = keys.repeat_interleave(2), doors.repeat_interleave(2)
     at_key, at_door = (windows.next_observation == cells[:, None] for cells in (keys, doors))
     assert (known <= (at_key | at_door)).all() and known[at_key].any() and known[at_door].any()
+
+
+def test_elsewhere_are_the_cells_never_met_once_the_goal_is_known():
+    """A 3 x 3 room, from the centre: right (it pays), stay, up."""
+    env, no = EnvConfig(size=3, horizon=3), torch.zeros(1, 3, dtype=torch.long)
+    tokens = Tokens(torch.tensor([[4, 7, 7]]), torch.tensor([[5, 0, 4]]), torch.tensor([[0, 1, 1]]), torch.tensor([[9, 7, 7]]),
+                    torch.tensor([[1, 0, 0]]))
+    new = new_once_paid(Windows(tokens, *[no] * 6), env)[0]
+    assert not new[0].any()                                       # nothing has paid yet
+    #                            +x: the wall  -x: to 4, where it was, met by no action  +y: 8  -y: 6  stay
+    assert new[1].tolist() == new[2].tolist() == [False, True, True, True, False]
 
 
 @pytest.mark.parametrize("name", ["darkroom", "dark_key_to_door"])
@@ -89,7 +102,7 @@ def test_moves_are_measured_in_nats():
 
 
 @pytest.mark.parametrize("name, probes", [
-    ("darkroom", 4 + N_STEPS), ("dark_key_to_door", 4 + N_STEPS), ("darkroom_permuted", 1)])
+    ("darkroom", 5 + N_STEPS), ("dark_key_to_door", 4 + N_STEPS), ("darkroom_permuted", 1)])
 def test_a_model_is_probed_in_every_world(name, probes):
     env = EnvConfig.preset(name)
     config = Config.preset(name, world_model="queries")

@@ -1,12 +1,15 @@
 """Queries: what they may see, that nobody sees them, and that whole windows and acting agree."""
 
+import math
+
 import pytest
 import torch
 
 from dicp.beliefs import windows_of
 from dicp.config import EnvConfig, ModelConfig
-from dicp.models import QueryModel
+from dicp.models import Model, new_model
 from dicp.models.queries import relabelled, remembered
+from dicp.models.transformer import counted_mask
 from dicp.oracles import RandomPolicy
 from dicp.rollout import rollout
 from dicp.types import Tokens
@@ -15,14 +18,16 @@ from dicp.windows import newborn
 WORLDS = ("darkroom", "darkroom_permuted", "dark_key_to_door")
 
 
-def small(name: str, n_episodes: int = 2, size: int = 3, horizon: int = 6, **changes) -> QueryModel:
+def small(
+    name: str, n_episodes: int = 2, size: int = 3, horizon: int = 6, kind: str = "queries", **changes
+) -> Model:
     env = EnvConfig(name, size=size, horizon=horizon)
     torch.manual_seed(0)
     sizes = dict(context_length=n_episodes * horizon, d_model=16, n_layers=2, n_heads=2, d_ff=16, d_head_hidden=8)
-    return QueryModel(env, ModelConfig("queries", **sizes | changes)).eval()
+    return new_model(env, ModelConfig(kind, **sizes | changes)).eval()
 
 
-def lived(model: QueryModel, n_episodes: int = 2, n_rollouts: int = 3):
+def lived(model: Model, n_episodes: int = 2, n_rollouts: int = 3):
     """Windows of agents that act at random, with rewards."""
     env = model.env
     tasks = [(1, 1), (2, 1)] if env.name == "darkroom" else [3, 7] if env.name == "darkroom_permuted" else [
@@ -231,12 +236,56 @@ def test_nobody_reads_what_is_forgotten(lost):
     x, queries = torch.randn(2, 6, 16, generator=generator), torch.randn(2, 6, 1, 16, generator=generator)
     kept = torch.ones(2, 6, dtype=torch.bool)
     kept[:, list(lost)] = False
-    h, answers = model.read_and_ask(x, queries, kept)
+    log_count = torch.zeros(2, 6).masked_fill(~kept, -torch.inf)
+    h, answers = model.read_and_ask(x, queries, log_count)
     other = torch.where(kept[..., None], x, torch.randn(2, 6, 16, generator=generator))
-    other_h, other_answers = model.read_and_ask(other, queries, kept)
+    other_h, other_answers = model.read_and_ask(other, queries, log_count)
     assert torch.equal(answers, other_answers) and torch.equal(h[kept], other_h[kept])
     whole_h, whole_answers = model.read_and_ask(x, queries)
     first = min(lost, default=6)
     torch.testing.assert_close(whole_h[:, : first + 1], h[:, : first + 1])
     torch.testing.assert_close(whole_answers[:, :first], answers[:, :first])
     assert not lost or not torch.allclose(whole_answers[:, first:], answers[:, first:])
+
+
+def test_a_token_that_counts_thrice_weighs_as_three():
+    """Attention that likes all tokens alike takes their mean; each token reads itself once."""
+    mask = counted_mask(torch.tensor([[0.0, math.log(3), -torch.inf]]))
+    weights = mask.softmax(-1)[0, 0]
+    expected = torch.tensor([[1, 0, 0], [1 / 2, 1 / 2, 0], [1 / 5, 3 / 5, 1 / 5]])
+    torch.testing.assert_close(weights, expected)
+    torch.testing.assert_close(counted_mask(torch.zeros(1, 4)).softmax(-1)[0, 0].diagonal(), 1 / torch.arange(1, 5))
+
+
+def test_tokens_that_count_once_are_read_as_ever():
+    model, generator = small("darkroom").transformer, torch.Generator().manual_seed(0)
+    x, queries = torch.randn(2, 6, 16, generator=generator), torch.randn(2, 6, 1, 16, generator=generator)
+    once = torch.zeros(2, 6)
+    for got, expected in zip(model.read_and_ask(x, queries, once), model.read_and_ask(x, queries), strict=True):
+        torch.testing.assert_close(got, expected)
+    torch.testing.assert_close(model(x, log_count=once), model(x))
+    more = torch.tensor([0.0, 0.0, 2.0, 0.0, 0.0, 0.0]).expand(2, -1)
+    often, answers = model.read_and_ask(x, queries, more)
+    torch.testing.assert_close(often, model(x, log_count=more))
+    torch.testing.assert_close(often[:, :3], model(x)[:, :3])             # what comes before, and the token itself
+    assert not torch.allclose(often[:, 3:], model(x)[:, 3:])
+    assert not torch.allclose(answers[:, 2:], model.read_and_ask(x, queries)[1][:, 2:])
+
+
+@pytest.mark.parametrize("size", [5, 9])
+def test_the_lines_of_two_cells_meet_once_at_most(size):
+    lines = small("darkroom", size=size).embed.lines
+    shared = (lines[:, None] == lines).sum(-1)
+    assert (shared.diagonal() == 4).all() and len(lines) == size**2 + 2
+    assert shared.fill_diagonal_(0).max() == 1
+    assert not shared[-2:].any()                                          # nowhere and blank are on no line of the room
+
+
+@pytest.mark.parametrize("kind", ["queries", "heads"])
+def test_in_training_alone_tokens_may_count_more_often(kind):
+    model = small("darkroom", relabels=False, kind=kind)
+    windows, dice = lived(model), torch.Generator().manual_seed(0)
+    plain = model.predict(windows).reward
+    torch.testing.assert_close(model.predict(windows, dice).reward, plain)
+    often = model.predict(windows, dice, 64).reward
+    assert torch.allclose(often[:, 0], plain[:, 0], atol=1e-6) and not torch.allclose(often, plain, atol=1e-4)

@@ -2,7 +2,9 @@
 
 import torch
 
-from dicp.selection import preferring_rare, spread_streams
+from dicp.config import EnvConfig
+from dicp.selection import log_repeats, preferring_rare, spread_streams
+from dicp.types import Tokens
 
 
 def dice(seed: int = 0) -> torch.Generator:
@@ -28,3 +30,31 @@ def test_streams_are_spread_over_the_room_or_any():
     any_of_them = [len({stream % 6 for stream in row}) for row in spread_streams(went, 6, 1, dice()).tolist()]
     assert sum(n_cells) > 1.2 * sum(any_of_them) and min(n_cells) < 6
     assert torch.bincount(spread.flatten(), minlength=12).min() > 0.7 * spread.numel() / 12
+
+
+def walked(env: EnvConfig, batch: int = 500, n: int = 60) -> Tokens:
+    """Random cells and actions, no action before the first."""
+    action = torch.randint(env.n_actions, (batch, n), generator=dice(1))
+    cell = torch.randint(env.n_cells, (batch, n), generator=dice(2))
+    action[:, 0] = env.n_actions
+    no = torch.zeros_like(cell)
+    return Tokens(cell, action, no, no, no)
+
+
+def test_how_often_a_token_counts_is_drawn_for_each_action_in_each_cell():
+    env = EnvConfig(size=2)
+    tokens = walked(env)
+    counts = log_repeats(tokens, env, 64, dice()).exp()
+    assert (counts[:, 0] == 1).all() and counts.min() == 1 and 50 < counts.max() < 64
+    pairs = tokens.observation[:, :-1] * env.n_actions + tokens.last_action[:, 1:]
+    for pair, count in zip(pairs[:50], counts[:50, 1:], strict=True):
+        for one in pair.unique():
+            assert len(count[pair == one].unique()) == 1
+    share = (counts[:, 1:] > 1).float().mean(1)                   # from window to window: none, some, nearly all
+    assert (share == 0).sum() > 20 and (share > 0.8).sum() > 20
+
+
+def test_how_often_a_token_counts_does_not_depend_on_what_came_of_it():
+    env, tokens = EnvConfig(size=2), walked(EnvConfig(size=2))
+    other = tokens._replace(last_reward=tokens.last_reward + 1, arrived=tokens.arrived + 1)
+    assert torch.equal(log_repeats(tokens, env, 64, dice()), log_repeats(other, env, 64, dice()))

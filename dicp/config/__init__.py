@@ -51,6 +51,7 @@ QUERY_TRAINING = {
     "darkroom": dict(updates=2000, n_compared=100), "darkroom_permuted": dict(updates=1000),
     "dark_key_to_door": dict(updates=2500, prefers_rare=True),
 }
+MOST_REPEATS = 64            # nearly all of a context of 80 transitions may say the same
 # dicp: with a retired world model; it and the last three imitate nobody
 METHODS = (*IMITATORS, "dicp_ad", "dicp_dpt", "dicp_idt", "dicp", "queries", "heads", "table")
 
@@ -139,11 +140,12 @@ class Config:
                             push_walls=(env, imitates) == ("darkroom_permuted", "dpt"))
         if profile == "paper":
             model = replace(model, n_heads=4, dropout=0.1)
-            train = replace(train, updates=50_000, batch_size=512, warmup=1, max_stride=1, min_final_return=0.0,
-                            data="first_episodes" if world_model in ALONE else "histories")
+            train = replace(train, updates=50_000, batch_size=512, warmup=1, max_stride=1, min_final_return=0.0)
+            if world_model in ALONE:
+                train = replace(train, data="first_episodes", most_repeats=MOST_REPEATS)
         elif world_model in ALONE:
             model = replace(model, n_layers=2, **QUERY_MODEL.get(env, {}))
-            train = replace(train, batch_size=32, data="first_episodes", **QUERY_TRAINING[env])
+            train = replace(train, batch_size=32, data="first_episodes", most_repeats=MOST_REPEATS, **QUERY_TRAINING[env])
         # the 6,561 tasks of key-to-door make up for one seed
         return cls(world, source, model, train, split, source_seed=0 if env == "dark_key_to_door" else split)
 

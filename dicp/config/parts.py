@@ -161,6 +161,8 @@ class TrainConfig:
     n_compared: Many = 1
     # queries, heads: windows with rare rewards are drawn more often, and count the less
     prefers_rare: bool = False
+    # queries, heads: an action in a cell counts as if it had been tried up to so many times as often
+    most_repeats: Annotated[int, Whole(1, 10**6)] = 1
     seed: Seed = 0
 
     def __post_init__(self):

@@ -19,6 +19,7 @@ from dicp.models.gaussian import Gaussian, GaussianPredictions
 from dicp.models.heads import heads_of
 from dicp.models.transformer import Transformer
 from dicp.planning import Imagined
+from dicp.selection import log_repeats
 from dicp.types import Tokens, Windows
 from dicp.windows import led_to
 
@@ -58,17 +59,26 @@ class InContextModel(nn.Module):
 
     # ---- training: whole windows -----------------------------------------------------------------------------------
 
-    def forward(self, tokens: Tokens) -> Float[Tensor, "batch n d_model"]:
-        """The Transformer's vector at every position; the heads turn it into predictions."""
-        return self.transformer(self.embed(tokens))
+    def forward(
+        self, tokens: Tokens, log_count: Float[Tensor, "batch n"] | None = None
+    ) -> Float[Tensor, "batch n d_model"]:
+        """The Transformer's vector at every position; the heads turn it into predictions. `log_count`: how often each token
+        counts (`dicp.models.transformer.counted_mask`)."""
+        return self.transformer(self.embed(tokens), log_count=log_count)
 
     def read(self, windows: Windows) -> Float[Tensor, "batch n d_model"]:
         """The same for a batch of training windows; it takes only their tokens."""
         return self(windows.tokens)
 
-    def predict(self, windows: Windows) -> Predictions | GaussianPredictions:
-        """What the world model says at every position of the action taken there."""
-        return self.world_model_head(self.read(windows), windows.action)
+    def predict(
+        self, windows: Windows, generator: torch.Generator | None = None, most_repeats: int = 1
+    ) -> Predictions | GaussianPredictions:
+        """What the world model says at every position of the action taken there. `generator`: tokens count up to
+        `most_repeats` times, as in the training of a world model alone (`log_repeats`)."""
+        if generator is None or most_repeats == 1:
+            return self.world_model_head(self.read(windows), windows.action)
+        log_count = log_repeats(windows.tokens, self.env, most_repeats, generator)
+        return self.world_model_head(self(windows.tokens, log_count), windows.action)
 
     # ---- acting: one real token at a time --------------------------------------------------------------------------
 

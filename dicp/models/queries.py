@@ -20,6 +20,7 @@ from dicp.models.categorical import Predictions, doubts_of, next_cell_logits
 from dicp.models.context import EpisodicContext, flat_index, grown
 from dicp.models.transformer import Transformer
 from dicp.planning import Imagined
+from dicp.selection import at_tokens, log_repeats
 from dicp.types import Tokens, Windows
 from dicp.windows import stages
 
@@ -29,24 +30,32 @@ BLANK_REWARD = 2
 
 
 class BlankableEmbedding(nn.EmbeddingBag):
-    """The sum of one embedding for each field of a token or of a query; a cell has two, for x and for y. `note`: what else
-    is to be known of the transition that a token tells of (`QueryModel.note`)."""
+    """The sum of one embedding for each field of a token or of a query. `note`: what else is to be known of the transition
+    that a token tells of (`QueryModel.note`).
+
+    The cell where an agent is has two embeddings, for x and for y. The cell where an action led has four, those of the two
+    diagonals besides (around the edges of the room): a query looks for this cell in the memory, and two cells share x or y,
+    half of a match, but at most one of the four lines (two in a room of even size).
+    """
 
     def __init__(self, env: EnvConfig, d_model: int, n_notes: int):
         size = env.size
-        sizes = [size, size, env.n_actions + 1, BLANK_REWARD + 1, 2, size + 2, size + 2, n_notes]
+        sizes = [size, size, env.n_actions + 1, BLANK_REWARD + 1, 2, *[size + 2] * 4, n_notes]
         super().__init__(sum(sizes), d_model, mode="sum")
         nn.init.normal_(self.weight, std=0.3)
         xy = [divmod(cell, size) for cell in range(env.n_cells)]
         xy += [(size, size), (size + 1, size + 1)]              # nowhere, blank
         self.register_buffer("offsets", torch.tensor([*accumulate([0, *sizes[:-1]])]), persistent=False)
+        lines = [(x, y, (x + y) % size, (x - y) % size) for x, y in xy[:-2]]
+        lines += [(size,) * 4, (size + 1,) * 4]
         self.register_buffer("xy", torch.tensor(xy), persistent=False)
+        self.register_buffer("lines", torch.tensor(lines), persistent=False)
 
     def forward(
         self, tokens: Tokens, note: Int[Tensor, "*batch"]
     ) -> Float[Tensor, "*batch d_model"]:
         rest = torch.stack((tokens.last_action, tokens.last_reward, tokens.first), dim=-1)
-        cells = self.xy[tokens.observation], rest, self.xy[tokens.arrived], note[..., None]
+        cells = self.xy[tokens.observation], rest, self.lines[tokens.arrived], note[..., None]
         fields = torch.cat(cells, dim=-1) + self.offsets
         flat = super().forward(fields.reshape(-1, fields.shape[-1]))
         return flat.view(*fields.shape[:-1], self.embedding_dim)
@@ -110,21 +119,26 @@ class QueryModel(nn.Module):
 
     # ---- training: whole windows -----------------------------------------------------------------
 
-    def predict(self, windows: Windows, generator: torch.Generator | None = None) -> Predictions:
+    def predict(
+        self, windows: Windows, generator: torch.Generator | None = None, most_repeats: int = 1
+    ) -> Predictions:
         """Logits at every position of whole windows, for the action taken there; of the reward, given where it led.
-        `generator`: relabel the cells, as in training."""
+        `generator`: relabel the cells, forget and repeat tokens, as in training (`log_repeats`)."""
         tokens, action, led_to = windows.tokens, windows.action, windows.next_observation
         before, now = self.stages(tokens)
-        seen, arrived, kept = tokens, led_to, None
+        seen, arrived, log_count = tokens, led_to, None
+        if generator is not None and most_repeats > 1:
+            log_count = log_repeats(tokens, self.env, most_repeats, generator)
         if generator is not None and self.moves_are_hidden:
             kept = remembered(tokens, self.env, generator)
+            log_count = torch.where(kept, 0.0 if log_count is None else log_count, -torch.inf)
         elif generator is not None and self.config.relabels:
             seen, arrived = relabelled(tokens, led_to, self.env, generator)
         memory = self.embed(seen, self.notes(seen, before))
         asked = [self.query(seen.observation, action, arrived, now)]
         if self.moves_are_hidden:
             asked.append(self.query(seen.observation, action, self.blank(action), now))
-        _, answers = self.transformer.read_and_ask(memory, torch.stack(asked, dim=2), kept)
+        _, answers = self.transformer.read_and_ask(memory, torch.stack(asked, dim=2), log_count)
         moved = answers[:, :, 1] if self.moves_are_hidden else None
         next_x, next_y = self.next_logits(tokens.observation, action, moved)
         # What aimless actions will earn says little: the Transformer is not bent towards it, only read.
@@ -274,6 +288,4 @@ def remembered(tokens: Tokens, env: EnvConfig, generator: torch.Generator) -> Bo
     some = torch.rand(batch, n_actions, generator=generator).argsort(-1) < n_kept
     share = torch.rand(batch, 1, 1, generator=generator)
     keeps = (torch.rand(batch, n_cells, n_actions, generator=generator) < share) & some[:, None]
-    keeps = F.pad(keeps, (0, 1), value=True).flatten(1).to(tokens.first.device)        # and the birth, which has no action
-    came_from = F.pad(tokens.observation, (1, 0))[:, :-1]
-    return keeps.gather(1, came_from * (n_actions + 1) + tokens.last_action)
+    return at_tokens(keeps, tokens, first=True)

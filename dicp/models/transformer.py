@@ -6,7 +6,7 @@ import math
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from dicp.config import ModelConfig
@@ -51,6 +51,16 @@ class Block(nn.Module):
         return x + F.dropout(self.down(F.silu(gate) * value), self.dropout, self.training)
 
 
+def counted_mask(log_count: Float[Tensor, "batch n"]) -> Float[Tensor, "batch head=1 n n"]:
+    """What attention adds to its scores where some tokens count more often than once, or not at
+    all: token s counts exp(log_count[s]) times for every later token (-inf: it is forgotten), and
+    once for itself."""
+    n = log_count.shape[1]
+    later = torch.full((n, n), -torch.inf, device=log_count.device).triu(1)
+    itself = torch.eye(n, dtype=torch.bool, device=log_count.device)
+    return (log_count[:, None, :] + later).masked_fill(itself, 0.0)[:, None]
+
+
 class Cache:
     """Keys and values of the first `n_held` of `capacity` tokens of each row, per layer."""
 
@@ -81,14 +91,19 @@ class Transformer(nn.Module):
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
         self.norm = nn.RMSNorm(config.d_model)
 
-    def forward(self, x: Float[Tensor, "batch n d_model"], cache: Cache | None = None) -> Float[Tensor, "batch n d_model"]:
-        """Read whole windows at once; position t sees tokens 0..t only. An empty `cache` will remember them."""
+    def forward(
+        self, x: Float[Tensor, "batch n d_model"], cache: Cache | None = None,
+        log_count: Float[Tensor, "batch n"] | None = None,
+    ) -> Float[Tensor, "batch n d_model"]:
+        """Read whole windows at once; position t sees tokens 0..t only. An empty `cache` will
+        remember them. `log_count`: see `counted_mask`."""
         rotation = rotary(torch.arange(x.shape[1], device=x.device), self.d_head)
+        mask = None if log_count is None else counted_mask(log_count)
         for layer, block in enumerate(self.blocks):
             q, k, v = block.project(x, rotation)
             if cache is not None:
                 cache.write(layer, k, v)
-            x = block.finish(x, F.scaled_dot_product_attention(q, k, v, is_causal=True))
+            x = block.finish(x, F.scaled_dot_product_attention(q, k, v, mask, is_causal=mask is None))
         if cache is not None:
             cache.n_held += x.shape[1]
         return self.norm(x)
@@ -106,26 +121,26 @@ class Transformer(nn.Module):
 
     def read_and_ask(
         self, x: Float[Tensor, "batch n d_model"], queries: Float[Tensor, "batch n asked d_model"],
-        kept: Bool[Tensor, "batch n"] | None = None,
+        log_count: Float[Tensor, "batch n"] | None = None,
     ) -> tuple[Float[Tensor, "batch n d_model"], Float[Tensor, "batch n asked d_model"]]:
         """Read whole windows, and answer the queries about each step: those about step t read tokens 0..t and themselves,
-        where token t + 1 will be. No token and no other query reads them. `kept`: tokens that others may read (None: all)."""
+        where token t + 1 will be. No token and no other query reads them. `log_count`: see `counted_mask`."""
         n, n_asked = queries.shape[1:3]
         rotation, step = rotary(torch.arange(n + 1, device=x.device), self.d_head), torch.arange(n, device=x.device)
         step, asked = step.repeat_interleave(n_asked), queries.flatten(1, 2)
         unread, place = torch.arange(n, device=x.device) > step[:, None], rotation[step + 1]
-        read = None
-        if kept is not None:
-            unread = unread | ~kept[:, None, None]
-            read = (torch.ones(n, n, device=x.device).tril() > 0) & kept[:, None, None]
-            read = read | torch.eye(n, dtype=torch.bool, device=x.device)
+        bias, mask = torch.zeros(n, device=x.device), None
+        if log_count is not None:
+            bias, mask = log_count[:, None, None], counted_mask(log_count)
+        bias = torch.where(unread, -torch.inf, bias)
         for block in self.blocks:
             q, k, v = block.project(x, rotation[:n])
             own_q, own_k, own_v = block.project(asked, place)
-            x = block.finish(x, F.scaled_dot_product_attention(q, k, v, read, is_causal=read is None))
-            scores = (own_q @ k.transpose(-1, -2)).masked_fill(unread, -torch.inf)
-            scores = torch.cat((scores, (own_q * own_k).sum(-1, keepdim=True)), dim=-1)
-            weights = (scores / math.sqrt(self.d_head)).softmax(-1)
+            x = block.finish(x, F.scaled_dot_product_attention(q, k, v, mask, is_causal=mask is None))
+            own_q = own_q / math.sqrt(self.d_head)
+            scores = own_q @ k.transpose(-1, -2) + bias
+            own_score = (own_q * own_k).sum(-1, keepdim=True)
+            weights = torch.cat((scores, own_score), dim=-1).softmax(-1)
             asked = block.finish(asked, weights[..., :-1] @ v + weights[..., -1:] * own_v)
         return self.norm(x), self.norm(asked).unflatten(1, (-1, n_asked))
 
