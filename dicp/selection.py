@@ -17,6 +17,8 @@ import dicp.processes  # noqa: F401 (one thread)
 from dicp.config import EnvConfig
 from dicp.types import Tokens
 
+MOST_REPEATED = 0.25       # of the actions in cells of a window
+
 
 def at_tokens(
     values: Shaped[Tensor, "batch cell action"], tokens: Tokens, first: float
@@ -41,7 +43,7 @@ def log_repeats(
     """
     batch = len(tokens.first)
     pairs = batch, env.n_cells, env.n_actions
-    share = torch.rand(batch, 1, 1, generator=generator) ** 2         # of the pairs, in each window
+    share = MOST_REPEATED * torch.rand(batch, 1, 1, generator=generator) ** 2
     repeated = torch.rand(pairs, generator=generator) < share
     log_count = torch.rand(pairs, generator=generator) * math.log(most) * repeated
     return at_tokens(log_count, tokens, first=0.0)

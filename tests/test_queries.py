@@ -274,7 +274,8 @@ def test_tokens_that_count_once_are_read_as_ever():
 
 @pytest.mark.parametrize("size", [5, 9])
 def test_the_lines_of_two_cells_meet_once_at_most(size):
-    lines = small("darkroom", size=size).embed.lines
+    assert torch.equal(small("darkroom", size=size).embed.lines, small("darkroom", size=size).embed.xy)
+    lines = small("darkroom", size=size, n_lines=4).embed.lines
     shared = (lines[:, None] == lines).sum(-1)
     assert (shared.diagonal() == 4).all() and len(lines) == size**2 + 2
     assert shared.fill_diagonal_(0).max() == 1

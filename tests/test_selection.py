@@ -3,7 +3,7 @@
 import torch
 
 from dicp.config import EnvConfig
-from dicp.selection import log_repeats, preferring_rare, spread_streams
+from dicp.selection import MOST_REPEATED, log_repeats, preferring_rare, spread_streams
 from dicp.types import Tokens
 
 
@@ -50,8 +50,8 @@ def test_how_often_a_token_counts_is_drawn_for_each_action_in_each_cell():
     for pair, count in zip(pairs[:50], counts[:50, 1:], strict=True):
         for one in pair.unique():
             assert len(count[pair == one].unique()) == 1
-    share = (counts[:, 1:] > 1).float().mean(1)                   # from window to window: none, some, nearly all
-    assert (share == 0).sum() > 20 and (share > 0.8).sum() > 20
+    share = (counts[:, 1:] > 1).float().mean(1)                   # from window to window: none to a quarter
+    assert (share == 0).sum() > 20 and (share > 0.2).sum() > 20 and share.mean() < MOST_REPEATED / 2
 
 
 def test_how_often_a_token_counts_does_not_depend_on_what_came_of_it():

@@ -46,12 +46,14 @@ FAINT_WORLD_MODEL = ("pick-place-v3", "peg-insert-side-v3")         # where IDT'
 # .73 .91 .95 .98, then 1.00; with wide windows (n_compared 10) nothing was looked up after 2,500 updates. Permuted, 32 lives:
 # .92, then 1.00, as the exact belief (700 updates: .90, then 1.00); where training forgets nothing, 0.93 to 1.00 after ten
 # episodes.
-QUERY_MODEL = {"darkroom_permuted": dict(context_length=100)}
+QUERY_MODEL = {
+    "darkroom": dict(n_lines=4), "darkroom_permuted": dict(context_length=100, n_lines=4), "dark_key_to_door": {},
+}
 QUERY_TRAINING = {
-    "darkroom": dict(updates=2000, n_compared=100), "darkroom_permuted": dict(updates=1000),
+    "darkroom": dict(updates=2000, n_compared=100, most_repeats=64),
+    "darkroom_permuted": dict(updates=1000, most_repeats=64),
     "dark_key_to_door": dict(updates=2500, prefers_rare=True),
 }
-MOST_REPEATS = 64            # nearly all of a context of 80 transitions may say the same
 # dicp: with a retired world model; it and the last three imitate nobody
 METHODS = (*IMITATORS, "dicp_ad", "dicp_dpt", "dicp_idt", "dicp", "queries", "heads", "table")
 
@@ -142,10 +144,10 @@ class Config:
             model = replace(model, n_heads=4, dropout=0.1)
             train = replace(train, updates=50_000, batch_size=512, warmup=1, max_stride=1, min_final_return=0.0)
             if world_model in ALONE:
-                train = replace(train, data="first_episodes", most_repeats=MOST_REPEATS)
+                train = replace(train, data="first_episodes")
         elif world_model in ALONE:
-            model = replace(model, n_layers=2, **QUERY_MODEL.get(env, {}))
-            train = replace(train, batch_size=32, data="first_episodes", most_repeats=MOST_REPEATS, **QUERY_TRAINING[env])
+            model = replace(model, n_layers=2, **QUERY_MODEL[env])
+            train = replace(train, batch_size=32, data="first_episodes", **QUERY_TRAINING[env])
         # the 6,561 tasks of key-to-door make up for one seed
         return cls(world, source, model, train, split, source_seed=0 if env == "dark_key_to_door" else split)
 

@@ -115,6 +115,8 @@ class ModelConfig:
     asks_return: bool = True
     # queries: the cells of a training window get other names at random, so that any cell may pay
     relabels: bool = True
+    # queries: lines of the room that tell where an action led: row and column | both diagonals, too
+    n_lines: Annotated[int, OneOf((2, 4))] = 2
 
     def __post_init__(self):
         check_fields(self, "model")

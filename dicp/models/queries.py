@@ -33,21 +33,21 @@ class BlankableEmbedding(nn.EmbeddingBag):
     """The sum of one embedding for each field of a token or of a query. `note`: what else is to be known of the transition
     that a token tells of (`QueryModel.note`).
 
-    The cell where an agent is has two embeddings, for x and for y. The cell where an action led has four, those of the two
-    diagonals besides (around the edges of the room): a query looks for this cell in the memory, and two cells share x or y,
-    half of a match, but at most one of the four lines (two in a room of even size).
+    The cell where an agent is has two embeddings, for x and for y. The cell where an action led may have four, those of the
+    two diagonals besides (around the edges of the room): a query looks for this cell in the memory, and two cells share x or
+    y, half of a match, but at most one of the four lines (two in a room of even size).
     """
 
-    def __init__(self, env: EnvConfig, d_model: int, n_notes: int):
+    def __init__(self, env: EnvConfig, d_model: int, n_notes: int, n_lines: int = 2):
         size = env.size
-        sizes = [size, size, env.n_actions + 1, BLANK_REWARD + 1, 2, *[size + 2] * 4, n_notes]
+        sizes = [size, size, env.n_actions + 1, BLANK_REWARD + 1, 2, *[size + 2] * n_lines, n_notes]
         super().__init__(sum(sizes), d_model, mode="sum")
         nn.init.normal_(self.weight, std=0.3)
         xy = [divmod(cell, size) for cell in range(env.n_cells)]
-        xy += [(size, size), (size + 1, size + 1)]              # nowhere, blank
+        lines = [(x, y, (x + y) % size, (x - y) % size)[:n_lines] for x, y in xy]
+        lines += [(beyond,) * n_lines for beyond in (size, size + 1)]              # nowhere, blank
+        xy += [(size, size), (size + 1, size + 1)]
         self.register_buffer("offsets", torch.tensor([*accumulate([0, *sizes[:-1]])]), persistent=False)
-        lines = [(x, y, (x + y) % size, (x - y) % size) for x, y in xy[:-2]]
-        lines += [(size,) * 4, (size + 1,) * 4]
         self.register_buffer("xy", torch.tensor(xy), persistent=False)
         self.register_buffer("lines", torch.tensor(lines), persistent=False)
 
@@ -106,7 +106,7 @@ class QueryModel(nn.Module):
         self.env, self.config, d, hidden = env, config, config.d_model, config.d_head_hidden
         self.moves_are_hidden = env.name == "darkroom_permuted"
         self.pays_once = env.name == "dark_key_to_door"
-        self.embed = BlankableEmbedding(env, d, MOVES + 2 if self.moves_are_hidden else STAGES)
+        self.embed = BlankableEmbedding(env, d, MOVES + 2 if self.moves_are_hidden else STAGES, config.n_lines)
         self.transformer = Transformer(config)
         self.reward = nn.Linear(d, 2)
         self.move = nn.Linear(d, hidden) if self.moves_are_hidden else nn.Embedding(env.n_cells * env.n_actions, hidden)
