@@ -532,7 +532,9 @@ assert p.seed or (there[same].sum() > 0.9 and itself[-1] > 0.5)
 # ## Can you train it yourself?
 # The first updates, here with first episodes made by dice; the recorded run (PPO's own) goes on. Cells get new names in every
 # training window: the model cannot learn *which* cells never paid. "Any cell may pay" is thereby built in, a prior that we
-# chose. (Permuted: some actions are forgotten instead, for a planner's context may hold few.)
+# chose. And some steps count up to 64 times, drawn before their outcome: a planner that has found a reward stays, and soon
+# most of its memory says the same, as no random walk's does. (Key-to-Door pays once: they count once. Permuted: instead of
+# new names, some actions are forgotten, for a planner's context may hold few.)
 
 # %%
 fast = Config.preset(p.env, "fast", "queries", p.seed)

@@ -41,11 +41,7 @@ __all__ = [
 PROFILES = ("fast", "paper")
 HALF_FAILURES = ("sweep-v3", "push-v3")      # of Meta-World: half of a batch is of all histories, for the world model alone
 FAINT_WORLD_MODEL = ("pick-place-v3", "peg-insert-side-v3")         # where IDT's world model counts a third of the others'
-# Of a world model alone. Validation tasks of split 0, one seed, first episodes of an untrained agent, Bayes planner; return by
-# episode. Darkroom, 64 lives: .25 .51 .75 .95 .98, then 1.00 (1,500 updates: .10 .32 .54 .80 .92). Key-to-Door, 32 lives: .45
-# .73 .91 .95 .98, then 1.00; with wide windows (n_compared 10) nothing was looked up after 2,500 updates. Permuted, 32 lives:
-# .92, then 1.00, as the exact belief (700 updates: .90, then 1.00); where training forgets nothing, 0.93 to 1.00 after ten
-# episodes.
+# Of a world model alone, chosen on the validation tasks of split 0 (docs/tuning.csv).
 QUERY_MODEL = {
     "darkroom": dict(n_lines=4), "darkroom_permuted": dict(context_length=100, n_lines=4), "dark_key_to_door": {},
 }
