@@ -17,10 +17,10 @@ import torch
 
 from dicp import store
 from dicp.config import Config, PlanConfig
+from dicp.domain import domain_of
 from dicp.models import Model, new_model
 from dicp.planning import sampled_search
 from dicp.types import Tokens
-from dicp.windows import led_to
 
 N_AGENTS, REPETITIONS = 50, 3
 
@@ -38,7 +38,7 @@ class Living:
         """The next one, of random numbers."""
         env, first = self.model.env, torch.full((N_AGENTS,), int(self.n_seen % self.model.env.horizon == 0))
         observation, reward = (torch.rand(N_AGENTS, *shape, generator=self.generator) for shape in ((env.n_observed,), ()))
-        arrived = led_to(env, observation, observation, reward, reward)
+        arrived = domain_of(env).outcome(observation, observation, reward, reward)
         self.n_seen += 1
         return Tokens(observation, torch.rand(N_AGENTS, env.d_action, generator=self.generator), reward, arrived, first)
 

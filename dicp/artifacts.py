@@ -18,8 +18,9 @@ import dicp
 from dicp import store
 from dicp.beliefs import lives_of_the_exact_belief
 from dicp.checks import Count, OneOf, checked, refuse
-from dicp.config import ENVS, Config, EnvConfig
-from dicp.envs import Task, all_tasks, split_of
+from dicp.config import ENVS, Config
+from dicp.domain import domain_of
+from dicp.envs import Task
 from dicp.files import CheckpointError, load_saved, save_model, weights_name, world_name
 from dicp.history import LearningHistories, collect
 from dicp.history.logs import Log
@@ -104,11 +105,7 @@ def histories_of(
     path = cache_folder() / "histories" / f"{world_name(config)}-{config.history_key}.zarr"
     if not store.exists(path):
         writable_cache("histories")
-    if isinstance(config.env, EnvConfig):
-        tasks = all_tasks(config.env.name, config.env.size)
-    else:
-        held_out = split_of(config.env, config.split)[1]
-        tasks = [*training_tasks(config), *held_out[: config.source.test_instances]]
+    tasks = domain_of(config.env).source_tasks(config.source, config.split)
     seed = config.source_seed
     return collect(path, config.env, config.source, tasks, seed, n_jobs=n_jobs, only=only)
 
@@ -116,8 +113,7 @@ def histories_of(
 @checked
 def training_tasks(config: Config) -> list[Task]:
     """Those of the config's split."""
-    tasks, _ = split_of(config.env, config.split)
-    return tasks if isinstance(config.env, EnvConfig) else tasks[: config.source.train_instances]
+    return domain_of(config.env).training_tasks(config.source, config.split)
 
 
 @checked

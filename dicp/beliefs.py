@@ -11,7 +11,7 @@ from torch import Tensor
 from dicp.believed import believed_rewards
 from dicp.checks import Count, checked, refuse
 from dicp.config import Config, Env, EnvConfig, PlanConfig
-from dicp.envs import split_of
+from dicp.domain import domain_of, split_of
 from dicp.models import Model
 from dicp.oracles import exact_belief
 from dicp.rollout import Learner, Life, rollout
@@ -43,7 +43,7 @@ def tokens_of(life: Life, env: EnvConfig) -> Tokens:
     check_life(life, env)
     cell, action, reward, next_cell = (x.flatten(0, 1).long() for x in life[:4])
     start = cell[:, :1]
-    born = (torch.full_like(start, x) for x in (env.n_actions, 0, env.n_cells))
+    born = (torch.full_like(start, x) for x in domain_of(env).no_transition)
     last = (torch.cat((at_birth, x), dim=1) for at_birth, x in zip(born, (action, reward, next_cell), strict=True))
     cell = torch.cat((cell, start), dim=1)
     first = (torch.arange(cell.shape[1]) % env.horizon == 0).long().expand_as(cell)

@@ -10,7 +10,8 @@ from torch import Tensor
 from dicp.beliefs import check_life, windows_of
 from dicp.checks import Count, Each, Whole, checked, fits_memory, refuse, whole
 from dicp.config import MetaWorldConfig
-from dicp.envs import Task, world_of
+from dicp.domain import world_of
+from dicp.envs import Task
 from dicp.envs.worlds import SeenMetaWorld
 from dicp.planning import Imagined, SamplingWorldModel
 from dicp.rollout import Life

@@ -14,7 +14,8 @@ import pandas as pd
 
 from dicp import store
 from dicp.checks import checked, refuse
-from dicp.config import Config, EnvConfig
+from dicp.config import Config
+from dicp.domain import domain_of
 from dicp.models import Model
 from dicp.store import StoreError, one_line
 from dicp.weights import CheckpointError, as_bytes, model_of
@@ -42,8 +43,7 @@ class Saved(NamedTuple):
 @checked
 def world_name(config: Config) -> str:
     """As files are named: "darkroom", "metaworld-reach-v3"."""
-    env = config.env
-    return env.name if isinstance(env, EnvConfig) else f"{env.name}-{env.task}"
+    return domain_of(config.env).name
 
 
 @checked

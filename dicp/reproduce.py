@@ -30,7 +30,8 @@ from dicp.artifacts import (
 from dicp.checks import Count, checked, refuse, whole
 from dicp.config import ENVS, ML1_TASKS, Config
 from dicp.config.parts import ALONE
-from dicp.envs import GridRules, Task, split_of
+from dicp.domain import domain_of, split_of
+from dicp.envs import Task
 from dicp.models import PairedModel
 from dicp.oracles import RandomPolicy, exact_belief
 from dicp.parts import Part
@@ -65,7 +66,7 @@ def measure(run: Run, env: World, split: Split, n_jobs: Count = 2) -> tuple[pd.D
             model = PairedModel(policy.model, model, proposes=plan.ties != "random")
             started = time.process_time()
         if run.privileged:
-            highest = GridRules.of(config.env, tasks).max_return(config.env.horizon).float()
+            highest = domain_of(config.env).max_return(tasks).float()
             model = model.prompted(highest.repeat_interleave(n_rollouts))
         life = rollout(model, config.env, tasks, n_rollouts, runs.n_episodes_of(env, run), plan, split,
                        run.greedy, run.context_length, record=runs.is_grid(env))

@@ -15,16 +15,17 @@ import dicp
 from dicp import tables
 from dicp.bootstrap import CELL, interval
 from dicp.checks import Count, Each, Index, OneOf, Share, checked, one_of, refuse, text
-from dicp.config import ENVS, Config, EnvConfig, MetaWorldConfig, PlanConfig
-from dicp.envs import GridRules
+from dicp.config import ENVS, Config, PlanConfig
+from dicp.domain import domain_of
 from dicp.history import episode_returns
 from dicp.history.logs import Log
 from dicp.recorded import is_recorded, recorded
+from dicp.source import ContinuousLog
 from dicp.tables import CONTROLS, MEASURES, PROVENANCE, REQUIRED, load, save, settings_of, validate
 
 __all__ = [
     "BY", "CONTROLS", "MEASURES", "REQUIRED", "SOLVED_AT", "build", "compact", "curve", "difference",
-    "env_steps_to_solve", "from_life", "from_source", "in_blocks", "is_recorded", "load", "ml1_task",
+    "env_steps_to_solve", "from_life", "from_source", "in_blocks", "is_recorded", "load",
     "normalised", "plan_settings", "recorded", "refuse_pooling", "save",
     "settings_of", "summary", "validate",
 ]
@@ -119,7 +120,7 @@ def from_life(
     columns = {
         "env": config.env.name, "split": config.split, "method": config.method, "world_model": config.model.world_model,
         **plan_settings(plan), "train_seed": config.train.seed, "rollout_seed": rollout_seed, "config_hash": config.key,
-        **ml1_task(config),
+        **domain_of(config.env).columns,
     }
     made = {name: None if x is None else x.unflatten(-1, (-1, life.horizon)).sum(-1).numpy()
             for name, x in (("plans", getattr(life, "made", None)), ("deluded", getattr(life, "deluded", None)))}
@@ -128,23 +129,16 @@ def from_life(
 
 
 @checked
-def ml1_task(config: Config) -> dict:
-    """The column that says which of Meta-World's tasks it is (the column `task` names the instance)."""
-    return {"ml1_task": config.env.task} if isinstance(config.env, MetaWorldConfig) else {}
-
-
-@checked
 def from_source(log: Log, config: Config, tasks: Sequence, **settings) -> pd.DataFrame:
     """The full table of the source algorithm on `tasks`, its streams as rollouts: the same env steps, weight updates."""
     columns = {
         "env": config.env.name, "split": config.split, "method": "source", "world_model": "none", "planner": "none",
-        "train_seed": config.train.seed, "rollout_seed": config.source_seed, **ml1_task(config),
+        "train_seed": config.train.seed, "rollout_seed": config.source_seed, **domain_of(config.env).columns,
     }
     horizon, returns, success = config.env.horizon, episode_returns(log).numpy(), None
-    if isinstance(config.env, EnvConfig):
-        max_return = GridRules.of(config.env, tasks).max_return(horizon).tolist()
-    else:
-        max_return, success = [10.0 * horizon] * len(tasks), log.success.unflatten(-1, (-1, horizon)).amax(-1)
+    max_return = domain_of(config.env).max_return(tasks).tolist()
+    if isinstance(log, ContinuousLog):
+        success = log.success.unflatten(-1, (-1, horizon)).amax(-1)
     return build(returns, columns | settings, tasks=tasks, max_return=max_return, horizon=horizon, success=success)
 
 

@@ -8,16 +8,14 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from dicp.checks import Count, Seed, checked
-from dicp.config import Env, EnvConfig, PlanConfig
-from dicp.envs import Task, world_of
-from dicp.envs.grid import GridStep
-from dicp.envs.worlds import Outcome
+from dicp.config import Env, PlanConfig
+from dicp.domain import Domain, domain_of
+from dicp.envs import Task
 from dicp.models.gaussian import Gaussian
 from dicp.planning import Plan, beam_search, sampled_search
 from dicp.rollout_checks import a_plan, check_rollout
 from dicp.thompson import GoalSampler
-from dicp.types import Tokens
-from dicp.windows import at_birth, led_to
+from dicp.types import Step, Tokens
 
 __all__ = ["Learner", "Life", "rollout"]
 
@@ -148,9 +146,9 @@ class SamplingPlanner:
         return action, torch.full((self.batch,), due)
 
 
-def sample(env: Env, parameters: Tensor, generator: torch.Generator, greedy: bool) -> Tensor:
+def sample(domain: Domain, parameters: Tensor, generator: torch.Generator, greedy: bool) -> Tensor:
     """An action of each agent, drawn from its policy or (`greedy`) the most likely one."""
-    if isinstance(env, EnvConfig):
+    if domain.action.n is not None:
         noise = 0.0 if greedy else -torch.empty_like(parameters).exponential_(generator=generator).log()
         return (parameters + noise).argmax(-1)
     policy = Gaussian.of(parameters)
@@ -175,31 +173,35 @@ def rollout(
     for what does not fit the memory.
     """
     check_rollout(model, env, tasks, n_rollouts, n_episodes, plan, context_length, record)
-    world, generator = world_of(env, tasks, n_rollouts), torch.Generator().manual_seed(seed)
-    shape, batch = (len(world.tasks), n_rollouts), len(world.tasks) * n_rollouts
-    context = model.begin(batch, context_length, generator)
-    kind = Planner if isinstance(env, EnvConfig) else SamplingPlanner
-    kind = GoalSampler if plan and plan.draws_goal else kind
-    planner = plan and kind(model, plan, batch, generator)
-    tokens, steps = _first_tokens(env, world.reset().flatten(0, 1)), []
+    domain, generator = domain_of(env), torch.Generator().manual_seed(seed)
+    world, shape = domain.make(tasks, n_rollouts), (len(tasks), n_rollouts)
+    context = model.begin(len(tasks) * n_rollouts, context_length, generator)
+    planner = plan and planner_kind(domain, plan)(model, plan, len(tasks) * n_rollouts, generator)
+    tokens, steps = domain.first_tokens(world.reset().flatten(0, 1)), []
     for env_step in range(n_episodes * env.horizon):
-        action = sample(env, model.observe(context, tokens), generator, greedy)
-        planned = torch.zeros(batch, dtype=torch.bool)
+        action = sample(domain, model.observe(context, tokens), generator, greedy)
+        planned = torch.zeros(len(action), dtype=torch.bool)
         if planner:
             proposed, planned = planner.act(context, env_step, env.horizon - world.t)
             action = _where(planned, proposed, action)
         last = getattr(context, "imaginable", 2) == 1   # nothing can be planned beyond this step
-        outcome = world.step(action.unflatten(0, shape))
-        after = _next_tokens(env, tokens, action, outcome)
+        step = world.step(action.unflatten(0, shape))
+        after = _next_tokens(domain, tokens, action, step)
         if planner:
-            next_observation = outcome.next_observation.flatten(0, 1)
-            planner.notice(env_step, after.last_reward, next_observation, outcome.done or last)
-        steps.append(_kept(env, tokens.observation, action, planned, outcome, record))
+            next_observation = step.next_observation.flatten(0, 1)
+            planner.notice(env_step, after.last_reward, next_observation, step.done or last)
+        steps.append(_kept(domain, tokens.observation, action, step, record) | {"planned": planned})
         if isinstance(planner, Planner):
             steps[-1] |= {"made": planner.made, "deluded": planner.deluded}
         tokens = after
-    parts = _put_together(env, steps, shape)
-    return Life(**parts, max_return=world.max_return, horizon=env.horizon)
+    return Life(**_put_together(steps, shape), max_return=world.max_return, horizon=env.horizon)
+
+
+def planner_kind(domain: Domain, plan: PlanConfig) -> type:
+    """Who carries out such a plan."""
+    if domain.action.n is None:
+        return SamplingPlanner
+    return GoalSampler if plan.draws_goal else Planner
 
 
 def _where(planned: Bool[Tensor, "batch"], proposed: Tensor | None, action: Tensor) -> Tensor:
@@ -209,55 +211,35 @@ def _where(planned: Bool[Tensor, "batch"], proposed: Tensor | None, action: Tens
     return torch.where(planned.view(-1, *[1] * (action.ndim - 1)), proposed, action)
 
 
-def _first_tokens(env: Env, observation: Tensor) -> Tokens:
-    """What agents read that have done nothing yet."""
-    (no_action, no_reward, nowhere), batch = at_birth(env), len(observation)
-    grid = isinstance(env, EnvConfig)
-    reward = torch.full((batch,), no_reward, dtype=torch.long if grid else torch.float32)
-    action = torch.full((batch,) if grid else (batch, env.d_action), no_action, dtype=reward.dtype)
-    arrived = torch.full_like(led_to(env, observation, observation, reward, reward), nowhere)
-    return Tokens(observation, action, reward, arrived, torch.ones(batch).long())
-
-
-def _next_tokens(
-    env: Env, before: Tokens, action: Tensor, outcome: GridStep | Outcome
-) -> Tokens:
+def _next_tokens(domain: Domain, before: Tokens, action: Tensor, step: Step) -> Tokens:
     """What agents read after a step."""
-    reward, next_observation = outcome.reward.flatten(), outcome.next_observation.flatten(0, 1)
-    arrived = led_to(env, before.observation, next_observation, reward, before.reward_before)
-    first = torch.full((len(reward),), int(outcome.done))
-    return Tokens(outcome.observation.flatten(0, 1), action, reward, arrived, first)
+    reward, next_observation = step.reward.flatten(), step.next_observation.flatten(0, 1)
+    arrived = domain.outcome(before.observation, next_observation, reward, before.reward_before)
+    first = torch.full((len(reward),), int(step.done))
+    return Tokens(step.observation.flatten(0, 1), action, reward, arrived, first)
 
 
 def _kept(
-    env: Env, observation: Tensor, action: Tensor, planned: Tensor, outcome: GridStep | Outcome,
-    record: bool,
+    domain: Domain, observation: Tensor, action: Tensor, step: Step, record: bool
 ) -> dict[str, Tensor]:
     """What is kept of a step. record: whole, not rewards and successes alone."""
-    kept = {"reward": outcome.reward.flatten(), "planned": planned}
-    if record:
-        next_observation = outcome.next_observation.flatten(0, 1)
-        kept |= {"observation": observation, "action": action, "next_observation": next_observation}
-    if not isinstance(env, EnvConfig):
-        kept["success"] = outcome.success.flatten()
-    return _compact(env, kept)
-
-
-def _compact(env: Env, step: dict[str, Tensor]) -> dict[str, Tensor]:
-    """In the grids numbers of one byte, where a cell's number fits."""
-    if not isinstance(env, EnvConfig):
-        return step
-    cell = torch.uint8 if env.n_cells <= 256 else torch.int32
-    return {name: x.to(cell if "observation" in name else torch.uint8) for name, x in step.items()}
+    kept = {"reward": step.reward.flatten().to(domain.reward.stored_as)}
+    if step.success is not None:
+        kept["success"] = step.success.flatten()
+    if not record:
+        return kept
+    cells = {"observation": observation, "next_observation": step.next_observation.flatten(0, 1)}
+    kept |= {name: x.to(domain.observation.stored_as) for name, x in cells.items()}
+    return kept | {"action": action.to(domain.action.stored_as)}
 
 
 def _put_together(
-    env: Env, steps: list[dict[str, Tensor]], shape: tuple[int, int]
+    steps: list[dict[str, Tensor]], shape: tuple[int, int]
 ) -> dict[str, Tensor | None]:
-    """The fields of a life; None for what was not recorded."""
+    """The fields of a life, whole numbers as agents read them; None for what was not recorded."""
     parts = dict.fromkeys(("observation", "action", "next_observation", "success", "made", "deluded"))
-    parts |= {name: torch.stack([step[name] for step in steps], dim=1).unflatten(0, shape) for name in steps[0]}
-    whether = {name: parts.pop(name) for name in ("planned", "made", "deluded")}
-    if isinstance(env, EnvConfig):
-        parts = {name: x if x is None else x.long() for name, x in parts.items()}
-    return parts | {name: x if x is None else x.bool() for name, x in whether.items()}
+    for name in steps[0]:
+        part = torch.stack([step[name] for step in steps], dim=1).unflatten(0, shape)
+        is_stored = part.dtype in (torch.uint8, torch.int32)
+        parts[name] = part.long() if is_stored else part
+    return parts

@@ -11,7 +11,8 @@ from dicp.artifacts import world_parts
 from dicp.checks import Each, OneOf, checked, one_of, text
 from dicp.config import ENVS, IMITATORS, PLANNERS, Config, PlanConfig
 from dicp.config.parts import ALONE
-from dicp.envs import Task, split_of
+from dicp.domain import split_of
+from dicp.envs import Task
 from dicp.worlds import World
 
 __all__ = [

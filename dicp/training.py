@@ -16,9 +16,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from dicp.checks import Count, Index, checked
-from dicp.config import Config, EnvConfig, TrainConfig
-from dicp.envs import Task, split_of
-from dicp.envs.grid import check_tasks
+from dicp.config import Config, TrainConfig
+from dicp.domain import domain_of, split_of
+from dicp.envs import Task
 from dicp.files import CheckpointError, check_same, write_csv
 from dicp.history.logs import Log
 from dicp.history.tasks import as_task
@@ -231,8 +231,7 @@ def _check_tasks(config: Config, histories: Log, tasks: Sequence[Task]) -> None:
     if len(tasks) != len(histories.reward):
         n = len(histories.reward)
         raise ValueError(f"tasks holds {len(tasks)} tasks; allowed: {n}, those of the histories.")
-    if isinstance(config.env, EnvConfig):
-        check_tasks(config.env, [as_task(task) for task in tasks])
+    domain_of(config.env).check_tasks([as_task(task) for task in tasks])
 
 
 @checked

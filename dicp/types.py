@@ -4,10 +4,21 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Int, Shaped
+from jaxtyping import Bool, Int, Shaped
 from torch import Tensor
 
-__all__ = ["Tokens", "Windows"]
+__all__ = ["Step", "Tokens", "Windows"]
+
+
+class Step(NamedTuple):
+    """One transition of every agent. `next_observation` is the true outcome; `observation` is what
+    the agent sees next (the first of a new episode after the last step of one)."""
+
+    reward: Shaped[Tensor, "task stream"]
+    next_observation: Shaped[Tensor, "task stream ..."]
+    observation: Shaped[Tensor, "task stream ..."]
+    done: bool
+    success: Bool[Tensor, "task stream"] | None = None      # where the world says it at every step
 
 
 class Tokens(NamedTuple):
@@ -15,9 +26,9 @@ class Tokens(NamedTuple):
 
     In the grids an observation is a cell, all fields are whole numbers [*batch]. In Meta-World
     observations [*batch n_observed], actions [*batch 4] and rewards are floats. At the first token
-    of a life there is no last action (`dicp.windows.at_birth` says so). `arrived` is what the last
-    action led to (`dicp.windows.led_to`), a cell in the grids; it differs from `observation` at the
-    first step of an episode (a reset in between).
+    of a life there is no last action (`Domain.no_transition`). `arrived` is what the last action led
+    to (`Domain.outcome`), a cell in the grids; it differs from `observation` at the first step of an
+    episode (a reset in between).
     """
 
     observation: Shaped[Tensor, "..."]

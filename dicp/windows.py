@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Int, Shaped, UInt8
+from jaxtyping import Int, Shaped
 from torch import Tensor
 
-from dicp.checks import Count, Share, at_least, checked, fits_memory, refuse
+from dicp.checks import Count, Share, at_least, checked, fits_memory
 from dicp.config import Env, EnvConfig
-from dicp.envs import GridRules, GridState, Task
+from dicp.domain import domain_of
+from dicp.envs import Task
 from dicp.history import episode_returns, next_observation
 from dicp.history.layout import fields_of, possible
 from dicp.history.logs import Log
@@ -18,26 +19,13 @@ from dicp.types import Tokens, Windows
 __all__ = ["WindowSampler", "episodes_as_windows"]
 
 
-def at_birth(env: Env) -> tuple[int, int, int]:
-    """(last_action, last_reward, arrived) of an agent that has done nothing yet."""
-    return (env.n_actions, 0, env.n_cells) if isinstance(env, EnvConfig) else (0, 0, 0)
-
-
-def led_to(env: Env, observation: Tensor, next_observation: Tensor, reward: Tensor, reward_before: Tensor) -> Tensor:
-    """What a token tells of where an action led. In the grids: the next observation. In Meta-World [*batch 2 n_observed + 1]:
-    that, and by how much it and the reward have changed: small differences of large numbers, hard to read off two tokens."""
-    if isinstance(env, EnvConfig):
-        return next_observation
-    return torch.cat((next_observation, next_observation - observation, (reward - reward_before)[..., None]), dim=-1)
-
-
 def newborn(tokens: Tokens, env: Env, n: int) -> Tokens:
     """The last `n` tokens [batch n], as if nothing had come before them."""
     tokens = tokens.last_steps(n).map(Tensor.clone)
-    last_action, last_reward, arrived = at_birth(env)
-    tokens.last_action[:, :1] = last_action
-    tokens.last_reward[:, :1] = last_reward
-    tokens.arrived[:, :1] = arrived
+    none = domain_of(env).no_transition
+    tokens.last_action[:, :1] = none.action
+    tokens.last_reward[:, :1] = none.reward
+    tokens.arrived[:, :1] = none.outcome
     return tokens
 
 
@@ -85,12 +73,14 @@ class WindowSampler:
         optimal_of: Sequence[Task] | None = None, push_walls: bool = False,
         min_final_success: Share = 0.0,
     ):
-        """optimal_of: the tasks of the log, to label windows with their optimal actions (`optimal_actions`)."""
+        """optimal_of: the tasks of the log, to label windows with their optimal actions (`Domain.optimal_actions`)."""
         check_form(env, log)
-        if optimal_of is not None and not isinstance(env, EnvConfig):
-            raise refuse("optimal_of", optimal_of, f"None in {env.name}")
-        if optimal_of is not None and len(optimal_of) != len(log.reward):
-            raise ValueError(f"optimal_of has {len(optimal_of)} tasks; allowed: {len(log.reward)}, those of the histories.")
+        self.optimal = None                                                            # task rewards-so-far cell
+        if optimal_of is not None:
+            if len(optimal_of) != len(log.reward):
+                n = len(log.reward)
+                raise ValueError(f"optimal_of has {len(optimal_of)} tasks; allowed: {n}, those of the histories.")
+            self.optimal = domain_of(env).optimal_actions(optimal_of, push_walls)
         final = episode_returns(log)[..., -10:].float().mean((1, 2))
         learned = final >= min_final_return * final.median()
         self.with_failures = learned.nonzero()[:, 0]
@@ -109,7 +99,6 @@ class WindowSampler:
         self.best_return = returns.amax(-1)
         self.missed = (self.best_return[:, None] - returns).flatten()                    # by the best of the stream
         self.by_return = returns.argsort(dim=-1, stable=True)
-        self.optimal = None if optimal_of is None else optimal_actions(env, optimal_of, push_walls)  # task rewards-so-far cell
 
     @checked
     def history(
@@ -191,10 +180,11 @@ def episodes_as_windows(
 ) -> Windows:
     """Whole episodes, one after the other, as windows that imitate the actions taken. missed: what each episode's return
     lacks of the stream's best."""
-
+    domain = domain_of(env)
     before = torch.cat((torch.zeros_like(reward[:, :1]), reward[:, :-1]), dim=1)
     before[:, :: env.horizon] = 0
-    came = zip((action, reward, led_to(env, observation, next_observation, reward, before)), at_birth(env), strict=True)
+    transition = action, reward, domain.outcome(observation, next_observation, reward, before)
+    came = zip(transition, domain.no_transition, strict=True)
     last = (torch.cat((torch.full_like(x[:, :1], none), x[:, :-1]), dim=1) for x, none in came)
     first = torch.zeros(reward.shape, dtype=torch.long, device=reward.device)
     first[:, :: env.horizon] = 1
@@ -202,18 +192,6 @@ def episodes_as_windows(
     return_to_go = reward.unflatten(1, (-1, env.horizon)).flip(-1).cumsum(-1).flip(-1)
     desired = (return_to_go + missed[..., None]).flatten(1)
     return Windows(tokens, action, reward, next_observation, return_to_go.flatten(1), action, desired)
-
-
-def optimal_actions(env: EnvConfig, tasks: Sequence[Task], push_walls: bool = False) -> UInt8[Tensor, "task stage cell"]:
-    """The optimal action in every cell of every task, after each number of rewards in the episode that matters. Of the
-    shortest ways the one along the longer leg first: it turns early, so whoever walks it soon shows two of its actions, not
-    one. `push_walls`: on a goal by the wall push against it. That is as good as to stay, and where nobody knows which action
-    stays (Darkroom-Permuted), the way there has shown which one pushes."""
-    rules = GridRules.of(env, tasks)
-    cell = torch.arange(env.n_cells).expand(len(rules.goals), -1)
-    stages = (torch.full_like(cell, stage) for stage in range(rules.goals.shape[1]))
-    actions = [rules.optimal_action(GridState(cell, stage), longer_leg_first=True, push_walls=push_walls) for stage in stages]
-    return torch.stack(actions, dim=1).to(torch.uint8)
 
 
 def stages(tokens: Tokens, n_stages: int) -> Int[Tensor, "batch n"]:

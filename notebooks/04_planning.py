@@ -55,7 +55,8 @@ from dicp import paper as published
 from dicp.artifacts import is_shipped, load_or_train, sample_histories
 from dicp.beliefs import believed_rewards, remember, tokens_of, windows_of
 from dicp.branching import rank_agreement, tried_out
-from dicp.envs import GridRules, all_tasks, split_of, split_tasks
+from dicp.domain import split_of
+from dicp.envs import GridRules, all_tasks, split_tasks
 from dicp.envs.tasks import PERMUTATIONS
 from dicp.oracles import Simulator
 from dicp.planning import beam_search, sampled_search

@@ -49,7 +49,7 @@ from dicp import exercises, ml1, plot
 from dicp.artifacts import is_shipped, load_or_train
 from dicp.beliefs import windows_of
 from dicp.branching import rank_agreement, tried_out
-from dicp.envs import split_of
+from dicp.domain import split_of
 from dicp.envs.metaworld import MetaWorld
 from dicp.envs.metaworld_camera import Camera, CameraMissing
 from dicp.models import gaussian

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dicp.artifacts import SHIPPED, load_trained
 from dicp.config import PlanConfig
-from dicp.envs import split_of
+from dicp.domain import split_of
 from dicp.rollout import rollout
 
 WEIGHTS = sorted((SHIPPED / "weights").glob("*.safetensors"))

@@ -17,7 +17,8 @@ from dicp.beliefs import (
     windows_of,
 )
 from dicp.config import Config, EnvConfig, MetaWorldConfig, ModelConfig
-from dicp.envs import GridRules, split_of
+from dicp.domain import split_of
+from dicp.envs import GridRules
 from dicp.history import next_observation
 from dicp.models import new_model
 from dicp.oracles import GoalExplorer, RandomPolicy, Simulator, exact_belief

@@ -6,8 +6,7 @@ import torch
 
 from dicp import experts
 from dicp.config import MetaWorldConfig
-from dicp.envs import split_of
-from dicp.envs.worlds import world_of
+from dicp.domain import split_of, world_of
 from dicp.rollout import rollout
 from dicp.types import Tokens
 

@@ -40,7 +40,8 @@ from dicp.config import (
     TrainConfig,
     env_from_dict,
 )
-from dicp.envs import GridWorld, all_tasks, split_of
+from dicp.domain import split_of
+from dicp.envs import GridWorld, all_tasks
 from dicp.envs.metaworld import MetaWorld, MetaWorldMissing
 from dicp.exercises import Hint
 from dicp.history import collect

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from dicp.config import Config, MetaWorldConfig, ModelConfig, PlanConfig, SourceConfig, TrainConfig
+from dicp.domain import domain_of
 from dicp.models import new_model
 from dicp.models.gaussian import (
     LEAST_LOG_STD,
@@ -22,7 +23,7 @@ from dicp.rollout import rollout
 from dicp.source import ContinuousLog
 from dicp.training import Trainer, losses
 from dicp.types import Tokens, Windows
-from dicp.windows import WindowSampler, led_to, newborn
+from dicp.windows import WindowSampler, newborn
 
 ENV = MetaWorldConfig(horizon=5)
 MODELS = ("ad", "idt")
@@ -157,7 +158,7 @@ def test_embedding_by_hand():
     observation[:4] = torch.tensor([0.1, 0.75, 0.1, 1.0])
     arrived[:4] = torch.tensor([0.2, 0.75, 0.1, 1.0])
     before = arrived - torch.tensor([0.02, *[0.0] * 10])             # the hand moved by 20 mm, the reward rose by 0.3
-    arrived = led_to(ENV, before, arrived, torch.tensor(5.0), torch.tensor(4.7))
+    arrived = domain_of(ENV).outcome(before, arrived, torch.tensor(5.0), torch.tensor(4.7))
     fields = Tokens(observation, torch.tensor([0.1, 0.2, 0.3, 0.4]), torch.tensor(5.0), arrived, torch.tensor(1))
     inputs = torch.zeros(41)
     with torch.no_grad():
@@ -290,7 +291,7 @@ def test_imagined_steps_are_read_as_real_ones(imitates):
         state = model.advance(state, came.last_action, came.last_reward, came.observation)
     for t in (6, 7):
         now, before = (Tokens(*(x[:, i] for x in tokens)) for i in (t, t - 1))
-        arrived = led_to(ENV, before.observation, now.observation, now.last_reward, before.reward_before)
+        arrived = domain_of(ENV).outcome(before.observation, now.observation, now.last_reward, before.reward_before)
         model.observe(context, now._replace(arrived=arrived))
     assert torch.allclose(state.h[:, 0], context.h, atol=1e-4) and torch.allclose(state.h[:, 1], context.h, atol=1e-4)
     for ours in (state.reward_before[:, 0], state.reward_before[:, 1], model.root(context).reward_before[:, 0]):
@@ -373,7 +374,7 @@ def test_plans_end_with_the_episode_and_see_what_one_step_does_not():
 @pytest.mark.parametrize("imitates", MODELS)
 def test_a_life_in_reach(imitates):
     pytest.importorskip("metaworld")
-    from dicp.envs.worlds import world_of
+    from dicp.domain import world_of
 
     model, tasks = make_model(imitates), [(0.01, 0.65, 0.02, -0.05, 0.85, 0.2), (0.0, 0.6, 0.02, 0.05, 0.81, 0.1)]
     plan = PlanConfig.preset("paper", "metaworld", start_after=10, start_after_step=2)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dicp import artifacts
+from dicp import artifacts, domain
 from dicp.config import Config, MetaWorldConfig, SourceConfig
 from dicp.history import HistoryError, LearningHistories, collect, episode_returns
 from dicp.source import ContinuousLog
@@ -94,7 +94,7 @@ def test_a_cut_run_collects_fewer_instances_and_steps(tmp_path, monkeypatch):
     """Of the first training instances alone, beside the whole run's histories, not in their place."""
     monkeypatch.setenv("DICP_CACHE", str(tmp_path))
     instances = [(float(i),) * 6 for i in range(50)]
-    monkeypatch.setattr(artifacts, "split_of", lambda env, split: (instances, [(-x,) * 6 for x, *_ in instances]))
+    monkeypatch.setattr(domain, "instances_of", lambda task, seed: (instances, [(-x,) * 6 for x, *_ in instances]))
     asked = []
     monkeypatch.setattr(artifacts, "collect", lambda path, env, *rest, **_: asked.append((path.name, *rest[:2])))
     whole = Config.preset("metaworld", world_model="observational")

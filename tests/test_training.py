@@ -15,6 +15,7 @@ from dicp import artifacts, config, store, training
 from dicp.artifacts import load_or_train, load_trained, save_trained, weights_name
 from dicp.config import Config, EnvConfig, ModelConfig, SourceConfig, TrainConfig
 from dicp.config.parts import DATA
+from dicp.domain import domain_of
 from dicp.envs import split_tasks
 from dicp.files import load_model, save_model, write_csv
 from dicp.history import episode_returns
@@ -23,7 +24,7 @@ from dicp.source import SourceLog, train_ppo
 from dicp.states import load_state, save_state
 from dicp.store import StoreError
 from dicp.training import Trainer, learning_rate, losses, train
-from dicp.windows import WindowSampler, optimal_actions
+from dicp.windows import WindowSampler
 
 ENV, SOURCE = EnvConfig(), SourceConfig(n_streams=8, env_steps=400, batch_size=40, n_epochs=5, learning_rate=1e-3)
 GOALS = [(4, 6), (6, 4), (3, 3)]
@@ -144,7 +145,7 @@ def test_only_dpt_imitates_the_optimal_actions(log, imitates, monkeypatch):
     terms, windows = seen_by(trainer, monkeypatch)
     target = windows.action
     if imitates == "dpt":
-        table = optimal_actions(ENV, GOALS)[:, 0]                              # task cell
+        table = domain_of(ENV).optimal_actions(GOALS)[:, 0]                              # task cell
         fit_all = [(table[task][windows.tokens.observation] == windows.label).all(1) for task in range(3)]
         assert torch.stack(fit_all).any(0).all() and not torch.equal(windows.label, windows.action)
         target = windows.label
@@ -169,7 +170,7 @@ def test_dpt_knows_the_training_tasks_of_its_split(log):
     train_tasks, _ = split_tasks("darkroom", 3)
     histories = SourceLog(*(x[torch.zeros(len(train_tasks), dtype=torch.long)] for x in log))
     trainer = Trainer(replace(tiny("none", "dpt"), split=3), histories)
-    assert torch.equal(trainer.sampler.optimal, optimal_actions(ENV, train_tasks))
+    assert torch.equal(trainer.sampler.optimal, domain_of(ENV).optimal_actions(train_tasks))
     assert Trainer(tiny("none", "ad"), log).sampler.optimal is None
 
 

@@ -4,12 +4,13 @@ import pytest
 import torch
 
 from dicp.config import EnvConfig
+from dicp.domain import domain_of
 from dicp.envs import GridWorld, all_tasks
 from dicp.oracles import RandomPolicy
 from dicp.rollout import rollout
 from dicp.source import SourceLog
 from dicp.types import Tokens
-from dicp.windows import WindowSampler, optimal_actions
+from dicp.windows import WindowSampler
 
 SMALL = EnvConfig(size=3, horizon=3)      # cells 0 to 8, the start is 4
 
@@ -81,7 +82,7 @@ def test_the_optimal_actions_before_the_key_with_it_and_after_the_door_by_hand()
 def test_the_optimal_actions_earn_all_there_is(name, n_tasks):
     env = EnvConfig.preset(name)
     tasks = all_tasks(name)[:: max(n_tasks // 100, 1)]
-    world, table = GridWorld(env, tasks, 1), optimal_actions(env, tasks)
+    world, table = GridWorld(env, tasks, 1), domain_of(env).optimal_actions(tasks)
     cell, earned = world.reset(), torch.zeros(len(tasks), 1, dtype=torch.long)
     for _ in range(env.horizon):
         stage = earned.clamp(max=table.shape[1] - 1)

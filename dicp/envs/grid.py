@@ -16,8 +16,9 @@ from dicp.checks import Count, check_fields, checked, fits_memory, refuse, whole
 from dicp.config import EnvConfig
 from dicp.envs.grid_checks import check_size, is_integer, whole_numbers
 from dicp.envs.tasks import PERMUTATIONS, Task, check_tasks
+from dicp.types import Step
 
-__all__ = ["MOVES", "STAY", "GridRules", "GridState", "GridStep", "GridWorld", "cell_to_xy"]
+__all__ = ["MOVES", "STAY", "GridRules", "GridState", "GridWorld", "cell_to_xy"]
 
 MOVES = torch.tensor([[1, 0], [-1, 0], [0, 1], [0, -1], [0, 0]])   # +x, -x, +y, -y, stay
 STAY = 4
@@ -31,16 +32,6 @@ class GridState(NamedTuple):
 
     cell: Int[Tensor, "task stream"]
     stage: Int[Tensor, "task stream"]
-
-
-class GridStep(NamedTuple):
-    """One transition of every agent. `next_observation` is the true outcome; `observation` is what the agent sees
-    next (a start cell after the last step of an episode)."""
-
-    reward: Int[Tensor, "task stream"]
-    next_observation: Int[Tensor, "task stream"]
-    observation: Int[Tensor, "task stream"]
-    done: bool
 
 
 @checked
@@ -202,7 +193,7 @@ class GridWorld:
         self.t = 0
         return self.state.cell
 
-    def step(self, action: Rows) -> GridStep:
+    def step(self, action: Rows) -> Step:
         """Take one action everywhere. Raises `ValueError` unless `action` holds whole numbers from
         0 to 4, of any integer dtype."""
         action = check_action(action, self.state.cell.shape)
@@ -210,4 +201,4 @@ class GridWorld:
         next_cell, self.t = self.state.cell, self.t + 1
         done = self.t == self.config.horizon
         cell = self.reset() if done else next_cell
-        return GridStep(reward, next_cell, cell, done)
+        return Step(reward, next_cell, cell, done)

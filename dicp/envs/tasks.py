@@ -4,17 +4,15 @@ shares across them)."""
 import itertools
 import random
 from collections.abc import Sequence
-from functools import cache
 from typing import Annotated, Any
 
 import numpy as np
 
 from dicp.checks import Count, OneOf, Seed, Whole, checked, fits_memory, refuse
-from dicp.config import ENVS, Env, EnvConfig, MetaWorldConfig
+from dicp.config import ENVS, EnvConfig
 
 __all__ = [
-    "PERMUTATIONS", "Cell", "Instance", "Task", "all_tasks", "check_tasks", "split_of",
-    "split_tasks", "split_validation",
+    "PERMUTATIONS", "Cell", "Instance", "Task", "all_tasks", "check_tasks", "split_tasks", "split_validation",
 ]
 
 Cell = tuple[int, int]
@@ -105,23 +103,6 @@ def split_tasks(env: EnvName, seed: Seed, size: Size = 9) -> tuple[list[Task], l
     random.Random(seed).shuffle(tasks)
     n_train = round(len(tasks) * TRAIN_SHARE[env])
     return tasks[:n_train], tasks[n_train:]
-
-
-@checked
-def split_of(env: Env, seed: SplitSeed) -> tuple[list[Task], list[Task]]:
-    """(train, test) tasks of any world. Meta-World: the 50 + 50 instances of `ML1(task, seed=2 *
-    seed)`; twice, because there the test instances of one seed are the train instances of the next.
-    Raises `ValueError` for another world or seed."""
-    if isinstance(env, MetaWorldConfig):
-        return tuple(map(list, _ml1_instances(env.task, 2 * seed)))
-    return split_tasks(env.name, seed, env.size)
-
-
-@cache
-def _ml1_instances(task: str, seed: int) -> tuple[list[Instance], list[Instance]]:
-    from dicp.envs.metaworld import ml1_instances
-
-    return ml1_instances(task, seed)
 
 
 @checked

@@ -12,6 +12,7 @@ from zarr.storage import LocalStore
 
 from dicp.checks import Count, Index, Seed, checked, fits_memory, refuse, whole
 from dicp.config import Env, EnvConfig, SourceConfig, env_from_dict
+from dicp.domain import domain_of
 from dicp.envs.tasks import Task
 from dicp.history.arrays import COMPLETE, DAMAGED, MISSING, HistoryArrays, write_sample
 from dicp.history.claims import claim, draft_folder, give_name
@@ -25,7 +26,7 @@ from dicp.history.opening import (
     open_group,
     unreadable,
 )
-from dicp.history.tasks import Tasks, as_task, check_storable, check_tasks_of
+from dicp.history.tasks import Tasks, as_task, check_storable
 from dicp.source import ContinuousLog, SourceLog
 from dicp.store import SEAL, seal_of
 
@@ -51,7 +52,7 @@ class LearningHistories:
         self.algorithm = str(self._attrs["algorithm"])
         self.algorithm_code: str | None = self._attrs.get("algorithm_code")
         self.tasks_per_block = whole("tasks_per_block", self._attrs["tasks_per_block"], 1)
-        check_tasks_of(self.env, self.tasks)
+        domain_of(self.env).check_tasks(self.tasks)
         self.arrays = HistoryArrays(self.path, group, self.env, self.tasks, self.source.env_steps)
         self.n_streams = self.arrays.n_streams
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from dicp.checks import fits_memory, plain, refuse
 from dicp.config import Env, EnvConfig, SourceConfig
-from dicp.envs.grid import check_tasks
+from dicp.domain import domain_of
 from dicp.envs.tasks import Task
 from dicp.history.layout import EMPTY, log_bytes
 from dicp.history.opening import HistoryError
@@ -38,17 +38,6 @@ def as_task(value: object, depth: int = 0) -> Task | float:
     raise refuse("task", value, "a whole number, or a list or tuple of finite numbers")
 
 
-def check_tasks_of(env: Env, tasks: Sequence[Task]) -> None:
-    """Raise `ValueError` unless each can be a task of the world. An instance of Meta-World is a
-    list of coordinates; whether there is such a one is found out when it is made."""
-    if isinstance(env, EnvConfig):
-        check_tasks(env, tasks)
-        return
-    for task in tasks:
-        if not isinstance(task, tuple) or any(isinstance(part, tuple) for part in task):
-            raise refuse(f"{env.task} task", task, "the coordinates of an instance, as numbers")
-
-
 def check_storable(
     env: Env, source: SourceConfig, tasks: Sequence[Task], tasks_per_block: int
 ) -> None:
@@ -57,7 +46,7 @@ def check_storable(
     if isinstance(env, EnvConfig) and env.n_cells > EMPTY["uint8"]:
         why = "because cells are stored in one byte"
         raise HistoryError(f"env.size is {env.size}; allowed: at most 15, {why}.")
-    check_tasks_of(env, tasks)
+    domain_of(env).check_tasks(tasks)
     n_different = len(set(tasks))
     if not tasks or n_different < len(tasks):
         count = f"tasks holds {len(tasks)}, {n_different} of them different"

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from dicp.checks import Count, checked
 from dicp.config import Env, ModelConfig
+from dicp.domain import domain_of
 from dicp.models.categorical import Predictions, imagined_of
 from dicp.models.context import Context, EpisodicContext, flat_index, grown
 from dicp.models.gaussian import Gaussian, GaussianPredictions
@@ -21,7 +22,6 @@ from dicp.models.transformer import Transformer
 from dicp.planning import Imagined
 from dicp.selection import log_repeats
 from dicp.types import Tokens, Windows
-from dicp.windows import led_to
 
 
 class BeamState(NamedTuple):
@@ -132,7 +132,8 @@ class InContextModel(nn.Module):
     def advance(self, state: BeamState, action: Tensor, reward: Tensor, next_observation: Tensor) -> BeamState:
         """Append one imagined transition to each beam (all arguments [batch beam ...])."""
         no = torch.zeros_like(reward, dtype=torch.long)
-        arrived = led_to(self.env, state.observation, next_observation, reward, state.reward_before)
+        moved = state.observation, next_observation
+        arrived = domain_of(self.env).outcome(*moved, reward, state.reward_before)
         tokens = Tokens(next_observation, action, reward, arrived, no)
         x, imagined = self.embed_imagined(state, tokens), grown(state.imagined, state.kept)
         h = self.transformer.branch(x, state.context.cache, imagined)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from dicp.checks import Count, checked, refuse
 from dicp.config import Env, EnvConfig, ModelConfig
+from dicp.domain import domain_of
 from dicp.models.ad import BeamState, InContextModel
 from dicp.models.context import Context, whole_episodes
 from dicp.models.gaussian import REWARD
@@ -23,7 +24,6 @@ from dicp.models.heads import heads_of
 from dicp.models.sizes import check_context
 from dicp.models.transformer import Cache, Transformer
 from dicp.types import Tokens, Windows
-from dicp.windows import at_birth, led_to
 
 
 class ReviewingDecisions(nn.Module):
@@ -143,7 +143,7 @@ class HierarchicalModel(InContextModel):
 
         tokens, batch = by_chunk(windows.tokens), len(windows.action)
         observation, before = windows.tokens.observation, windows.tokens.reward_before
-        arrived = led_to(self.env, observation, windows.next_observation, windows.reward, before)
+        arrived = domain_of(self.env).outcome(observation, windows.next_observation, windows.reward, before)
         no = torch.zeros_like(windows.tokens.first)
         finished = by_chunk(Tokens(observation, windows.action, windows.reward, arrived, no))
         review = self.review(finished.map(lambda x: x.flatten(0, 1))).unflatten(0, (batch, -1))
@@ -170,7 +170,7 @@ class HierarchicalModel(InContextModel):
     def forgetful(self, tokens: Tokens) -> Tokens:
         """The tokens as a chunk begins: of what came before, the decision alone tells."""
         came = tokens.last_action, tokens.last_reward, tokens.arrived
-        nothing = (torch.full_like(x, value) for x, value in zip(came, at_birth(self.env), strict=True))
+        nothing = (torch.full_like(x, value) for x, value in zip(came, domain_of(self.env).no_transition, strict=True))
         return Tokens(tokens.observation, *nothing, tokens.first)
 
     # ---- acting: one real token at a time ----------------------------------------------------------------------------

@@ -1,0 +1,237 @@
+"""What the library has to know of a world, in one object: `domain_of(env)`, made from the world's config.
+
+Whoever holds a domain asks it, or branches on its observation and action spaces; nobody asks which world it is.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Shaped, UInt8
+from torch import Tensor
+
+from dicp.checks import Count, checked, refuse
+from dicp.config import Env, EnvConfig, MetaWorldConfig, SourceConfig
+from dicp.envs.grid import GridRules, GridState, GridWorld
+from dicp.envs.metaworld import ml1_instances
+from dicp.envs.tasks import SplitSeed, Task, all_tasks, check_tasks, split_tasks
+from dicp.envs.worlds import SeenMetaWorld
+from dicp.types import Tokens
+
+__all__ = ["ArmDomain", "Domain", "GridDomain", "NoTransition", "Space", "domain_of", "split_of", "world_of"]
+
+
+class Space(NamedTuple):
+    """What an observation, an action or a reward is: one of `n` things, or (`n` None) real numbers of some shape."""
+
+    n: int | None = None
+    shape: tuple[int, ...] = ()
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """As agents read it."""
+        return torch.float32 if self.n is None else torch.int64
+
+    @property
+    def stored_as(self) -> torch.dtype:
+        """As a rollout keeps it: in one byte, where that is enough."""
+        if self.n is None:
+            return torch.float32
+        return torch.uint8 if self.n <= 256 else torch.int32
+
+    def full(self, batch: int, value: float) -> Shaped[Tensor, "batch ..."]:
+        """The same value so many times."""
+        return torch.full((batch, *self.shape), value, dtype=self.dtype)
+
+
+class NoTransition(NamedTuple):
+    """What a token says of the transition before it where there is none."""
+
+    action: int
+    reward: int
+    outcome: int
+
+
+class Domain(ABC):
+    """A world: its spaces, its tasks, its simulator, and what a token tells of a transition."""
+
+    observation: Space
+    action: Space
+    reward: Space
+    no_transition: NoTransition
+    name: str                               # in files and tables: "darkroom", "metaworld-reach-v3"
+
+    def __init__(self, config: Any):
+        self.config = config
+
+    @abstractmethod
+    def split(self, seed: int) -> tuple[list[Task], list[Task]]:
+        """(training, held-out) tasks."""
+
+    @abstractmethod
+    def source_tasks(self, source: SourceConfig, seed: int) -> list[Task]:
+        """Those whose learning histories are collected together."""
+
+    @abstractmethod
+    def training_tasks(self, source: SourceConfig, seed: int) -> list[Task]:
+        """Those of them that a model is trained on."""
+
+    @abstractmethod
+    def make(self, tasks: Sequence[Task], n_streams: int) -> Any:
+        """`n_streams` agents in each of the tasks, stepped together: `reset()` gives observations [task stream ...], `step` a
+        `dicp.types.Step`."""
+
+    @abstractmethod
+    def max_return(self, tasks: Sequence[Task]) -> Shaped[Tensor, "task"]:
+        """The highest possible return of an episode."""
+
+    @abstractmethod
+    def outcome(self, observation: Tensor, next_observation: Tensor, reward: Tensor, reward_before: Tensor) -> Tensor:
+        """What a token tells of where an action led."""
+
+    @abstractmethod
+    def check_tasks(self, tasks: Sequence[Task]) -> None:
+        """Raise `ValueError` for one that cannot be of this world."""
+
+    def optimal_actions(self, tasks: Sequence[Task], push_walls: bool = False) -> UInt8[Tensor, "task stage cell"]:
+        """The optimal action for each observation, after each number of rewards in the episode that matters."""
+        raise refuse("optimal_of", tasks, f"None in {self.config.name}")
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """What a result table says besides the world's name."""
+        return {}
+
+    def first_tokens(self, observation: Tensor) -> Tokens:
+        """What agents read that have done nothing yet."""
+        batch, none = len(observation), self.no_transition
+        action, reward = self.action.full(batch, none.action), self.reward.full(batch, none.reward)
+        outcome = torch.full_like(self.outcome(observation, observation, reward, reward), none.outcome)
+        return Tokens(observation, action, reward, outcome, torch.ones(batch).long())
+
+
+class GridDomain(Domain):
+    """The three grids: an observation is a cell, a reward 0 or 1."""
+
+    config: EnvConfig
+    reward = Space(2)
+
+    def __init__(self, config: EnvConfig):
+        super().__init__(config)
+        self.observation, self.action = Space(config.n_cells), Space(config.n_actions)
+        self.no_transition = NoTransition(config.n_actions, 0, config.n_cells)
+        self.name = config.name
+
+    def split(self, seed: int) -> tuple[list[Task], list[Task]]:
+        return split_tasks(self.config.name, seed, self.config.size)
+
+    def source_tasks(self, source: SourceConfig, seed: int) -> list[Task]:
+        """All tasks of the world: they serve every split."""
+        return all_tasks(self.config.name, self.config.size)
+
+    def training_tasks(self, source: SourceConfig, seed: int) -> list[Task]:
+        return self.split(seed)[0]
+
+    def make(self, tasks: Sequence[Task], n_streams: int) -> GridWorld:
+        return GridWorld(self.config, tasks, n_streams)
+
+    def max_return(self, tasks: Sequence[Task]) -> Shaped[Tensor, "task"]:
+        return GridRules.of(self.config, tasks).max_return(self.config.horizon)
+
+    def outcome(self, observation: Tensor, next_observation: Tensor, reward: Tensor, reward_before: Tensor) -> Tensor:
+        """The cell."""
+        return next_observation
+
+    def check_tasks(self, tasks: Sequence[Task]) -> None:
+        check_tasks(self.config, tasks)
+
+    def optimal_actions(self, tasks: Sequence[Task], push_walls: bool = False) -> UInt8[Tensor, "task stage cell"]:
+        """Of the shortest ways the one along the longer leg first: it turns early, so whoever walks it soon shows two of its
+        actions, not one. `push_walls`: on a goal by the wall push against it. That is as good as to stay, and where nobody
+        knows which action stays (Darkroom-Permuted), the way there has shown which one pushes."""
+        rules = GridRules.of(self.config, tasks)
+        cell = torch.arange(self.config.n_cells).expand(len(rules.goals), -1)
+        stages = (torch.full_like(cell, stage) for stage in range(rules.goals.shape[1]))
+        how = dict(longer_leg_first=True, push_walls=push_walls)
+        actions = [rules.optimal_action(GridState(cell, stage), **how) for stage in stages]
+        return torch.stack(actions, dim=1).to(torch.uint8)
+
+
+class ArmDomain(Domain):
+    """A task of Meta-World; its instances are what other worlds call tasks."""
+
+    config: MetaWorldConfig
+    reward = Space()
+    no_transition = NoTransition(0, 0, 0)
+
+    def __init__(self, config: MetaWorldConfig):
+        super().__init__(config)
+        self.observation, self.action = Space(shape=(config.n_observed,)), Space(shape=(config.d_action,))
+        self.name = f"{config.name}-{config.task}"
+
+    def split(self, seed: int) -> tuple[list[Task], list[Task]]:
+        """The 50 + 50 instances of `ML1(task, seed=2 * seed)`; twice, because there the test instances of one seed are the
+        train instances of the next."""
+        return tuple(map(list, instances_of(self.config.task, 2 * seed)))
+
+    def source_tasks(self, source: SourceConfig, seed: int) -> list[Task]:
+        """The split's training instances, and for the source's own curve the first of the held-out ones."""
+        train, held_out = self.split(seed)
+        return [*train[: source.train_instances], *held_out[: source.test_instances]]
+
+    def training_tasks(self, source: SourceConfig, seed: int) -> list[Task]:
+        return self.split(seed)[0][: source.train_instances]
+
+    def make(self, tasks: Sequence[Task], n_streams: int) -> SeenMetaWorld:
+        return SeenMetaWorld(self.config, tasks, n_streams)
+
+    def max_return(self, tasks: Sequence[Task]) -> Shaped[Tensor, "task"]:
+        """Nobody can do better than 10 a step; few come close."""
+        return torch.full((len(tasks),), 10.0 * self.config.horizon)
+
+    def outcome(self, observation: Tensor, next_observation: Tensor, reward: Tensor, reward_before: Tensor) -> Tensor:
+        """[*batch 2 n_observed + 1]: the next observation, and by how much it and the reward have changed: small differences
+        of large numbers, hard to read off two tokens."""
+        change = next_observation - observation
+        return torch.cat((next_observation, change, (reward - reward_before)[..., None]), dim=-1)
+
+    def check_tasks(self, tasks: Sequence[Task]) -> None:
+        """An instance is a list of coordinates; whether there is such a one is found out when it is made."""
+        for task in tasks:
+            if not isinstance(task, tuple) or any(isinstance(part, tuple) for part in task):
+                raise refuse(f"{self.config.task} task", task, "the coordinates of an instance, as numbers")
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """The column `task` names the instance."""
+        return {"ml1_task": self.config.task}
+
+
+@cache
+def instances_of(task: str, seed: int) -> tuple[list[Task], list[Task]]:
+    """`ml1_instances`, made once."""
+    return ml1_instances(task, seed)
+
+
+DOMAINS: dict[type, type[Domain]] = {EnvConfig: GridDomain, MetaWorldConfig: ArmDomain}
+
+
+@cache
+def domain_of(env: Env) -> Domain:
+    """The world that a config describes."""
+    return DOMAINS[type(env)](env)
+
+
+@checked
+def split_of(env: Env, seed: SplitSeed) -> tuple[list[Task], list[Task]]:
+    """(training, held-out) tasks of any world. Raises `ValueError` for another world or seed."""
+    return domain_of(env).split(seed)
+
+
+@checked
+def world_of(env: Env, tasks: Sequence[Task], n_streams: Count) -> GridWorld | SeenMetaWorld:
+    """`n_streams` agents in each of the tasks. Raises `ValueError` for a task of another world and for more agents than the
+    memory holds."""
+    return domain_of(env).make(tasks, n_streams)
