@@ -3,6 +3,7 @@
 Whoever holds a domain asks it, or branches on its observation and action spaces; nobody asks which world it is.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cache
@@ -41,6 +42,11 @@ class Space(NamedTuple):
             return torch.float32
         return torch.uint8 if self.n <= 256 else torch.int32
 
+    @property
+    def n_bytes(self) -> int:
+        """Of one, as a rollout keeps it."""
+        return self.stored_as.itemsize * math.prod(self.shape)
+
     def full(self, batch: int, value: float) -> Shaped[Tensor, "batch ..."]:
         """The same value so many times."""
         return torch.full((batch, *self.shape), value, dtype=self.dtype)
@@ -60,6 +66,7 @@ class Domain(ABC):
     observation: Space
     action: Space
     reward: Space
+    max_reward: float                       # of a step
     no_transition: NoTransition
     name: str                               # in files and tables: "darkroom", "metaworld-reach-v3"
 
@@ -116,7 +123,7 @@ class GridDomain(Domain):
     """The three grids: an observation is a cell, a reward 0 or 1."""
 
     config: EnvConfig
-    reward = Space(2)
+    reward, max_reward = Space(2), 1.0
 
     def __init__(self, config: EnvConfig):
         super().__init__(config)
@@ -163,7 +170,7 @@ class ArmDomain(Domain):
     """A task of Meta-World; its instances are what other worlds call tasks."""
 
     config: MetaWorldConfig
-    reward = Space()
+    reward, max_reward = Space(), 10.0
     no_transition = NoTransition(0, 0, 0)
 
     def __init__(self, config: MetaWorldConfig):
@@ -188,8 +195,8 @@ class ArmDomain(Domain):
         return SeenMetaWorld(self.config, tasks, n_streams)
 
     def max_return(self, tasks: Sequence[Task]) -> Shaped[Tensor, "task"]:
-        """Nobody can do better than 10 a step; few come close."""
-        return torch.full((len(tasks),), 10.0 * self.config.horizon)
+        """Nobody can do better than this; few come close."""
+        return torch.full((len(tasks),), self.max_reward * self.config.horizon)
 
     def outcome(self, observation: Tensor, next_observation: Tensor, reward: Tensor, reward_before: Tensor) -> Tensor:
         """[*batch 2 n_observed + 1]: the next observation, and by how much it and the reward have changed: small differences

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from dicp.checks import fits_memory, refuse, rule_of
-from dicp.config import Env, EnvConfig, ModelConfig, PlanConfig
+from dicp.config import Env, ModelConfig, PlanConfig
+from dicp.domain import domain_of
 from dicp.envs import Task
 from dicp.models.context import whole_episodes
 from dicp.planning import BYTES_OF_A_FUTURE, SamplingWorldModel, WorldModel
@@ -39,7 +40,8 @@ def check_model(model: Any, env: Env, tasks: Sequence[Task], plan: PlanConfig | 
             raise ValueError(
                 f"planner is {plan.planner!r}, but this agent has no world model; allowed: no plan."
             )
-        rule_of(WorldModel if isinstance(env, EnvConfig) else SamplingWorldModel)("model", model)
+        discrete = domain_of(env).action.n is not None
+        rule_of(WorldModel if discrete else SamplingWorldModel)("model", model)
         if not hasattr(model, "root"):
             raise refuse("model", model, "one with a root(context), where imagined futures begin")
     elif not getattr(model, "has_policy", True):
@@ -101,7 +103,8 @@ def check_room(
 
 
 def _branches(env: Env, plan: PlanConfig) -> int:
-    return env.n_actions if isinstance(env, EnvConfig) else plan.candidates
+    """Actions that are tried in each future."""
+    return domain_of(env).action.n or plan.candidates
 
 
 def _futures(env: Env, plan: PlanConfig) -> int:
@@ -110,12 +113,15 @@ def _futures(env: Env, plan: PlanConfig) -> int:
 
 
 def _bytes_of_a_step(env: Env, record: bool) -> int:
-    """Of one agent: once as it is recorded, once put together, and in the grids once more as long
+    """Of one agent: once as it is recorded, once put together, and whole numbers once more as long
     integers."""
-    if isinstance(env, EnvConfig):
-        cell = 1 if env.n_cells <= 256 else 4
-        return 2 * (2 + record * (1 + 2 * cell)) + 8 * (1 + 3 * record)
-    return 2 * (4 + 1 + 1 + record * 4 * (2 * env.n_observed + env.d_action))
+    domain = domain_of(env)
+    spaces = [domain.reward]
+    if record:
+        spaces += [domain.action, domain.observation, domain.observation]
+    switches = 2                                         # planned; success, or a plan's own
+    stored = sum(space.n_bytes for space in spaces) + switches
+    return 2 * stored + sum(8 for space in spaces if space.n is not None)
 
 
 def check_rollout(

@@ -2,7 +2,8 @@
 
 from typing import NamedTuple
 
-from dicp.config import Env, EnvConfig
+from dicp.config import Env
+from dicp.domain import domain_of
 from dicp.models.categorical import CategoricalPolicy, TokenEmbedding, WorldModelHead
 from dicp.models.gaussian import ContinuousEmbedding, GaussianPolicy, GaussianWorldModel
 
@@ -16,7 +17,7 @@ class Heads(NamedTuple):
 
 
 def heads_of(env: Env) -> Heads:
-    """Categories in the grids, Gaussians in Meta-World."""
-    if isinstance(env, EnvConfig):
+    """Categories where there are so many things to choose from, Gaussians where there are numbers."""
+    if domain_of(env).action.n is not None:
         return Heads(TokenEmbedding, CategoricalPolicy, WorldModelHead)
     return Heads(ContinuousEmbedding, GaussianPolicy, GaussianWorldModel)

@@ -15,11 +15,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dicp.checks import Count, checked, refuse
-from dicp.config import Env, EnvConfig, ModelConfig
+from dicp.config import Env, ModelConfig
 from dicp.domain import domain_of
 from dicp.models.ad import BeamState, InContextModel
 from dicp.models.context import Context, whole_episodes
-from dicp.models.gaussian import REWARD
 from dicp.models.heads import heads_of
 from dicp.models.sizes import check_context
 from dicp.models.transformer import Cache, Transformer
@@ -47,7 +46,7 @@ class HighLevel(nn.Module):
 
     def __init__(self, env: Env, config: ModelConfig):
         super().__init__()
-        self.most = env.horizon * (1 if isinstance(env, EnvConfig) else REWARD)         # that an episode may bring
+        self.most = env.horizon * domain_of(env).max_reward                             # that an episode may bring
         self.embed = heads_of(env).embedding(env, config.d_model)
         self.from_return = nn.Linear(1, config.d_model) if config.asks_return else None
         self.from_review = nn.Linear(2 * config.d_decision, config.d_model)
