@@ -1,6 +1,7 @@
 """What the library has to know of a world, in one object: `domain_of(env)`, made from the world's config.
 
-Whoever holds a domain asks it, or branches on its observation and action spaces; nobody asks which world it is.
+Where worlds differ the library asks this object, or branches on its observation and action spaces. (Not everywhere yet: the
+stores of learning histories and some models still ask for the config's type.)
 """
 
 import math
@@ -21,7 +22,7 @@ from dicp.envs.tasks import SplitSeed, Task, all_tasks, check_tasks, split_tasks
 from dicp.envs.worlds import SeenMetaWorld
 from dicp.types import Tokens
 
-__all__ = ["ArmDomain", "Domain", "GridDomain", "NoTransition", "Space", "domain_of", "split_of", "world_of"]
+__all__ = ["domain_of", "split_of", "world_of"]
 
 
 class Space(NamedTuple):
@@ -29,6 +30,10 @@ class Space(NamedTuple):
 
     n: int | None = None
     shape: tuple[int, ...] = ()
+
+    @property
+    def is_discrete(self) -> bool:
+        return self.n is not None
 
     @property
     def dtype(self) -> torch.dtype:
@@ -53,11 +58,11 @@ class Space(NamedTuple):
 
 
 class NoTransition(NamedTuple):
-    """What a token says of the transition before it where there is none."""
+    """What the fields of a token say where nothing has been done yet."""
 
-    action: int
-    reward: int
-    outcome: int
+    last_action: int
+    last_reward: int
+    arrived: int
 
 
 class Domain(ABC):
@@ -103,8 +108,9 @@ class Domain(ABC):
         """Raise `ValueError` for one that cannot be of this world."""
 
     def optimal_actions(self, tasks: Sequence[Task], push_walls: bool = False) -> UInt8[Tensor, "task stage cell"]:
-        """The optimal action for each observation, after each number of rewards in the episode that matters."""
-        raise refuse("optimal_of", tasks, f"None in {self.config.name}")
+        """The optimal action for each observation, after each number of rewards in the episode that matters; `ValueError`
+        where nobody knows it."""
+        raise ValueError(f"optimal actions are not known in {self.config.name}; allowed: a grid.")
 
     @property
     def columns(self) -> dict[str, str]:
@@ -114,9 +120,9 @@ class Domain(ABC):
     def first_tokens(self, observation: Tensor) -> Tokens:
         """What agents read that have done nothing yet."""
         batch, none = len(observation), self.no_transition
-        action, reward = self.action.full(batch, none.action), self.reward.full(batch, none.reward)
-        outcome = torch.full_like(self.outcome(observation, observation, reward, reward), none.outcome)
-        return Tokens(observation, action, reward, outcome, torch.ones(batch).long())
+        action, reward = self.action.full(batch, none.last_action), self.reward.full(batch, none.last_reward)
+        arrived = torch.full_like(self.outcome(observation, observation, reward, reward), none.arrived)
+        return Tokens(observation, action, reward, arrived, torch.ones(batch).long())
 
 
 class GridDomain(Domain):
@@ -225,20 +231,27 @@ def instances_of(task: str, seed: int) -> tuple[list[Task], list[Task]]:
 DOMAINS: dict[type, type[Domain]] = {EnvConfig: GridDomain, MetaWorldConfig: ArmDomain}
 
 
-@cache
+@checked
 def domain_of(env: Env) -> Domain:
-    """The world that a config describes."""
-    return DOMAINS[type(env)](env)
+    """The world that a config describes. Raises `ValueError` for anything else."""
+    return made(env)
+
+
+@cache
+def made(env: Env) -> Domain:
+    """The same object for the same config."""
+    kind = next(kind for config, kind in DOMAINS.items() if isinstance(env, config))
+    return kind(env)
 
 
 @checked
 def split_of(env: Env, seed: SplitSeed) -> tuple[list[Task], list[Task]]:
     """(training, held-out) tasks of any world. Raises `ValueError` for another world or seed."""
-    return domain_of(env).split(seed)
+    return made(env).split(seed)
 
 
 @checked
 def world_of(env: Env, tasks: Sequence[Task], n_streams: Count) -> GridWorld | SeenMetaWorld:
     """`n_streams` agents in each of the tasks. Raises `ValueError` for a task of another world and for more agents than the
     memory holds."""
-    return domain_of(env).make(tasks, n_streams)
+    return made(env).make(tasks, n_streams)

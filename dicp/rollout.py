@@ -148,7 +148,7 @@ class SamplingPlanner:
 
 def sample(domain: Domain, parameters: Tensor, generator: torch.Generator, greedy: bool) -> Tensor:
     """An action of each agent, drawn from its policy or (`greedy`) the most likely one."""
-    if domain.action.n is not None:
+    if domain.action.is_discrete:
         noise = 0.0 if greedy else -torch.empty_like(parameters).exponential_(generator=generator).log()
         return (parameters + noise).argmax(-1)
     policy = Gaussian.of(parameters)
@@ -194,12 +194,12 @@ def rollout(
         if isinstance(planner, Planner):
             steps[-1] |= {"made": planner.made, "deluded": planner.deluded}
         tokens = after
-    return Life(**_put_together(steps, shape), max_return=world.max_return, horizon=env.horizon)
+    return Life(**_put_together(domain, steps, shape), max_return=domain.max_return(tasks), horizon=env.horizon)
 
 
 def planner_kind(domain: Domain, plan: PlanConfig) -> type:
     """Who carries out such a plan."""
-    if domain.action.n is None:
+    if not domain.action.is_discrete:
         return SamplingPlanner
     return GoalSampler if plan.draws_goal else Planner
 
@@ -228,18 +228,19 @@ def _kept(
         kept["success"] = step.success.flatten()
     if not record:
         return kept
-    cells = {"observation": observation, "next_observation": step.next_observation.flatten(0, 1)}
-    kept |= {name: x.to(domain.observation.stored_as) for name, x in cells.items()}
+    both = {"observation": observation, "next_observation": step.next_observation.flatten(0, 1)}
+    kept |= {name: x.to(domain.observation.stored_as) for name, x in both.items()}
     return kept | {"action": action.to(domain.action.stored_as)}
 
 
 def _put_together(
-    steps: list[dict[str, Tensor]], shape: tuple[int, int]
+    domain: Domain, steps: list[dict[str, Tensor]], shape: tuple[int, int]
 ) -> dict[str, Tensor | None]:
-    """The fields of a life, whole numbers as agents read them; None for what was not recorded."""
+    """The fields of a life, as agents read them; None for what was not recorded."""
     parts = dict.fromkeys(("observation", "action", "next_observation", "success", "made", "deluded"))
+    spaces = {"observation": domain.observation, "next_observation": domain.observation,
+              "action": domain.action, "reward": domain.reward}
     for name in steps[0]:
         part = torch.stack([step[name] for step in steps], dim=1).unflatten(0, shape)
-        is_stored = part.dtype in (torch.uint8, torch.int32)
-        parts[name] = part.long() if is_stored else part
+        parts[name] = part.to(spaces[name].dtype) if name in spaces else part
     return parts

@@ -40,7 +40,9 @@ def check_model(model: Any, env: Env, tasks: Sequence[Task], plan: PlanConfig | 
             raise ValueError(
                 f"planner is {plan.planner!r}, but this agent has no world model; allowed: no plan."
             )
-        discrete = domain_of(env).action.n is not None
+        discrete = domain_of(env).action.is_discrete
+        if plan.draws_goal and not discrete:
+            raise refuse("plan.draws_goal", True, f"False in {env.name}, which has no cells to draw from")
         rule_of(WorldModel if discrete else SamplingWorldModel)("model", model)
         if not hasattr(model, "root"):
             raise refuse("model", model, "one with a root(context), where imagined futures begin")
@@ -119,7 +121,7 @@ def _bytes_of_a_step(env: Env, record: bool) -> int:
     spaces = [domain.reward]
     if record:
         spaces += [domain.action, domain.observation, domain.observation]
-    switches = 2                                         # planned; success, or a plan's own
+    switches = 3                                         # planned, and success or what is told of a plan
     stored = sum(space.n_bytes for space in spaces) + switches
     return 2 * stored + sum(8 for space in spaces if space.n is not None)
 

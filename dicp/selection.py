@@ -1,9 +1,10 @@
 """Which windows a batch is made of, and how often each of their tokens counts: chosen by where an
 agent went and what it did there, or by how rare a reward is.
 
-Neither bends what is learned. Where an agent went is known before its reward is: given its way, a
-reward is as likely in the chosen windows as in all. A rare window that is drawn more often counts
-the less, so that no mean changes.
+None of this bends what is learned. Where an agent went and what it tried there is known before the
+reward is: given its way, a reward is as likely in the chosen windows as in all, and to have seen the
+same outcome more often says no more about it. A rare window that is drawn more often counts the
+less, so that no mean changes.
 """
 
 import math
@@ -17,11 +18,11 @@ import dicp.processes  # noqa: F401 (one thread)
 from dicp.config import EnvConfig
 from dicp.types import Tokens
 
-MOST_REPEATED = 0.25       # of the actions in cells of a window
+MOST_REPEATED = 0.25       # of all (cell, action) pairs at most this share counts more often; mostly far less
 
 
 def at_tokens(
-    values: Shaped[Tensor, "batch cell action"], tokens: Tokens, first: float
+    values: Shaped[Tensor, "batch cell action"], tokens: Tokens, first: float | bool
 ) -> Shaped[Tensor, "batch n"]:
     """What was drawn for each action in each cell, at the tokens that tell of their outcomes;
     `first`: at the first token of a window, of which no action is known."""
@@ -30,7 +31,7 @@ def at_tokens(
     return values.gather(1, came_from * (n_actions + 1) + tokens.last_action)
 
 
-def log_repeats(
+def log_counts(
     tokens: Tokens, env: EnvConfig, most: int, generator: torch.Generator
 ) -> Float[Tensor, "batch n"]:
     """How often each token counts, as a logarithm: as if the agent had tried some actions in some

@@ -50,7 +50,8 @@ def losses(model: Model, sampler: WindowSampler, config: TrainConfig, generator:
     how = n_episodes, config.max_stride, generator, config.sort_episodes
     windows = sampler.history(imitated, *how)
     if imitated < config.batch_size:
-        windows = windows.concat(sampler.history(config.batch_size - imitated, *how, failures=True))
+        others = sampler.history(config.batch_size - imitated, *how, failures=True)
+        windows = Windows.concat((windows, others))
     windows = windows.to(model.device)
     h = model.read(windows)
     if not config.dense:

@@ -50,13 +50,9 @@ class Tokens(NamedTuple):
         """One step of windows: fields [batch n ...] become [batch ...]."""
         return self.map(lambda field: field[:, step])
 
-    def first_steps(self, n: int) -> "Tokens":
-        """The first `n` steps of windows."""
-        return self.map(lambda field: field[:, :n])
-
     def last_steps(self, n: int) -> "Tokens":
-        """The last `n` steps of windows."""
-        return self.map(lambda field: field[:, field.shape[1] - n :])
+        """The last `n` steps of windows, or all where there are fewer."""
+        return self.map(lambda field: field[:, max(field.shape[1] - n, 0) :])
 
     def rows(self, index: Int[Tensor, "row"]) -> "Tokens":
         """Some of the batch, in the order of `index`."""
@@ -99,11 +95,11 @@ class Windows(NamedTuple):
         return self.map(lambda field: field[index])
 
     def last_steps(self, n: int) -> "Windows":
-        """The last `n` positions of each window."""
-        return self.map(lambda field: field[:, field.shape[1] - n :])
+        """The last `n` steps of each window, or all where there are fewer."""
+        return self.map(lambda field: field[:, max(field.shape[1] - n, 0) :])
 
-    def concat(self, others: "Windows") -> "Windows":
-        """One batch of both."""
-        pairs = zip(self[1:], others[1:], strict=True)
-        tokens = Tokens.concat((self.tokens, others.tokens))
-        return Windows(tokens, *(torch.cat(pair) for pair in pairs))
+    @classmethod
+    def concat(cls, parts: Sequence["Windows"]) -> "Windows":
+        """Several batches as one."""
+        tokens, *rest = zip(*parts, strict=True)
+        return cls(Tokens.concat(tokens), *(torch.cat(fields) for fields in rest))

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Int, Shaped
 from torch import Tensor
 
-from dicp.checks import Count, Share, at_least, checked, fits_memory
+from dicp.checks import Count, Share, at_least, checked, fits_memory, refuse
 from dicp.config import Env, EnvConfig
 from dicp.domain import domain_of
 from dicp.envs import Task
@@ -16,16 +16,16 @@ from dicp.history.logs import Log
 from dicp.selection import spread_streams
 from dicp.types import Tokens, Windows
 
-__all__ = ["WindowSampler", "episodes_as_windows"]
+__all__ = ["WindowSampler"]
 
 
 def newborn(tokens: Tokens, env: Env, n: int) -> Tokens:
     """The last `n` tokens [batch n], as if nothing had come before them."""
     tokens = tokens.last_steps(n).map(Tensor.clone)
     none = domain_of(env).no_transition
-    tokens.last_action[:, :1] = none.action
-    tokens.last_reward[:, :1] = none.reward
-    tokens.arrived[:, :1] = none.outcome
+    tokens.last_action[:, :1] = none.last_action
+    tokens.last_reward[:, :1] = none.last_reward
+    tokens.arrived[:, :1] = none.arrived
     return tokens
 
 
@@ -77,6 +77,8 @@ class WindowSampler:
         check_form(env, log)
         self.optimal = None                                                            # task rewards-so-far cell
         if optimal_of is not None:
+            if not domain_of(env).action.is_discrete:
+                raise refuse("optimal_of", optimal_of, f"None in {env.name}")
             if len(optimal_of) != len(log.reward):
                 n = len(log.reward)
                 raise ValueError(f"optimal_of has {len(optimal_of)} tasks; allowed: {n}, those of the histories.")

@@ -20,9 +20,9 @@ SIZES = {True: (2, 3), False: (1, 2)}         # tasks and episodes: in the grids
 
 
 def deeds(path: Path) -> list:
-    """Of the model at `path` in two held-out tasks, by its policy and, where it can plan, by a short plan: a digest of every
-    action, and the return of each episode. In Meta-World the returns alone: there a last bit of an action, which another
-    machine rounds otherwise, changes all that follow."""
+    """Of the model at `path` in two held-out tasks (one of Meta-World), by its policy and, where it can plan, by a short plan:
+    a digest of every action, and the return of each episode. Of Meta-World the returns alone: an action there is numbers,
+    whose last bits another machine may round otherwise."""
     record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["config"]
     trained = load_trained(path)
     model, env = trained.model, trained.model.env

@@ -1,19 +1,21 @@
 """Queries: what they may see, that nobody sees them, and that whole windows and acting agree."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
-from dicp.beliefs import windows_of
-from dicp.config import EnvConfig, ModelConfig
+from dicp.beliefs import log_of, windows_of
+from dicp.config import Config, EnvConfig, ModelConfig, TrainConfig
 from dicp.models import Model, new_model
 from dicp.models.queries import relabelled, remembered
 from dicp.models.transformer import counted_mask
 from dicp.oracles import RandomPolicy
 from dicp.rollout import rollout
+from dicp.training import losses
 from dicp.types import Tokens
-from dicp.windows import newborn
+from dicp.windows import WindowSampler, newborn
 
 WORLDS = ("darkroom", "darkroom_permuted", "dark_key_to_door")
 
@@ -23,7 +25,7 @@ def small(
 ) -> Model:
     env = EnvConfig(name, size=size, horizon=horizon)
     torch.manual_seed(0)
-    sizes = dict(context_length=n_episodes * horizon, d_model=16, n_layers=2, n_heads=2, d_ff=16, d_head_hidden=8)
+    sizes = dict(context_length=n_episodes * horizon, d_model=16, n_layers=2, n_heads=2, d_ff=16, d_head_hidden=8, n_lines=4)
     return new_model(env, ModelConfig(kind, **sizes | changes)).eval()
 
 
@@ -274,19 +276,51 @@ def test_tokens_that_count_once_are_read_as_ever():
 
 @pytest.mark.parametrize("size", [5, 9])
 def test_the_lines_of_two_cells_meet_once_at_most(size):
-    assert torch.equal(small("darkroom", size=size).embed.lines, small("darkroom", size=size).embed.xy)
-    lines = small("darkroom", size=size, n_lines=4).embed.lines
+    two = small("darkroom", size=size, n_lines=2).embed
+    assert torch.equal(two.lines, two.xy)
+    lines = small("darkroom", size=size).embed.lines
     shared = (lines[:, None] == lines).sum(-1)
     assert (shared.diagonal() == 4).all() and len(lines) == size**2 + 2
     assert shared.fill_diagonal_(0).max() == 1
     assert not shared[-2:].any()                                          # nowhere and blank are on no line of the room
 
 
-@pytest.mark.parametrize("kind", ["queries", "heads"])
-def test_in_training_alone_tokens_may_count_more_often(kind):
-    model = small("darkroom", relabels=False, kind=kind)
+@pytest.mark.parametrize("kind, name", [("queries", "darkroom"), ("heads", "darkroom"), ("heads", "darkroom_permuted")])
+def test_in_training_alone_tokens_may_count_more_often(kind, name):
+    model = small(name, relabels=False, kind=kind)
     windows, dice = lived(model), torch.Generator().manual_seed(0)
     plain = model.predict(windows).reward
     torch.testing.assert_close(model.predict(windows, dice).reward, plain)
     often = model.predict(windows, dice, 64).reward
     assert torch.allclose(often[:, 0], plain[:, 0], atol=1e-6) and not torch.allclose(often, plain, atol=1e-4)
+
+
+def test_what_is_forgotten_is_not_repeated():
+    """Where moves are hidden tokens are forgotten; one that counts 64 times is forgotten as well, and nothing is NaN."""
+    model, dice = small("darkroom_permuted", n_episodes=4), torch.Generator().manual_seed(0)
+    windows = lived(model, n_episodes=4)
+    for _ in range(20):
+        said = model.predict(windows, dice, 64)
+        assert all(x.isfinite().all() for x in said)
+        torch.testing.assert_close(said.next_x[:, 0], model.predict(windows).next_x[:, 0])
+
+
+@pytest.mark.parametrize("kind", ["queries", "heads"])
+def test_training_repeats_what_its_config_says(kind):
+    """The same windows and weights; what counts more often is another matter."""
+    config = Config.preset("darkroom", world_model=kind)
+    log = log_of(rollout(RandomPolicy(config.env), config.env, [(1, 1), (2, 6)], 4, 1, seed=0))
+    model = new_model(config.env, config.model)
+    once, often = (replace(config.train, batch_size=4, n_compared=1, n_streams=4, most_repeats=n) for n in (1, 64))
+    sampler = WindowSampler(config.env, log)
+    terms = [losses(model, sampler, train, torch.Generator().manual_seed(0)) for train in (once, often, often)]
+    assert terms[1] == terms[2] and all(abs(terms[0][name] - terms[1][name]) > 1e-6 for name in ("reward", "return_to_go"))
+
+
+def test_the_presets_repeat_and_draw_lines_where_a_planner_stays():
+    for name, most, lines in (("darkroom", 64, 4), ("darkroom_permuted", 64, 4), ("dark_key_to_door", 1, 2)):
+        config = Config.preset(name, world_model="queries")
+        assert (config.train.most_repeats, config.model.n_lines) == (most, lines)
+    assert Config.preset("darkroom", world_model="heads", imitates="idt").train.most_repeats == 1
+    with pytest.raises(ValueError, match="train.most_repeats is 2; allowed: 1, with imitates 'idt'"):
+        Config(model=ModelConfig("heads", "idt"), train=TrainConfig(most_repeats=2))

@@ -3,7 +3,7 @@
 import torch
 
 from dicp.config import EnvConfig
-from dicp.selection import MOST_REPEATED, log_repeats, preferring_rare, spread_streams
+from dicp.selection import MOST_REPEATED, log_counts, preferring_rare, spread_streams
 from dicp.types import Tokens
 
 
@@ -44,7 +44,7 @@ def walked(env: EnvConfig, batch: int = 500, n: int = 60) -> Tokens:
 def test_how_often_a_token_counts_is_drawn_for_each_action_in_each_cell():
     env = EnvConfig(size=2)
     tokens = walked(env)
-    counts = log_repeats(tokens, env, 64, dice()).exp()
+    counts = log_counts(tokens, env, 64, dice()).exp()
     assert (counts[:, 0] == 1).all() and counts.min() == 1 and 50 < counts.max() < 64
     pairs = tokens.observation[:, :-1] * env.n_actions + tokens.last_action[:, 1:]
     for pair, count in zip(pairs[:50], counts[:50, 1:], strict=True):
@@ -57,4 +57,4 @@ def test_how_often_a_token_counts_is_drawn_for_each_action_in_each_cell():
 def test_how_often_a_token_counts_does_not_depend_on_what_came_of_it():
     env, tokens = EnvConfig(size=2), walked(EnvConfig(size=2))
     other = tokens._replace(last_reward=tokens.last_reward + 1, arrived=tokens.arrived + 1)
-    assert torch.equal(log_repeats(tokens, env, 64, dice()), log_repeats(other, env, 64, dice()))
+    assert torch.equal(log_counts(tokens, env, 64, dice()), log_counts(other, env, 64, dice()))

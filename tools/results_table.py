@@ -136,7 +136,7 @@ def data_by_model(env: str) -> str:
     cells = ["exact belief", "-", str(len(splits)), *(ends if name == "bayes" else "" for name in planners)]
     cells += [f"{alone['found_by_5']:.2f}", ""]
     if len(exact):
-        cells += [f"{exact['never met']:.4f}", f"{exact.get('elsewhere', 0):.4f}"]
+        cells += [f"{exact['never met']:.4f}", f"{exact['elsewhere']:.4f}" if "elsewhere" in exact else ""]
         cells.append(f"{exact['walk 1']:.3f}, {exact['walk 8']:.3f}")
     else:
         cells += ["", "", ""]

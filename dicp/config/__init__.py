@@ -41,7 +41,7 @@ __all__ = [
 PROFILES = ("fast", "paper")
 HALF_FAILURES = ("sweep-v3", "push-v3")      # of Meta-World: half of a batch is of all histories, for the world model alone
 FAINT_WORLD_MODEL = ("pick-place-v3", "peg-insert-side-v3")         # where IDT's world model counts a third of the others'
-# Of a world model alone, chosen on the validation tasks of split 0 (docs/tuning.csv).
+# Of a world model alone, chosen on the validation tasks of split 0 (Darkroom: docs/tuning.csv; elsewhere not recorded).
 QUERY_MODEL = {
     "darkroom": dict(n_lines=4), "darkroom_permuted": dict(context_length=100, n_lines=4), "dark_key_to_door": {},
 }
@@ -81,6 +81,9 @@ class Config:
         if self.train.data != "histories" and self.model.world_model not in ALONE:
             kind = self.model.world_model
             raise ValueError(f"train.data is {self.train.data!r}; allowed: 'histories', with world_model {kind!r}.")
+        if self.train.most_repeats > 1 and self.model.imitates == "idt":
+            most = self.train.most_repeats
+            raise ValueError(f"train.most_repeats is {most}; allowed: 1, with imitates 'idt', which reads chunks.")
         if self.train.n_streams > self.source.n_kept:
             raise ValueError(f"train.n_streams is {self.train.n_streams}; allowed: 1 to {self.source.n_kept}.")
 
@@ -144,6 +147,8 @@ class Config:
         elif world_model in ALONE:
             model = replace(model, n_layers=2, **QUERY_MODEL[env])
             train = replace(train, batch_size=32, data="first_episodes", **QUERY_TRAINING[env])
+            if imitates == "idt":
+                train = replace(train, most_repeats=1)
         # the 6,561 tasks of key-to-door make up for one seed
         return cls(world, source, model, train, split, source_seed=0 if env == "dark_key_to_door" else split)
 

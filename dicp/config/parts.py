@@ -115,7 +115,7 @@ class ModelConfig:
     asks_return: bool = True
     # queries: the cells of a training window get other names at random, so that any cell may pay
     relabels: bool = True
-    # queries: lines of the room that tell where an action led: row and column | both diagonals, too
+    # queries: numbers that tell where an action led: row and column | their sum and difference, too
     n_lines: Annotated[int, OneOf((2, 4))] = 2
 
     def __post_init__(self):
@@ -163,7 +163,7 @@ class TrainConfig:
     n_compared: Many = 1
     # queries, heads: windows with rare rewards are drawn more often, and count the less
     prefers_rare: bool = False
-    # queries, heads: an action in a cell counts as if it had been tried up to so many times as often
+    # queries, heads: of a window's (cell, action) pairs some count up to so many times (1: none do)
     most_repeats: Annotated[int, Whole(1, 10**6)] = 1
     seed: Seed = 0
 

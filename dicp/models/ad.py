@@ -20,7 +20,7 @@ from dicp.models.gaussian import Gaussian, GaussianPredictions
 from dicp.models.heads import heads_of
 from dicp.models.transformer import Transformer
 from dicp.planning import Imagined
-from dicp.selection import log_repeats
+from dicp.selection import log_counts
 from dicp.types import Tokens, Windows
 
 
@@ -74,10 +74,10 @@ class InContextModel(nn.Module):
         self, windows: Windows, generator: torch.Generator | None = None, most_repeats: int = 1
     ) -> Predictions | GaussianPredictions:
         """What the world model says at every position of the action taken there. `generator`: tokens count up to
-        `most_repeats` times, as in the training of a world model alone (`log_repeats`)."""
+        `most_repeats` times, as in the training of a world model alone (`log_counts`)."""
         if generator is None or most_repeats == 1:
             return self.world_model_head(self.read(windows), windows.action)
-        log_count = log_repeats(windows.tokens, self.env, most_repeats, generator)
+        log_count = log_counts(windows.tokens, self.env, most_repeats, generator)
         return self.world_model_head(self(windows.tokens, log_count), windows.action)
 
     # ---- acting: one real token at a time --------------------------------------------------------------------------

@@ -17,7 +17,7 @@ class Heads(NamedTuple):
 
 
 def heads_of(env: Env) -> Heads:
-    """Categories where there are so many things to choose from, Gaussians where there are numbers."""
-    if domain_of(env).action.n is not None:
+    """Categories where an action is one of so many, Gaussians where it is numbers."""
+    if domain_of(env).action.is_discrete:
         return Heads(TokenEmbedding, CategoricalPolicy, WorldModelHead)
     return Heads(ContinuousEmbedding, GaussianPolicy, GaussianWorldModel)

@@ -20,7 +20,7 @@ from dicp.models.categorical import Predictions, doubts_of, next_cell_logits
 from dicp.models.context import EpisodicContext, flat_index, grown
 from dicp.models.transformer import Transformer
 from dicp.planning import Imagined
-from dicp.selection import at_tokens, log_repeats
+from dicp.selection import at_tokens, log_counts
 from dicp.types import Tokens, Windows
 from dicp.windows import stages
 
@@ -33,9 +33,9 @@ class BlankableEmbedding(nn.EmbeddingBag):
     """The sum of one embedding for each field of a token or of a query. `note`: what else is to be known of the transition
     that a token tells of (`QueryModel.note`).
 
-    The cell where an agent is has two embeddings, for x and for y. The cell where an action led may have four, those of the
-    two diagonals besides (around the edges of the room): a query looks for this cell in the memory, and two cells share x or
-    y, half of a match, but at most one of the four lines (two in a room of even size).
+    The cell where an agent is has two embeddings, for x and for y. The cell where an action led may have four, for x + y and
+    x - y besides (modulo the size): a query looks for this cell in the memory, and two cells may share x or y, half of a
+    match, but at most one of the four numbers (two in a room of even size).
     """
 
     def __init__(self, env: EnvConfig, d_model: int, n_notes: int, n_lines: int = 2):
@@ -123,12 +123,13 @@ class QueryModel(nn.Module):
         self, windows: Windows, generator: torch.Generator | None = None, most_repeats: int = 1
     ) -> Predictions:
         """Logits at every position of whole windows, for the action taken there; of the reward, given where it led.
-        `generator`: relabel the cells, forget and repeat tokens, as in training (`log_repeats`)."""
+        `generator`: as in training, cells get new names (where moves are hidden, some tokens are forgotten instead) and tokens
+        count up to `most_repeats` times (`log_counts`)."""
         tokens, action, led_to = windows.tokens, windows.action, windows.next_observation
         before, now = self.stages(tokens)
         seen, arrived, log_count = tokens, led_to, None
         if generator is not None and most_repeats > 1:
-            log_count = log_repeats(tokens, self.env, most_repeats, generator)
+            log_count = log_counts(tokens, self.env, most_repeats, generator)
         if generator is not None and self.moves_are_hidden:
             kept = remembered(tokens, self.env, generator)
             log_count = torch.where(kept, 0.0 if log_count is None else log_count, -torch.inf)

@@ -86,6 +86,8 @@ def check_training(config: Config, device: torch.device) -> None:
     the machine's)."""
     env, model, batch = config.env, config.model, config.train.batch_size
     needs = batch * model.context_length * window_bytes(env)
+    if config.train.most_repeats > 1:                    # a mask, and a draw for each cell and action
+        needs += batch * FLOAT * (model.context_length**2 + 3 * env.n_cells * env.n_actions)
     if device.type == "cpu":
         needs += batch * model.context_length * layer_bytes(model)
         needs += 4 * model_bytes(env, model)             # weights, gradients, AdamW's two moments
