@@ -37,12 +37,11 @@ OPEN = {
 # Methods that a rollout, a planner or a training calls, never a user: what goes in was checked at
 # their door. A `step` looks at its action itself.
 INNER = {
-    "advance", "at", "begin", "blank", "candidates", "chances", "check_tasks", "concat", "count", "draw",
-    "embed_imagined", "first_tokens", "forgetful", "fork", "forward", "full", "imagine",
-    "imagine_candidates", "kinds", "last_steps", "learn", "load_state_dict", "make", "map", "max_return",
-    "next_logits", "note", "notes", "observe", "of_tasks", "optimal_actions", "outcome", "predict",
-    "propose", "query", "read", "root", "rows", "source_tasks", "split", "stack", "stages", "step",
-    "surprise", "to", "training_tasks",
+    "advance", "at", "begin", "blank", "candidates", "chances", "concat", "count", "draw",
+    "embed_imagined", "forgetful", "fork", "forward", "imagine", "imagine_candidates", "kinds",
+    "last_steps", "learn", "load_state_dict", "map", "next_logits", "note", "notes", "observe",
+    "of_tasks", "predict", "propose", "query", "read", "root", "rows", "stack", "stages", "step",
+    "surprise", "to",
 }
 
 PLAIN = (float("nan"), float("inf"), -float("inf"), -1, 0, 2**63, 1e308, True, "0", None, [])
