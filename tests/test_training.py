@@ -473,7 +473,7 @@ def others(value) -> list:
     if isinstance(value, tuple):
         return [(0.5, 0.5)]
     less = value / 2 if isinstance(value, float) else value - 1
-    return [other for other in (2 * value, value + 1, value + 2, less, 0.5) if other != value]
+    return [other for other in (2 * value, value + 1, value + 2, less, value - 2, 0.5) if other != value]
 
 
 def variants(settings: Config):
