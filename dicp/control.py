@@ -17,7 +17,8 @@ __all__ = ["DATA_NAMES", "MODELS", "by_run", "of_the_data", "planners_in", "seed
 MODELS = {
     "queries": "queries", "heads": "the paper's heads", "table": "a table, no learning",
     "queries_once": "queries, every token counts once",
-    "queries_plain": "queries, cells under their own names", "heads_long": "the paper's heads, ten times the updates",
+    "queries_plain": "queries, cells under their own names, every token counts once",
+    "heads_long": "the paper's heads, ten times the updates",
 }
 DATA_NAMES = {"first": "first episodes", "all": "whole histories", "exact": "lives of the exact belief"}
 LAST, FOUND_BY = 10, 5

@@ -94,7 +94,8 @@ CONTROL = tuple(
 # What of it is built in, what is compliance, and what is a training too short. Darkroom.
 WHY = (
     *(alone("queries", data, "bayes", "once", train=(("most_repeats", 1),)) for data in ("first", "all")),
-    *(alone("queries", data, "bayes", "plain", model=(("relabels", False),)) for data in ("first", "all")),
+    *(alone("queries", data, "bayes", "plain", model=(("relabels", False), ("n_lines", 2)), train=(("most_repeats", 1),))
+      for data in ("first", "all")),
     alone("queries", "exact", "bayes"),
     *(alone("heads", data, planner, "long", train=(("updates", 20_000),))
       for data in ("first", "all") for planner in ("paper", "bayes")),
