@@ -21,7 +21,7 @@ TITLES = {
     "darkroom_permuted": "After one episode the planner, and DPT, know their actions; AD needs ten",
     "dark_key_to_door": "The source is stuck at the key, and so is who imitates it; a plan goes on",
 }
-ASKED = "Asked with queries, a plan succeeds after either kind of data; through heads, after neither"
+ASKED = "Asked with queries, a plan finds the goal; through the paper's heads it hardly ever does"
 CONTROLS = {"darkroom": ASKED, "darkroom_permuted": ASKED, "dark_key_to_door": ASKED}
 OVERVIEW = "A Transformer that is asked with queries plans nearly as well as exact inference"
 

@@ -646,18 +646,20 @@ assert expert["queries"][0] < 0.5 * expert["observed"][0]
 # %%
 compared = results.recorded("darkroom")
 figure = plot.control(compared, recorded_probes("darkroom"),
-                      title="Asked with queries, a plan succeeds after either kind of data; through heads, after neither")
+                      title="Asked with queries, a plan finds the goal; through the paper's heads it hardly ever does")
 earned = control.by_run(compared).query("planner == 'bayes'").set_index(["model", "data"])["all"]
 costs = control.of_the_data(compared).query("planner == 'bayes'").set_index("model")["all"]
-assert abs(costs["queries"][0]) < 0.1 and costs["table"] == (0, 0, 0)
-assert earned["queries", "all"][0] > 0.8 > 0.2 > earned["heads", "first"][0]
+assert costs["table"] == (0, 0, 0)
+assert earned["queries", "first"][0] > 0.9 and earned["queries", "all"][0] > 0.6
+assert max(earned["heads", "first"][0], earned["heads", "all"][0]) < 0.2
 
 
 # %% [markdown]
-# Queries *with new names in training* know what was met, after either kind of data, as the table does; the planner needs no
-# more. The heads expect rewards where nothing was paid. (Which of the two it is, the question or the names, is half known:
-# queries without new names earn much less in one split; heads with them are not tried.) The data decide the *numbers*: after
-# whole histories each imagined step makes a new cell more promising.
+# Queries *with new names in training* know what was met, as the table does; the planner needs no more. The heads expect rewards
+# where nothing was paid. (The question or the names? Half known: queries without new names earn much less in one split; heads
+# with them are not tried.) The data decide the *numbers*: after whole histories each imagined step makes a new cell more
+# promising, and a cell searched in vain keeps part of its promise. In one training of five a plan goes back to such cells:
+# the wide band.
 #
 # ## Exercises
 # Ten minutes each. Replace the dots; the check says "not attempted", "close: ..." with a hint, or "correct".
@@ -710,7 +712,6 @@ exercises.check_calibration(calibration, strict=True)
 # ## What have you learned?
 # A world model on the imitator's Transformer reads what is hidden from its context, and predicts well what a good agent's
 # next step brings. Because good agents' actions are evidence of where a goal is, it believes in rewards that it has walked to
-# in its mind. One that can be asked about a cell finds what was met there with its attention, and nobody had to build that in;
-# the data then hardly change what a plan earns.
+# in its mind. One that can be asked about a cell finds what was met there with its attention, and nobody had to build that in.
 #
 # **Next**: what does a planner make of the one model, and what of the other? Notebook 04.

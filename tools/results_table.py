@@ -113,7 +113,7 @@ def data_by_model(env: str) -> str:
     planners = compared_planners(rows)
     header = ["world model", "trained on", "splits", *(f"{PLANNER_NAMES[name]}: all, last ten" for name in planners),
               "found by episode 5", "plans that count on what has not paid", "P(reward) of a cell never met",
-              "elsewhere, once the goal is known", "of new cells along an imagined walk: step 1, 8"]
+              "met in vain", "elsewhere, once the goal is known", "of new cells along an imagined walk: step 1, 8"]
     lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
     for (model, data), part in rows.groupby(["model", "data"], sort=False):
         by_planner = part.set_index("planner")
@@ -125,7 +125,7 @@ def data_by_model(env: str) -> str:
         kind, *word = model.split("_")
         said = kept[kept["run"] == "_".join((kind, data, *word, "bayes"))].groupby("probe")["value"].mean()
         cells.append(f"{said['never met']:.4f}" if "never met" in said else "")
-        cells.append(f"{said['elsewhere']:.4f}" if "elsewhere" in said else "")
+        cells += [f"{said[name]:.4f}" if name in said else "" for name in ("in vain", "elsewhere")]
         cells.append(f"{said['walk 1']:.3f}, {said['walk 8']:.3f}" if "walk 1" in said else "")
         lines.append("| " + " | ".join(cells) + " |")
     exact = kept.groupby("probe")["exact"].mean()
@@ -136,10 +136,10 @@ def data_by_model(env: str) -> str:
     cells = ["exact belief", "-", str(len(splits)), *(ends if name == "bayes" else "" for name in planners)]
     cells += [f"{alone['found_by_5']:.2f}", ""]
     if len(exact):
-        cells += [f"{exact['never met']:.4f}", f"{exact['elsewhere']:.4f}" if "elsewhere" in exact else ""]
+        cells += [f"{exact[name]:.4f}" if name in exact else "" for name in ("never met", "in vain", "elsewhere")]
         cells.append(f"{exact['walk 1']:.3f}, {exact['walk 8']:.3f}")
     else:
-        cells += ["", "", ""]
+        cells += [""] * 4
     return "\n".join([*lines, "| " + " | ".join(cells) + " |", "", data_effect(recorded)])
 
 
