@@ -526,15 +526,13 @@ plot.look_up({f"{name} it has met: {on(there, same)} on what tells of it; {says}
 assert p.seed or (there[same].sum() > 0.9 and itself[-1] > 0.5)
 
 # %% [markdown]
-# The dots are all tokens of the same cell (action). Where it finds none, the query looks at itself, and the answer is a prior.
-# (Key-to-Door: with the key in hand every cell is new again.)
+# Dots are tokens of the same cell (action). Where there is none, the query looks at itself: a prior. (Key-to-Door: with
+# the key in hand every cell is new again.)
 #
 # ## Can you train it yourself?
-# The first updates, here with first episodes made by dice; the recorded run (PPO's own) goes on. Cells get new names in every
-# training window: the model cannot learn *which* cells never paid. "Any cell may pay" is thereby built in, a prior that we
-# chose. And some steps count up to 64 times, drawn before their outcome: a planner that has found a reward stays, and soon
-# most of its memory says the same, as no random walk's does. (Key-to-Door pays once: they count once. Permuted: instead of
-# new names, some actions are forgotten, for a planner's context may hold few.)
+# The first updates, with first episodes made by dice; the recorded run goes on. Cells get new names in every window: the model
+# cannot learn *which* never paid, so "any cell may pay" is built in. Some steps count up to 64 times: a planner that is paid
+# stays, and most of its memory says so. (Permuted: some actions are forgotten instead of new names.)
 
 # %%
 fast = Config.preset(p.env, "fast", "queries", p.seed)
@@ -656,10 +654,9 @@ assert max(earned["heads", "first"][0], earned["heads", "all"][0]) < 0.2
 
 # %% [markdown]
 # Queries *with new names in training* know what was met, as the table does; the planner needs no more. The heads expect rewards
-# where nothing was paid. (The question or the names? Half known: queries without new names earn much less in one split; heads
-# with them are not tried.) The data decide the *numbers*: after whole histories each imagined step makes a new cell more
-# promising, and a cell searched in vain keeps part of its promise. In one training of five a plan goes back to such cells:
-# the wide band.
+# where nothing was paid. (Heads with new names are not tried; queries without earn much less in one split.) The data decide
+# the *numbers*: after whole histories each imagined step makes a new cell more promising, and a cell searched in vain stays
+# promising. In one training of five a plan goes back to such cells: the wide band.
 #
 # ## Exercises
 # Ten minutes each. Replace the dots; the check says "not attempted", "close: ..." with a hint, or "correct".

@@ -50,12 +50,11 @@ import matplotlib.pyplot as plt
 import torch
 from IPython.display import Markdown, display
 
-from dicp import exercises, ml1, plot, results
+from dicp import domain, exercises, ml1, plot, results
 from dicp import paper as published
 from dicp.artifacts import is_shipped, load_or_train, sample_histories
 from dicp.beliefs import believed_rewards, remember, tokens_of, windows_of
 from dicp.branching import rank_agreement, tried_out
-from dicp.domain import split_of
 from dicp.envs import GridRules, all_tasks, split_tasks
 from dicp.envs.tasks import PERMUTATIONS
 from dicp.oracles import Simulator
@@ -448,7 +447,7 @@ if arm:
     if cut: display(Markdown(f"No weights of {p.task} with seed {p.seed} are shipped: a small part of the whole is collected "
                              "and trained now (15 minutes on one core), to show how it works, not how well."))
     arms = arms.cut() if cut else arms
-    dicp, instances = load_or_train(arms, p.retrain).model.requires_grad_(False), split_of(arms.env, 0)[1][:10]
+    dicp, instances = load_or_train(arms, p.retrain).model.requires_grad_(False), domain.split_of(arms.env, 0)[1][:10]
     lived = rollout(dicp, arms.env, instances, 1, 11, seed=p.seed)                       # its policy alone, full contexts
     past = Tokens(*(field[:1, :150] for field in windows_of(lived, arms.env).tokens))
     root, by_reward = dicp.root(remember(dicp, past)), PlanConfig.preset("paper", p.env, return_to_go=False)
