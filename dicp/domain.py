@@ -1,7 +1,8 @@
-"""What the library has to know of a world, in one object: `domain_of(env)`, made from the world's config.
+"""What the library has to know of a world, in one object: `domain_of(env)`, made from its config.
 
-Where worlds differ the library asks this object, or branches on its observation and action spaces. (Not everywhere yet: the
-stores of learning histories and some models still ask for the config's type.)
+Where worlds differ the library asks this object, or branches on its observation and action spaces.
+(Not everywhere yet: the stores of learning histories and some models still ask for the config's
+type.)
 """
 
 import math
@@ -26,7 +27,8 @@ __all__ = ["domain_of", "split_of", "world_of"]
 
 
 class Space(NamedTuple):
-    """What an observation, an action or a reward is: one of `n` things, or (`n` None) real numbers of some shape."""
+    """What an observation, an action or a reward is: one of `n` things, or (`n` None) real numbers
+    of some shape."""
 
     n: int | None = None
     shape: tuple[int, ...] = ()
@@ -92,24 +94,28 @@ class Domain(ABC):
 
     @abstractmethod
     def make(self, tasks: Sequence[Task], n_streams: int) -> Any:
-        """`n_streams` agents in each of the tasks, stepped together: `reset()` gives observations [task stream ...], `step` a
-        `dicp.types.Step`."""
+        """`n_streams` agents in each of the tasks, stepped together: `reset()` gives observations
+        [task stream ...], `step` a `dicp.types.Step`."""
 
     @abstractmethod
     def max_return(self, tasks: Sequence[Task]) -> Shaped[Tensor, "task"]:
         """The highest possible return of an episode."""
 
     @abstractmethod
-    def outcome(self, observation: Tensor, next_observation: Tensor, reward: Tensor, reward_before: Tensor) -> Tensor:
+    def outcome(
+        self, observation: Tensor, next_observation: Tensor, reward: Tensor, reward_before: Tensor
+    ) -> Tensor:
         """What a token tells of where an action led."""
 
     @abstractmethod
     def check_tasks(self, tasks: Sequence[Task]) -> None:
         """Raise `ValueError` for one that cannot be of this world."""
 
-    def optimal_actions(self, tasks: Sequence[Task], push_walls: bool = False) -> UInt8[Tensor, "task stage cell"]:
-        """The optimal action for each observation, after each number of rewards in the episode that matters; `ValueError`
-        where nobody knows it."""
+    def optimal_actions(
+        self, tasks: Sequence[Task], push_walls: bool = False
+    ) -> UInt8[Tensor, "task stage cell"]:
+        """The optimal action for each observation, after each number of rewards in the episode that
+        matters; `ValueError` where nobody knows it."""
         raise ValueError(f"optimal actions are not known in {self.config.name}; allowed: a grid.")
 
     @property
@@ -120,8 +126,10 @@ class Domain(ABC):
     def first_tokens(self, observation: Tensor) -> Tokens:
         """What agents read that have done nothing yet."""
         batch, none = len(observation), self.no_transition
-        action, reward = self.action.full(batch, none.last_action), self.reward.full(batch, none.last_reward)
-        arrived = torch.full_like(self.outcome(observation, observation, reward, reward), none.arrived)
+        action = self.action.full(batch, none.last_action)
+        reward = self.reward.full(batch, none.last_reward)
+        like = self.outcome(observation, observation, reward, reward)
+        arrived = torch.full_like(like, none.arrived)
         return Tokens(observation, action, reward, arrived, torch.ones(batch).long())
 
 
@@ -153,17 +161,22 @@ class GridDomain(Domain):
     def max_return(self, tasks: Sequence[Task]) -> Shaped[Tensor, "task"]:
         return GridRules.of(self.config, tasks).max_return(self.config.horizon)
 
-    def outcome(self, observation: Tensor, next_observation: Tensor, reward: Tensor, reward_before: Tensor) -> Tensor:
+    def outcome(
+        self, observation: Tensor, next_observation: Tensor, reward: Tensor, reward_before: Tensor
+    ) -> Tensor:
         """The cell."""
         return next_observation
 
     def check_tasks(self, tasks: Sequence[Task]) -> None:
         check_tasks(self.config, tasks)
 
-    def optimal_actions(self, tasks: Sequence[Task], push_walls: bool = False) -> UInt8[Tensor, "task stage cell"]:
-        """Of the shortest ways the one along the longer leg first: it turns early, so whoever walks it soon shows two of its
-        actions, not one. `push_walls`: on a goal by the wall push against it. That is as good as to stay, and where nobody
-        knows which action stays (Darkroom-Permuted), the way there has shown which one pushes."""
+    def optimal_actions(
+        self, tasks: Sequence[Task], push_walls: bool = False
+    ) -> UInt8[Tensor, "task stage cell"]:
+        """Of the shortest ways the one along the longer leg first: it turns early, so a walk soon
+        shows two of its actions, not one. `push_walls`: on a goal by the wall push against it. That
+        is as good as to stay, and where nobody knows which action stays (Darkroom-Permuted), the way
+        there has shown which one pushes."""
         rules = GridRules.of(self.config, tasks)
         cell = torch.arange(self.config.n_cells).expand(len(rules.goals), -1)
         stages = (torch.full_like(cell, stage) for stage in range(rules.goals.shape[1]))
@@ -181,16 +194,17 @@ class ArmDomain(Domain):
 
     def __init__(self, config: MetaWorldConfig):
         super().__init__(config)
-        self.observation, self.action = Space(shape=(config.n_observed,)), Space(shape=(config.d_action,))
+        self.observation = Space(shape=(config.n_observed,))
+        self.action = Space(shape=(config.d_action,))
         self.name = f"{config.name}-{config.task}"
 
     def split(self, seed: int) -> tuple[list[Task], list[Task]]:
-        """The 50 + 50 instances of `ML1(task, seed=2 * seed)`; twice, because there the test instances of one seed are the
-        train instances of the next."""
+        """The 50 + 50 instances of `ML1(task, seed=2 * seed)`; twice, because there the test
+        instances of one seed are the train instances of the next."""
         return tuple(map(list, instances_of(self.config.task, 2 * seed)))
 
     def source_tasks(self, source: SourceConfig, seed: int) -> list[Task]:
-        """The split's training instances, and for the source's own curve the first of the held-out ones."""
+        """The split's training instances, and for the source's own curve the first held-out ones."""
         train, held_out = self.split(seed)
         return [*train[: source.train_instances], *held_out[: source.test_instances]]
 
@@ -204,17 +218,20 @@ class ArmDomain(Domain):
         """Nobody can do better than this; few come close."""
         return torch.full((len(tasks),), self.max_reward * self.config.horizon)
 
-    def outcome(self, observation: Tensor, next_observation: Tensor, reward: Tensor, reward_before: Tensor) -> Tensor:
-        """[*batch 2 n_observed + 1]: the next observation, and by how much it and the reward have changed: small differences
-        of large numbers, hard to read off two tokens."""
+    def outcome(
+        self, observation: Tensor, next_observation: Tensor, reward: Tensor, reward_before: Tensor
+    ) -> Tensor:
+        """[*batch 2 n_observed + 1]: the next observation, and by how much it and the reward have
+        changed: small differences of large numbers, hard to read off two tokens."""
         change = next_observation - observation
         return torch.cat((next_observation, change, (reward - reward_before)[..., None]), dim=-1)
 
     def check_tasks(self, tasks: Sequence[Task]) -> None:
-        """An instance is a list of coordinates; whether there is such a one is found out when it is made."""
+        """An instance is a list of coordinates; whether there is such a one shows as it is made."""
         for task in tasks:
             if not isinstance(task, tuple) or any(isinstance(part, tuple) for part in task):
-                raise refuse(f"{self.config.task} task", task, "the coordinates of an instance, as numbers")
+                allowed = "the coordinates of an instance, as numbers"
+                raise refuse(f"{self.config.task} task", task, allowed)
 
     @property
     def columns(self) -> dict[str, str]:
@@ -252,6 +269,6 @@ def split_of(env: Env, seed: SplitSeed) -> tuple[list[Task], list[Task]]:
 
 @checked
 def world_of(env: Env, tasks: Sequence[Task], n_streams: Count) -> GridWorld | SeenMetaWorld:
-    """`n_streams` agents in each of the tasks. Raises `ValueError` for a task of another world and for more agents than the
-    memory holds."""
+    """`n_streams` agents in each of the tasks. Raises `ValueError` for a task of another world and
+    for more agents than the memory holds."""
     return made(env).make(tasks, n_streams)

@@ -18,7 +18,7 @@ import dicp.processes  # noqa: F401 (one thread)
 from dicp.config import EnvConfig
 from dicp.types import Tokens
 
-MOST_REPEATED = 0.25       # of all (cell, action) pairs at most this share counts more often; mostly far less
+MOST_REPEATED = 0.25       # the largest share of (cell, action) pairs that count more often
 
 
 def at_tokens(
