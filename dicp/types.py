@@ -1,4 +1,4 @@
-"""The data that one stage hands to the next: plain tuples of tensors. Imports nothing of ours."""
+"""The data that one stage hands to the next: plain tuples of tensors."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
@@ -6,6 +6,8 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Bool, Int, Shaped
 from torch import Tensor
+
+import dicp.processes  # noqa: F401 (one thread)
 
 __all__ = ["Step", "Tokens", "Windows"]
 
