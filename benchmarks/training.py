@@ -17,9 +17,8 @@ import torch
 from dicp import store
 from dicp.artifacts import sample_histories
 from dicp.config import Config
-from dicp.history.logs import Log
-from dicp.source import ContinuousLog
 from dicp.training import Trainer
+from dicp.types import Log
 
 KINDS = [("darkroom", imitates) for imitates in ("ad", "dpt", "idt")] + [("metaworld", imitates) for imitates in ("ad", "idt")]
 N_STREAMS = 10
@@ -35,10 +34,9 @@ def log_of(env: str, n_tasks: int = 20) -> Log:
     def numbers(*size: int) -> torch.Tensor:
         return torch.randn(*size, generator=generator)
 
-    return ContinuousLog(
-        numbers(*shape, world.n_observed), numbers(*shape, world.d_action).clamp(-1, 1), numbers(*shape).abs(),
-        (numbers(*shape) > 2).to(torch.uint8), numbers(*shape[:2], source.env_steps // world.horizon, world.n_observed),
-    )
+    last = numbers(*shape[:2], source.env_steps // world.horizon, world.n_observed)
+    steps = numbers(*shape, world.n_observed), numbers(*shape, world.d_action).clamp(-1, 1), numbers(*shape).abs()
+    return Log(*steps, last, (numbers(*shape) > 2).to(torch.uint8))
 
 
 def measure(config: Config, log: Log, device: str, seconds: float) -> dict:

@@ -23,12 +23,12 @@ from dicp.domain import domain_of
 from dicp.envs import Task
 from dicp.files import CheckpointError, load_saved, save_model, weights_name, world_name
 from dicp.history import LearningHistories, collect
-from dicp.history.logs import Log
 from dicp.history.tasks import as_task
 from dicp.models import Model
 from dicp.states import Device
 from dicp.store import StoreError
 from dicp.training import Trainer, train
+from dicp.types import Log
 
 __all__ = [
     "SHIPPED", "Trained", "cache_folder", "histories_of", "is_shipped", "load_or_collect",

@@ -5,9 +5,8 @@ Where worlds differ the library asks this object, or branches on its observation
 type.)
 """
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -16,47 +15,14 @@ from jaxtyping import Shaped, UInt8
 from torch import Tensor
 
 from dicp.checks import Count, checked, refuse
-from dicp.config import Env, EnvConfig, MetaWorldConfig, SourceConfig
+from dicp.config import Env, EnvConfig, MetaWorldConfig, PlanConfig, SourceConfig
 from dicp.envs.grid import GridRules, GridState, GridWorld
 from dicp.envs.metaworld import ml1_instances
 from dicp.envs.tasks import SplitSeed, Task, all_tasks, check_tasks, split_tasks
 from dicp.envs.worlds import SeenMetaWorld
-from dicp.types import Tokens
+from dicp.types import Log, Space, Tokens
 
 __all__ = ["domain_of", "split_of", "world_of"]
-
-
-class Space(NamedTuple):
-    """What an observation, an action or a reward is: one of `n` things, or (`n` None) real numbers
-    of some shape."""
-
-    n: int | None = None
-    shape: tuple[int, ...] = ()
-
-    @property
-    def is_discrete(self) -> bool:
-        return self.n is not None
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """As agents read it."""
-        return torch.float32 if self.n is None else torch.int64
-
-    @property
-    def stored_as(self) -> torch.dtype:
-        """As a rollout keeps it: in one byte, where that is enough."""
-        if self.n is None:
-            return torch.float32
-        return torch.uint8 if self.n <= 256 else torch.int32
-
-    @property
-    def n_bytes(self) -> int:
-        """Of one, as a rollout keeps it."""
-        return self.stored_as.itemsize * math.prod(self.shape)
-
-    def full(self, batch: int, value: float) -> Shaped[Tensor, "batch ..."]:
-        """The same value so many times."""
-        return torch.full((batch, *self.shape), value, dtype=self.dtype)
 
 
 class NoTransition(NamedTuple):
@@ -65,6 +31,15 @@ class NoTransition(NamedTuple):
     last_action: int
     last_reward: int
     arrived: int
+
+
+MEANINGS = {
+    "observation": "what the agent sees before the action",
+    "action": "as executed",
+    "reward": "for this action",
+    "terminal_observation": "what the last action of the episode led to",
+    "success": "1 where the task's criterion is met",
+}
 
 
 class Domain(ABC):
@@ -76,6 +51,11 @@ class Domain(ABC):
     max_reward: float                       # of a step
     no_transition: NoTransition
     name: str                               # in files and tables: "darkroom", "metaworld-reach-v3"
+    says_success = False                    # a step tells whether the task's criterion is met
+    # of the arrays in which learning histories are stored: what they hold, and their names where
+    # these are not those of `dicp.types.Log`
+    meanings: Mapping[str, str] = MEANINGS
+    stored_names: Mapping[str, str] = {}
 
     def __init__(self, config: Any):
         self.config = config
@@ -111,12 +91,27 @@ class Domain(ABC):
     def check_tasks(self, tasks: Sequence[Task]) -> None:
         """Raise `ValueError` for one that cannot be of this world."""
 
+    @abstractmethod
+    def check_moves(self, task: Task, log: Log) -> None:
+        """Raise `ValueError` where the log of one task [stream, step ...] tells what cannot happen
+        in it."""
+
     def optimal_actions(
         self, tasks: Sequence[Task], push_walls: bool = False
     ) -> UInt8[Tensor, "task stage cell"]:
         """The optimal action for each observation, after each number of rewards in the episode that
         matters; `ValueError` where nobody knows it."""
         raise ValueError(f"optimal actions are not known in {self.config.name}; allowed: a grid.")
+
+    # of a plan, what this world does not read: the only values that are allowed
+    unread: Mapping[str, Any] = {}
+
+    def check_plan(self, plan: PlanConfig) -> None:
+        """Raise `ValueError` for a field that would have no effect here."""
+        for name, value in self.unread.items():
+            if getattr(plan, name) != value:
+                allowed = f"{value!r} in {self.config.name}, where nothing reads it"
+                raise refuse(f"plan.{name}", getattr(plan, name), allowed)
 
     @property
     def columns(self) -> dict[str, str]:
@@ -138,6 +133,14 @@ class GridDomain(Domain):
 
     config: EnvConfig
     reward, max_reward = Space(2), 1.0
+    meanings = MEANINGS | {
+        "observation": "where the agent is before the action: x * size + y",
+        "action": "+x, -x, +y, -y, stay",
+        "reward": "0 or 1, for this action",
+        "terminal_observation": "where the last action of the episode led",
+    }
+    stored_names = {"observation": "cell", "terminal_observation": "terminal_cell"}
+    unread = {"candidates": PlanConfig.candidates}         # all actions are tried
 
     def __init__(self, config: EnvConfig):
         super().__init__(config)
@@ -170,6 +173,19 @@ class GridDomain(Domain):
     def check_tasks(self, tasks: Sequence[Task]) -> None:
         check_tasks(self.config, tasks)
 
+    def check_moves(self, task: Task, log: Log) -> None:
+        """Each action must lead where the rules say (mostly a cell after the reset was taken for
+        the terminal one)."""
+        config, rules = self.config, GridRules.of(self.config, [task])
+        led_to = rules.next_cell[0, log.observation.int(), log.action.int()]
+        wrong = led_to != log.next_observation
+        wrong[:, :: config.horizon] |= log.observation[:, :: config.horizon] != rules.start
+        if wrong.any():
+            stream, step = wrong.nonzero()[0].tolist()
+            where = f"{config.name}, task {task}, stream {stream}, step {step}"
+            allowed = "true moves, terminal observations before the reset"
+            raise ValueError(f"The log of {where} breaks the rules; allowed: {allowed}.")
+
     def optimal_actions(
         self, tasks: Sequence[Task], push_walls: bool = False
     ) -> UInt8[Tensor, "task stage cell"]:
@@ -191,11 +207,22 @@ class ArmDomain(Domain):
     config: MetaWorldConfig
     reward, max_reward = Space(), 10.0
     no_transition = NoTransition(0, 0, 0)
+    says_success = True
+    # the likeliest reward is the expected one, candidates have no order, and reality never is
+    # exactly what was imagined
+    unread = {
+        "rank": "mean", "ties": "order", "replan": True, "weigh_paths": False, "curiosity": 0.0,
+        "deduplicate": False, "needs_reward": False, "draws_goal": False,
+    }
+    meanings = MEANINGS | {
+        "action": "as executed, each from -1 to 1: hand x, y, z, gripper",
+        "reward": "for this action, 0 to 10",
+    }
 
     def __init__(self, config: MetaWorldConfig):
         super().__init__(config)
         self.observation = Space(shape=(config.n_observed,))
-        self.action = Space(shape=(config.d_action,))
+        self.action = Space(shape=(config.d_action,), low=-1, high=1)
         self.name = f"{config.name}-{config.task}"
 
     def split(self, seed: int) -> tuple[list[Task], list[Task]]:
@@ -232,6 +259,9 @@ class ArmDomain(Domain):
             if not isinstance(task, tuple) or any(isinstance(part, tuple) for part in task):
                 allowed = "the coordinates of an instance, as numbers"
                 raise refuse(f"{self.config.task} task", task, allowed)
+
+    def check_moves(self, task: Task, log: Log) -> None:
+        """Nothing that is finite is impossible, as far as we know."""
 
     @property
     def columns(self) -> dict[str, str]:

@@ -17,11 +17,9 @@ from dicp.bootstrap import CELL, interval
 from dicp.checks import Count, Each, Index, OneOf, Share, checked, one_of, refuse, text
 from dicp.config import ENVS, Config, PlanConfig
 from dicp.domain import domain_of
-from dicp.history import episode_returns
-from dicp.history.logs import Log
 from dicp.recorded import is_recorded, recorded
-from dicp.source import ContinuousLog
 from dicp.tables import CONTROLS, MEASURES, PROVENANCE, REQUIRED, load, save, settings_of, validate
+from dicp.types import Log
 
 __all__ = [
     "BY", "CONTROLS", "MEASURES", "REQUIRED", "SOLVED_AT", "build", "compact", "curve", "difference",
@@ -135,9 +133,9 @@ def from_source(log: Log, config: Config, tasks: Sequence, **settings) -> pd.Dat
         "env": config.env.name, "split": config.split, "method": "source", "world_model": "none", "planner": "none",
         "train_seed": config.train.seed, "rollout_seed": config.source_seed, **domain_of(config.env).columns,
     }
-    horizon, returns, success = config.env.horizon, episode_returns(log).numpy(), None
+    horizon, returns, success = config.env.horizon, log.episode_returns.numpy(), None
     max_return = domain_of(config.env).max_return(tasks).tolist()
-    if isinstance(log, ContinuousLog):
+    if log.success is not None:
         success = log.success.unflatten(-1, (-1, horizon)).amax(-1)
     return build(returns, columns | settings, tasks=tasks, max_return=max_return, horizon=horizon, success=success)
 

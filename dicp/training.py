@@ -20,7 +20,6 @@ from dicp.config import Config, TrainConfig
 from dicp.domain import domain_of, split_of
 from dicp.envs import Task
 from dicp.files import CheckpointError, check_same, write_csv
-from dicp.history.logs import Log
 from dicp.history.tasks import as_task
 from dicp.models import HierarchicalModel, Model, TableModel, new_model
 from dicp.models.sizes import check_training
@@ -28,7 +27,7 @@ from dicp.processes import TERMINATED, one_thread, stoppable
 from dicp.selection import preferring_rare
 from dicp.states import CURE, Device, check_state, load_state, save_state, set_gpu_generator
 from dicp.store import one_line
-from dicp.types import Windows
+from dicp.types import Log, Windows
 from dicp.windows import WindowSampler, check_form, check_values
 
 RARE = 8           # windows that are drawn for each one that is used, where rare ones are preferred
@@ -132,7 +131,7 @@ class Trainer:
             _check_tasks(config, histories, tasks)
         if config.model.imitates == "dpt" and tasks is None:
             tasks, _ = split_of(config.env, config.split)
-        histories = type(histories)(*(x[: train.max_tasks] for x in histories))
+        histories = histories.map(lambda values: values[: train.max_tasks])
         optimal_of = tasks[: train.max_tasks] if config.model.imitates == "dpt" else None
         labels = optimal_of, train.push_walls
         self.sampler = WindowSampler(

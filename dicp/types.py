@@ -1,15 +1,57 @@
 """The data that one stage hands to the next: plain tuples of tensors."""
 
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Int, Shaped
+from jaxtyping import Bool, Int, Shaped, UInt8
 from torch import Tensor
 
 import dicp.processes  # noqa: F401 (one thread)
 
-__all__ = ["Step", "Tokens", "Windows"]
+__all__ = ["Log", "Space", "Step", "Tokens", "Windows"]
+
+
+class Space(NamedTuple):
+    """What an observation, an action or a reward is: one of `n` things, or (`n` None) real numbers
+    of some shape, each from `low` to `high`."""
+
+    n: int | None = None
+    shape: tuple[int, ...] = ()
+    low: float = -math.inf
+    high: float = math.inf
+
+    @property
+    def is_discrete(self) -> bool:
+        return self.n is not None
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """As agents read it."""
+        return torch.float32 if self.n is None else torch.int64
+
+    @property
+    def stored_as(self) -> torch.dtype:
+        """As rollouts and histories keep it: in one byte, where that is enough (255 is kept for
+        what is missing)."""
+        if self.n is None:
+            return torch.float32
+        return torch.uint8 if self.n <= 255 else torch.int32
+
+    @property
+    def n_bytes(self) -> int:
+        """Of one, as a rollout keeps it."""
+        return self.stored_as.itemsize * math.prod(self.shape)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The least and the largest value."""
+        return (self.low, self.high) if self.n is None else (0, self.n - 1)
+
+    def full(self, batch: int, value: float) -> Shaped[Tensor, "batch ..."]:
+        """The same value so many times."""
+        return torch.full((batch, *self.shape), value, dtype=self.dtype)
 
 
 class Step(NamedTuple):
@@ -21,6 +63,52 @@ class Step(NamedTuple):
     observation: Shaped[Tensor, "task stream ..."]
     done: bool
     success: Bool[Tensor, "task stream"] | None = None      # where the world says it at every step
+
+
+class Log(NamedTuple):
+    """Learning histories in memory: what a source algorithm did, in order, in several tasks or (all
+    but the first axis) in one."""
+
+    observation: Shaped[Tensor, "task stream step ..."]                # before the action
+    action: Shaped[Tensor, "task stream step ..."]                     # as executed
+    reward: Shaped[Tensor, "task stream step"]
+    # the true last one of each episode, before the reset
+    terminal_observation: Shaped[Tensor, "task stream episode ..."]
+    success: UInt8[Tensor, "task stream step"] | None = None           # where the world says it
+
+    def items(self) -> Iterator[tuple[str, Tensor]]:
+        """(name, values) of the fields; of `success` only where it is there."""
+        pairs = zip(self._fields, self, strict=True)
+        return ((name, x) for name, x in pairs if name != "success" or x is not None)
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Log":
+        """The same change of every field that is there."""
+        return Log(**{name: change(values) for name, values in self.items()})
+
+    @classmethod
+    def concat(cls, parts: Sequence["Log"]) -> "Log":
+        """The tasks of several logs in one."""
+        names = [name for name, _ in parts[0].items()]
+        return cls(**{name: torch.cat([getattr(log, name) for log in parts]) for name in names})
+
+    @property
+    def n_episodes(self) -> int:
+        """Of each stream."""
+        return self.terminal_observation.shape[self.reward.ndim - 1]
+
+    @property
+    def next_observation(self) -> Shaped[Tensor, "..."]:
+        """What each action led to: the observation that follows, and at the end of an episode the
+        true one, not the next start."""
+        step = self.reward.ndim - 1
+        seen = self.observation.unflatten(step, (self.n_episodes, -1)).roll(-1, dims=step + 1)
+        seen.select(step + 1, -1).copy_(self.terminal_observation)
+        return seen.flatten(step, step + 1)
+
+    @property
+    def episode_returns(self) -> Shaped[Tensor, "*task stream episode"]:
+        """The sum of the rewards of each episode: the source's learning curves."""
+        return self.reward.unflatten(-1, (self.n_episodes, -1)).sum(-1)
 
 
 class Tokens(NamedTuple):

@@ -7,14 +7,13 @@ from jaxtyping import Int, Shaped
 from torch import Tensor
 
 from dicp.checks import Count, Share, at_least, checked, fits_memory, refuse
-from dicp.config import Env, EnvConfig
+from dicp.config import Env
 from dicp.domain import domain_of
 from dicp.envs import Task
-from dicp.history import episode_returns, next_observation
-from dicp.history.layout import fields_of, possible
-from dicp.history.logs import Log
+from dicp.history.layout import fields_of, shape_of
+from dicp.history.logs import check_names
 from dicp.selection import spread_streams
-from dicp.types import Tokens, Windows
+from dicp.types import Log, Tokens, Windows
 
 __all__ = ["WindowSampler"]
 
@@ -31,29 +30,24 @@ def newborn(tokens: Tokens, env: Env, n: int) -> Tokens:
 
 def check_form(env: Env, log: Log) -> None:
     """Raise `ValueError` unless a log has this world's fields, of one size, and whole episodes."""
-    fields = fields_of(env)
-    if log._fields != tuple(fields):
-        got = ", ".join(log._fields)
-        raise ValueError(f"the log holds {got}; allowed in {env.name}: {', '.join(fields)}.")
-    form = tuple(log.reward.shape)
-    n_episodes = log[-1].shape[2] if log[-1].ndim > 2 else 0
+    check_names("the log", env, log)
+    form, last = tuple(log.reward.shape), log.terminal_observation
+    n_episodes = last.shape[2] if last.ndim > 2 else 0
     if len(form) != 3 or 0 in form or form[2] != n_episodes * env.horizon:
         got = f"rewards of shape {form} and {n_episodes} ends of episodes"
         wanted = f"[task stream step], in episodes of {env.horizon} steps"
         raise ValueError(f"the log has {got}; allowed: {wanted}.")
-    n_observed = getattr(env, "n_observed", 0)
-    sizes = {"step": form[2], "episode": n_episodes, "number": n_observed, "component": 4}
-    for (name, values), field in zip(log._asdict().items(), fields.values(), strict=True):
-        expected = form[:2] + tuple(sizes[dim] for dim in field.dims[2:])
-        if tuple(values.shape) != expected:
-            got = tuple(values.shape)
+    for name, field in fields_of(env).items():
+        expected, got = shape_of(env, field, *form), tuple(getattr(log, name).shape)
+        if got != expected:
             raise ValueError(f"the log has {name} of shape {got}; allowed: {expected}.")
 
 
 def check_values(env: Env, log: Log) -> None:
     """Raise `ValueError` where a log holds what cannot be in this world, or is not finite."""
-    for name, values in log._asdict().items():
-        if not possible(values.numpy(), name, env):
+    fields = fields_of(env)
+    for name, values in log.items():
+        if not fields[name].possible(values.numpy()):
             span = f"from {values.min():g} to {values.max():g}"
             raise ValueError(f"the log has {name} {span}; allowed: what can be in {env.name}.")
 
@@ -83,21 +77,21 @@ class WindowSampler:
                 n = len(log.reward)
                 raise ValueError(f"optimal_of has {len(optimal_of)} tasks; allowed: {n}, those of the histories.")
             self.optimal = domain_of(env).optimal_actions(optimal_of, push_walls)
-        final = episode_returns(log)[..., -10:].float().mean((1, 2))
+        final = log.episode_returns[..., -10:].float().mean((1, 2))
         learned = final >= min_final_return * final.median()
         self.with_failures = learned.nonzero()[:, 0]
         if min_final_success:
-            if isinstance(env, EnvConfig):
+            if log.success is None:
                 raise ValueError(f"min_final_success is {min_final_success}; allowed: 0 in {env.name}.")
             success = log.success.unflatten(-1, (-1, env.horizon)).amax(-1)[..., -10:].float().mean((1, 2))
             learned = learned & (success >= min_final_success * success.max())
         self.learned = learned.nonzero()[:, 0]
-        log = type(log)(*(x[:, :n_streams] for x in log))
+        log = log.map(lambda values: values[:, :n_streams])
         self.env, (self.n_tasks, self.n_streams, n_steps) = env, log.reward.shape
         self.n_episodes = n_steps // env.horizon
-        fields = log[0], log.action, log.reward, next_observation(log)
+        fields = log.observation, log.action, log.reward, log.next_observation
         self.fields = [x.reshape(-1, env.horizon, *x.shape[3:]) for x in fields]         # episode step ...
-        returns = episode_returns(log).flatten(0, 1)                                     # stream episode
+        returns = log.episode_returns.flatten(0, 1)                                     # stream episode
         self.best_return = returns.amax(-1)
         self.missed = (self.best_return[:, None] - returns).flatten()                    # by the best of the stream
         self.by_return = returns.argsort(dim=-1, stable=True)

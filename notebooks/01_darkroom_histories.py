@@ -53,7 +53,7 @@ from dicp import exercises, history, plot
 from dicp.envs import GridRules, GridWorld, all_tasks, cell_to_xy, split_tasks
 from dicp.envs.gym import ACTIONS
 from dicp.envs.tasks import PERMUTATIONS
-from dicp.source import SourceLog, train_ppo
+from dicp.source import train_ppo
 from dicp.windows import WindowSampler
 
 plot.style()
@@ -77,7 +77,7 @@ else:                                                        # key 4 steps away,
 names, tasks = list(tasks), list(tasks.values())
 log = train_ppo(world, tasks, source, seed=p.seed)           # four agents learn, one for each task: 10 to 30 s
 
-episode_return = history.episode_returns(log)                # task stream episode
+episode_return = log.episode_returns                         # task stream episode
 learning_curves = episode_return.float().mean(1)             # task episode
 n_episodes, rules = episode_return.shape[-1], GridRules.of(world, tasks)
 
@@ -88,7 +88,8 @@ curve, (*key, goal) = learning_curves[shown], [c for c in rules.goals[shown].tol
 marks, n_paying = {"goal": goal, "key": key[0] if key else None, "start": rules.start}, n if rules.pays_forever else 2
 middle = 1 + int((curve > curve[-5:].mean() / 2).float().argmax())         # first episode half as good as the last
 
-cell, action, reward = (part.long().unflatten(-1, (-1, n)) for part in log[:3])          # task stream episode step
+by_episode = log.map(lambda part: part.long().unflatten(-1, (-1, n)))
+cell, action, reward = by_episode.observation, by_episode.action, by_episode.reward        # task stream episode step
 searching = reward.cumsum(-1) - reward < n_paying            # until nothing pays any more
 end, bright = {"darkroom": ("a straight walk", 0.7), "darkroom_permuted": ("a way to the corner", 0.7),
                "dark_key_to_door": ("a way to key and door", 0.35)}[p.env]
@@ -179,23 +180,23 @@ assert not set(train_tasks) & set(held_out) and set(tasks) <= set(train_tasks) a
 # %%
 my_guess = None       # episodes of one stream with a false transition, e.g. 10
 
-true, steps = history.next_observation(log)[shown, 0], torch.arange(n - 4, n + 4)
-obs, next_obs = (list(map(tuple, cell_to_xy(x[steps].int()).tolist())) for x in (log.cell[shown, 0], true))
+true, steps = log.next_observation[shown, 0], torch.arange(n - 4, n + 4)
+obs, next_obs = (list(map(tuple, cell_to_xy(x[steps].int()).tolist())) for x in (log.observation[shown, 0], true))
 verbs = [f"action {a}" for a in range(5)] if p.env == "darkroom_permuted" else ACTIONS
 display(pd.DataFrame({
     "episode": steps // n + 1, "step": steps % n + 1, "obs": obs, "action": [verbs[a] for a in log.action[shown, 0, steps]],
     "reward": log.reward[shown, 0, steps].tolist(), "next_obs": next_obs,
 }))
-careless = torch.cat((log.cell[shown, 0, 1:], torch.tensor([rules.start])))            # the observation after the reset
+careless = torch.cat((log.observation[shown, 0, 1:], torch.tensor([rules.start])))     # the observation after the reset
 false = int((careless != true).sum())
 figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 4.6))
 guessed = "" if my_guess is None else f" (your guess: {my_guess})"
-plot.transitions(log.cell[shown, 0], careless, title=f"careless: {false} jumps{guessed}", ax=left)
-plot.transitions(log.cell[shown, 0], true, title="true: steps to neighbours", ax=right)
+plot.transitions(log.observation[shown, 0], careless, title=f"careless: {false} jumps{guessed}", ax=left)
+plot.transitions(log.observation[shown, 0], true, title="true: steps to neighbours", ax=right)
 plot.claim(figure, "The observation after a reset is not where the action led",
            note=f"red: transitions that never happened; one stream of one task, {n_episodes} episodes")
 
-distance = (cell_to_xy(log.cell[shown, 0].int()) - cell_to_xy(true.int())).abs().sum(-1)
+distance = (cell_to_xy(log.observation[shown, 0].int()) - cell_to_xy(true.int())).abs().sum(-1)
 assert distance.max() == 1 and 0 < false <= n_episodes
 
 # %% [markdown]
@@ -261,7 +262,7 @@ assert p.env != "dark_key_to_door" or (share[:2].min() > 0.9 and share[2:].max()
 my_guess = None       # what comes first: "direction" or "staying" ("key" or "door")
 
 figure, panels = plt.subplots(1, 3, figsize=(10, 4.3))
-arrived = torch.where(searching, history.next_observation(log).long().view_as(cell), goal)      # until nothing pays any more
+arrived = torch.where(searching, log.next_observation.long().view_as(cell), goal)      # until nothing pays any more
 for ax, episode in zip(panels, (1, middle, n_episodes), strict=True):
     ways = torch.cat((cell[shown, :8, episode - 1, :1], arrived[shown, :8, episode - 1]), -1)      # stream step
     plot.paths(ways, title=f"episode {episode}", ax=ax, **marks)
@@ -324,7 +325,7 @@ plot.claim(figure, "Clipping: nothing more to gain once the probability has move
 my_guess = None       # mean return of the last episodes without the clip, e.g. half of PPO's: 8
 
 unclipped = train_ppo(world, tasks, replace(source, clip_range=1e9, env_steps=400), seed=p.seed)     # about 10 s
-without = history.episode_returns(unclipped).float().mean((0, 1))
+without = unclipped.episode_returns.float().mean((0, 1))
 curves = {"PPO": learning_curves.mean(0)[: len(without)], "no clip": without}
 first = "leaps ahead, then" if p.env == "darkroom" else "soon"
 plot.lines(
@@ -349,7 +350,7 @@ my_guess = None       # change of an action's probability in one update of PPO, 
 
 def policy_change(log):
     """How far each update moves the probability of an action: root mean square over visited cells and actions."""
-    choice = (log.cell.long() * 5 + log.action).unflatten(-1, (-1, world.horizon)).transpose(1, 2).flatten(2)
+    choice = (log.observation.long() * 5 + log.action).unflatten(-1, (-1, world.horizon)).transpose(1, 2).flatten(2)
     counts = torch.zeros(*choice.shape[:2], 81 * 5).scatter_add_(2, choice, torch.ones(choice.shape))
     counts = counts.unflatten(-1, (81, 5))                                # task episode cell action
     n = counts.sum(-1, keepdim=True)
@@ -483,7 +484,7 @@ assert no_progress[early].mean() > no_task[early].mean() and no_task[later].mean
 my_guess = None       # share of the first episode's actions that are as good as the best, e.g. 0.5
 
 permuted = p.env == "darkroom_permuted"
-one = SourceLog(*(part[shown : shown + 1, :1] for part in log))           # one stream of one task; 64 windows, 2 episodes each
+one = log.map(lambda part: part[shown : shown + 1, :1])                   # one stream of one task; 64 windows, 2 episodes each
 copied, corrected = (
     WindowSampler(world, one, optimal_of=of, push_walls=permuted)
     .history(64, 2, n_episodes, torch.Generator().manual_seed(p.seed))

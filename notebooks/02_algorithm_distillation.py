@@ -57,7 +57,6 @@ from dicp.artifacts import load_or_train, sample_histories
 from dicp.beliefs import tokens_of
 from dicp.envs import GridRules, GridWorld, cell_to_xy, split_tasks
 from dicp.envs.tasks import PERMUTATIONS
-from dicp.history import episode_returns
 from dicp.rollout import rollout
 from dicp.training import Trainer, learning_rate
 from dicp.types import Tokens, Windows
@@ -230,7 +229,8 @@ assert 0 < rise < steeper < steepest and (2 * rise < steeper or not darkroom)
 # %%
 n_updates = 80
 quick = replace(config, model=replace(config.model, dropout=0.0), train=replace(
-    config.train, updates=n_updates, batch_size=32 if darkroom else 16, warmup=20, max_stride=16, n_streams=log.cell.shape[1]))
+    config.train, updates=n_updates, batch_size=32 if darkroom else 16, warmup=20, max_stride=16,
+    n_streams=log.action.shape[1]))
 
 def update(trainer, positions):
     train = trainer.config.train
@@ -384,7 +384,7 @@ cell, stage = by_episode(lives.observation[0]), stage_of(lives.reward[0])
 p_good = (prefers * good[stage, cell]).sum(-1)                                               # life episode step
 
 history = sample.load([task])                                        # the source's own, for comparison: ten streams
-their_stage, they_found = stage_of(history.reward[0]), (episode_returns(history)[0].cumsum(-1) == 0).sum(-1)
+their_stage, they_found = stage_of(history.reward[0]), (history.episode_returns[0].cumsum(-1) == 0).sum(-1)
 did_good = good[their_stage, by_episode(history.cell[0]), by_episode(history.action[0])].float()
 births = p.env == "darkroom_permuted"                                # count from birth there, not from a reward
 

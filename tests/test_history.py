@@ -21,13 +21,14 @@ from zarr.storage import LocalStore
 
 from dicp.config import EnvConfig, MetaWorldConfig, SourceConfig
 from dicp.envs import GridWorld, all_tasks
-from dicp.history import HistoryError, LearningHistories, blocks, collect, episode_returns, next_observation
+from dicp.history import HistoryError, LearningHistories, blocks, collect
 from dicp.history.collection import open_or_create
-from dicp.source import SourceLog
+from dicp.types import Log
 
 ENV = EnvConfig("darkroom", size=3, horizon=2)
 SOURCE = SourceConfig(n_streams=2, env_steps=4, n_steps=2, batch_size=4, n_epochs=1)
 TASKS = all_tasks("darkroom", 3)            # 9 goals; the centre is cell 4
+STORED = "cell", "action", "reward", "terminal_cell"      # the arrays of a grid
 KEY_ENV = EnvConfig("dark_key_to_door", size=3, horizon=5)
 KEY_SOURCE = SourceConfig(n_streams=3, env_steps=20, n_steps=5, batch_size=5, n_epochs=1)
 
@@ -43,7 +44,7 @@ def walk(env, tasks, source, seed):
         step = world.step(action)
         steps.append((cell, action, step.reward))
         ends += [step.next_observation] if step.done else []
-    return SourceLog(*(torch.stack(x, -1).byte() for x in zip(*steps, strict=True)), torch.stack(ends, -1).byte())
+    return Log(*(torch.stack(x, -1).byte() for x in zip(*steps, strict=True)), torch.stack(ends, -1).byte())
 
 
 walk.tasks_per_block, walk.name = 2, "walk"
@@ -97,26 +98,26 @@ def fails(message, function, *args, **kwargs):
 
 # ---- by hand
 
-BY_HAND = SourceLog(        # the goal is (1, 2), cell 5. Stream 0: +y, +x; stay, -x. Stream 1: stay four times.
-    cell=torch.tensor([[4, 5, 4, 4], [4, 4, 4, 4]], dtype=torch.uint8),
+BY_HAND = Log(        # the goal is (1, 2), cell 5. Stream 0: +y, +x; stay, -x. Stream 1: stay four times.
+    observation=torch.tensor([[4, 5, 4, 4], [4, 4, 4, 4]], dtype=torch.uint8),
     action=torch.tensor([[2, 0, 4, 1], [4, 4, 4, 4]], dtype=torch.uint8),
     reward=torch.tensor([[1, 0, 0, 0], [0, 0, 0, 0]], dtype=torch.uint8),
-    terminal_cell=torch.tensor([[8, 1], [4, 4]], dtype=torch.uint8),
+    terminal_observation=torch.tensor([[8, 1], [4, 4]], dtype=torch.uint8),
 )
 
 
 def test_next_cell_of_a_two_step_history():
-    assert next_observation(BY_HAND).tolist() == [[5, 8, 4, 1], [4, 4, 4, 4]]      # 8 and 1: not the start cell 4 that follows
-    assert BY_HAND.cell.tolist()[0] == [4, 5, 4, 4]                         # the log itself is left alone
+    assert BY_HAND.next_observation.tolist() == [[5, 8, 4, 1], [4, 4, 4, 4]]      # 8 and 1: not the start cell 4 that follows
+    assert BY_HAND.observation.tolist()[0] == [4, 5, 4, 4]                         # the log itself is left alone
 
 
 def test_episode_returns_of_a_two_step_history():
-    assert episode_returns(BY_HAND).tolist() == [[1, 0], [0, 0]]
+    assert BY_HAND.episode_returns.tolist() == [[1, 0], [0, 0]]
 
 
 def test_next_cell_where_every_step_ends_an_episode():
-    log = BY_HAND._replace(terminal_cell=torch.tensor([[5, 8, 4, 1], [4, 4, 4, 4]], dtype=torch.uint8))
-    assert next_observation(log).tolist() == log.terminal_cell.tolist()
+    log = BY_HAND._replace(terminal_observation=torch.tensor([[5, 8, 4, 1], [4, 4, 4, 4]], dtype=torch.uint8))
+    assert log.next_observation.tolist() == log.terminal_observation.tolist()
 
 
 def test_a_written_history_is_read_again(path):
@@ -126,9 +127,9 @@ def test_a_written_history_is_read_again(path):
     again = LearningHistories.open(path)
     assert again.done.tolist() == [True, False]
     assert (again.env, again.source, again.tasks, again.seed) == (ENV, SOURCE, [(1, 2), (0, 0)], 3)
-    for loaded, written in zip(again.load([(1, 2)]), BY_HAND, strict=True):
+    for (_, loaded), (_, written) in zip(again.load([(1, 2)]).items(), BY_HAND.items(), strict=True):
         assert loaded.dtype == torch.uint8 and torch.equal(loaded[0], written)
-    assert again.load([[1, 2]], n_streams=1).cell.tolist() == [[[4, 5, 4, 4]]]
+    assert again.load([[1, 2]], n_streams=1).observation.tolist() == [[[4, 5, 4, 4]]]
     assert again.episode_returns([(1, 2)]).tolist() == [[[1, 0], [0, 0]]]
     fails(r"1 of 2 tasks at .* are not collected yet \(\(0, 0\)\); call collect again", again.load)
     assert "1 of 2 tasks, 2 streams x 4 steps" in repr(again)
@@ -154,7 +155,7 @@ def test_histories_are_on_the_disk_before_they_count(tmp_path, monkeypatch):
     assert inodes([tmp_path]) <= synced(False, False) and inodes([path.parent]) <= synced(True, False)
     histories.write(0, BY_HAND)
     chunks = [path / name for name in files(path) if "/c/0" in name and not name.startswith("done")]
-    assert len(chunks) == len(SourceLog._fields)
+    assert len(chunks) == len(STORED)
     for chunk in chunks:
         assert inodes([chunk, *chunk.parents[:3]]) <= synced(True, False), chunk
     flag = path / "done" / "c" / "0"
@@ -163,19 +164,19 @@ def test_histories_are_on_the_disk_before_they_count(tmp_path, monkeypatch):
 
 def test_a_log_that_breaks_the_rules_is_refused(path):
     histories = LearningHistories.create(path, ENV, SOURCE, [(1, 2)])
-    after_reset = BY_HAND._replace(terminal_cell=torch.full((2, 2), 4, dtype=torch.uint8))
+    after_reset = BY_HAND._replace(terminal_observation=torch.full((2, 2), 4, dtype=torch.uint8))
     with pytest.raises(ValueError, match=r"task \(1, 2\), stream 0, step 1 breaks the rules; .* before the reset"):
         histories.write(0, after_reset)
-    elsewhere = BY_HAND.cell.clone()
+    elsewhere = BY_HAND.observation.clone()
     elsewhere[1, 2] = 3
     with pytest.raises(ValueError, match="stream 1, step 2 breaks the rules"):
-        histories.write(0, BY_HAND._replace(cell=elsewhere))
+        histories.write(0, BY_HAND._replace(observation=elsewhere))
     with pytest.raises(ValueError, match=r"action .* with values from 1 to 5; allowed: .* from 0 to 4\."):
         histories.write(0, BY_HAND._replace(action=BY_HAND.action + 1))
     with pytest.raises(ValueError, match=r"reward of task .* is torch.int64 \(2, 4\).*allowed: torch.uint8 \(2, 4\)"):
         histories.write(0, BY_HAND._replace(reward=BY_HAND.reward.long()))
-    with pytest.raises(ValueError, match=r"cell .* \(1, 4\).*; allowed: torch.uint8 \(2, 4\)"):
-        histories.write(0, SourceLog(*(values[:1] for values in BY_HAND)))
+    with pytest.raises(ValueError, match=r"observation .* \(1, 4\).*; allowed: torch.uint8 \(2, 4\)"):
+        histories.write(0, BY_HAND.map(lambda values: values[:1]))
     assert not histories.done.any()
 
 
@@ -186,15 +187,15 @@ def test_collected_histories_are_what_the_source_did(whole):
     loaded = whole.load()
     for first in range(0, 9, 2):
         log = walk(ENV, TASKS[first : first + 2], SOURCE, blocks.block_seed(0, first))
-        for ours, expected in zip(loaded, log, strict=True):
+        for (_, ours), (_, expected) in zip(loaded.items(), log.items(), strict=True):
             assert torch.equal(ours[first : first + 2], expected)
     assert len({loaded.action[first].numpy().tobytes() for first in range(0, 9, 2)}) == 5      # each block its own seed
 
 
 def test_any_subset_of_tasks_comes_in_the_order_asked_for(whole):
     everything, some = whole.load(), whole.load([(2, 1), (0, 0)], n_streams=1)
-    assert torch.equal(some.cell, everything.cell[[7, 0], :1])
-    assert torch.equal(whole.episode_returns([(2, 1)]), episode_returns(everything)[7:8])
+    assert torch.equal(some.observation, everything.observation[[7, 0], :1])
+    assert torch.equal(whole.episode_returns([(2, 1)]), everything.episode_returns[7:8])
 
 
 @pytest.mark.parametrize("env", ["darkroom", "darkroom_permuted", "dark_key_to_door"])
@@ -206,10 +207,19 @@ def test_next_cells_are_true_in_every_world(path, env):
     assert histories.tasks == LearningHistories.open(path).tasks == tasks
     world = GridWorld(config, tasks, KEY_SOURCE.n_streams)
     for t in range(KEY_SOURCE.env_steps):
-        assert torch.equal(world.state.cell, log.cell[..., t].long())
+        assert torch.equal(world.state.cell, log.observation[..., t].long())
         step = world.step(log.action[..., t].long())
-        assert torch.equal(step.next_observation, next_observation(log)[..., t].long())
+        assert torch.equal(step.next_observation, log.next_observation[..., t].long())
         assert torch.equal(step.reward, log.reward[..., t].long())
+
+
+@pytest.mark.parametrize("algorithm", ["ppo", "sb3"])
+def test_a_room_of_more_than_255_cells_is_kept(path, algorithm):
+    env = EnvConfig("darkroom", size=17, horizon=5)
+    histories = collect(path, env, KEY_SOURCE, [(16, 16)], algorithm=algorithm, n_jobs=1, progress=False)
+    log = histories.load()
+    assert log.observation.max() > 140 and log.observation.dtype == log.terminal_observation.dtype == torch.int32
+    assert (log.next_observation[..., ::5] != log.observation[..., ::5]).any()
 
 
 @pytest.mark.parametrize("algorithm", ["ppo", "sb3"])
@@ -269,7 +279,6 @@ def test_another_configuration_at_the_same_path_is_refused(copy):
     ({"tasks": []}, "tasks holds 0, 0 of them different; allowed: some, each once"),
     ({"tasks": [(0, 0), (0, 0)]}, "tasks holds 2, 1 of them different"),
     ({"tasks": [(0, 3)]}, r"darkroom task is \(0, 3\); allowed: a goal"),
-    ({"env": EnvConfig("darkroom", size=16, horizon=2)}, "env.size is 16; allowed: at most 15"),
     ({"env": EnvConfig("darkroom", size=3, horizon=3)}, "source.env_steps is 4; allowed: a multiple of the horizon 3"),
     ({"seed": -1}, "seed is -1; allowed"),
     ({"algorithm": "pppo"}, "algorithm is 'pppo'; allowed: 'ppo', 'sb3'. Did you mean 'ppo'?"),
@@ -303,7 +312,7 @@ def test_killed_at_any_time_and_resumed_the_bytes_are_the_same(whole, path):
         killed += process.exitcode == -signal.SIGKILL
         if path.exists():                                       # what is done is whole and stays as it is
             now, done = files(path), np.flatnonzero(LearningHistories.open(path).done)
-            parts = [f"{name}/c/{index}/0/0" for name in SourceLog._fields for index in done]
+            parts = [f"{name}/c/{index}/0/0" for name in STORED for index in done]
             assert [now[part] for part in parts] == [expected[part] for part in parts]
     assert killed >= 3
     assert files(path) == expected
@@ -354,7 +363,7 @@ def write_half(path, start, ready):
     ready.wait()
     for _ in range(3):
         for index in range(start, 9, 2):
-            histories.write(index, SourceLog(*(x[0] for x in walk(ENV, [TASKS[index]], SOURCE, index))))
+            histories.write(index, walk(ENV, [TASKS[index]], SOURCE, index).map(lambda x: x[0]))
 
 
 def test_two_processes_write_different_tasks(path):
@@ -366,7 +375,7 @@ def test_two_processes_write_different_tasks(path):
     [process.join() for process in processes]
     log = histories.load()
     for index, task in enumerate(TASKS):
-        for ours, expected in zip(log, walk(ENV, [task], SOURCE, index), strict=True):
+        for (_, ours), (_, expected) in zip(log.items(), walk(ENV, [task], SOURCE, index).items(), strict=True):
             assert torch.equal(ours[index], expected[0])
 
 
@@ -398,7 +407,7 @@ DAMAGE = {
 }
 
 
-@pytest.mark.parametrize("name", SourceLog._fields)
+@pytest.mark.parametrize("name", STORED)
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_chunk_is_named_and_can_be_made_again(whole, copy, damage, name):
     DAMAGE[damage](chunk(copy, name))
@@ -503,10 +512,10 @@ def test_a_sample_fits_in_one_file_and_reads_the_same(whole, tmp_path):
     small = LearningHistories.open(sample)
     assert small.tasks == [(2, 2), (0, 1)] and small.n_streams == 1 and small.done.all()
     assert (small.env, small.source, small.seed) == (whole.env, whole.source, whole.seed)
-    for ours, original in zip(small.load(), whole.load([(2, 2), (0, 1)], n_streams=1), strict=True):
+    for (_, ours), (_, original) in zip(small.load().items(), whole.load([(2, 2), (0, 1)], n_streams=1).items(), strict=True):
         assert torch.equal(ours, original)
     assert torch.equal(small.episode_returns([(0, 1)]), whole.episode_returns([(0, 1)], n_streams=1))
-    assert small.dataset.cell.sel(task="(0, 1)").values.tolist() == small.load([(0, 1)]).cell[0].tolist()
+    assert small.dataset.cell.sel(task="(0, 1)").values.tolist() == small.load([(0, 1)]).observation[0].tolist()
     fails("read only", small.write, 0, BY_HAND)
     fails("is a sample to read; collect into a folder", collect_here, sample)
     again = small.save_sample(tmp_path / "again.zarr.zip", tasks=[(0, 1)])

@@ -17,7 +17,7 @@ from dicp.history import LearningHistories, collect
 from dicp.history.blocks import Job
 from dicp.history.claims import claim, draft_folder, locks_folder
 from dicp.history.collection import open_or_create
-from dicp.source import SourceLog
+from dicp.types import Log
 
 TESTS = Path(__file__).parent
 FIRSTS = ["0", "2", "4", "6", "8"]  # blocks of two tasks
@@ -367,9 +367,9 @@ def test_all_cores(whole, path, monkeypatch):
 def test_what_an_algorithm_returns_is_looked_at(path):
     for i, (returned, message) in enumerate(
         [
-            (None, "What .*returning returned is None; allowed: a SourceLog or a ContinuousLog"),
-            (SourceLog(*[None] * 4), "What .*returning returned is .*NoneType.*; allowed: arrays"),
-            (SourceLog(*[0] * 4), "What .*returning returned is .*int.*; allowed: arrays"),
+            (None, "What .*returning returned is None; allowed: a dicp.types.Log"),
+            (Log(*[None] * 4), "What .*returning returned is .*NoneType.*; allowed: arrays"),
+            (Log(*[0] * 4), "What .*returning returned is .*int.*; allowed: arrays"),
         ]
     ):
         returning.value = returned

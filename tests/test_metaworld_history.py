@@ -8,8 +8,8 @@ import torch
 
 from dicp import artifacts, domain
 from dicp.config import Config, MetaWorldConfig, SourceConfig
-from dicp.history import HistoryError, LearningHistories, collect, episode_returns
-from dicp.source import ContinuousLog
+from dicp.history import HistoryError, LearningHistories, collect
+from dicp.types import Log
 
 ENV = MetaWorldConfig("metaworld", "reach-v3", horizon=5)
 SOURCE = SourceConfig(n_streams=4, env_steps=20, n_steps=10, batch_size=20, n_epochs=2, keep_streams=2)
@@ -25,7 +25,7 @@ def drift(env, tasks, source, seed):
     observation[..., :3] = torch.tensor(tasks)[:, None, None, :3] + action[..., :3].cumsum(2)
     reward = action.sum(-1)
     last = observation[:, :, env.horizon - 1 :: env.horizon] + 1
-    return ContinuousLog(observation, action, reward, (reward > 1).byte(), last)
+    return Log(observation, action, reward, last, (reward > 1).byte())
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def histories(tmp_path):
 
 def test_comes_back_as_it_was(histories, tmp_path):
     log = histories.load()
-    assert isinstance(log, ContinuousLog) and log.observation.shape == (3, 2, 20, 11) and log.success.dtype == torch.uint8
+    assert log.observation.shape == (3, 2, 20, 11) and log.success.dtype == torch.uint8
     one = histories.load([INSTANCES[2]], n_streams=1)
     assert all(torch.equal(a, b[2:, :1]) for a, b in zip(one, log, strict=True))
     assert torch.equal(histories.episode_returns(), log.reward.view(3, 2, 4, 5).sum(-1))
@@ -46,7 +46,7 @@ def test_comes_back_as_it_was(histories, tmp_path):
 
 
 def test_a_wrong_log_is_refused(histories):
-    log = ContinuousLog(*(x[0] for x in histories.load()))
+    log = histories.load().map(lambda x: x[0])
     for change, message in (
         ({"action": log.action * 3}, r"action .* allowed: .* from -1 to 1"),
         ({"reward": log.reward.double()}, r"reward .*float64 .* allowed: torch.float32 \(2, 20\) with finite values"),
@@ -58,7 +58,7 @@ def test_a_wrong_log_is_refused(histories):
             histories.write(0, log._replace(**change))
 
 
-@pytest.mark.parametrize("name", ContinuousLog._fields)
+@pytest.mark.parametrize("name", Log._fields)
 def test_a_lost_chunk_is_named(histories, name):
     next(path for path in (histories.path / name / "c" / "1").rglob("0") if path.is_file()).unlink()
     with pytest.raises(HistoryError, match=rf"The {name} of task \(0.0, 0.6, .* is damaged"):
@@ -79,7 +79,7 @@ def test_ppo_collects_and_goes_on(tmp_path):
     assert torch.equal(hand[:, :, 0], hand[:, :, 5]) and not torch.equal(hand[:, :, 0], hand[:, :, 4])       # resets
     moved = (log.terminal_observation[:, :, :, :3] - hand[:, :, ENV.horizon - 1 :: ENV.horizon]).abs()
     assert 0 < moved.max() < 0.02                    # the true last observation: one step from the one before, not the reset
-    assert episode_returns(log).shape == (3, 2, 4)
+    assert log.episode_returns.shape == (3, 2, 4)
 
 
 def test_sb3_collects(tmp_path):

@@ -12,8 +12,8 @@ from dicp.config import Config, EnvConfig, MetaWorldConfig, ModelConfig, SourceC
 from dicp.envs import GridRules
 from dicp.models import new_model
 from dicp.models.sizes import MODULES, context_bytes, model_bytes
-from dicp.source import SourceLog
 from dicp.training import Trainer
+from dicp.types import Log
 
 GRID, ARM = EnvConfig(), MetaWorldConfig()
 KINDS = [
@@ -107,7 +107,7 @@ def test_contexts_that_cannot_fit_are_refused(kind, imitates):
 
 
 def test_a_batch_that_cannot_fit_is_refused():
-    log = SourceLog(*(torch.zeros(1, 2, n, dtype=torch.uint8) for n in (40, 40, 40, 2)))
+    log = Log(*(torch.zeros(1, 2, n, dtype=torch.uint8) for n in (40, 40, 40, 2)))
     source = SourceConfig(n_streams=2, env_steps=40, batch_size=40)
     train = TrainConfig(n_streams=2)
     config = Config(GRID, source, model_config(context_length=40), train)

@@ -17,9 +17,9 @@ from helpers import flipped, refused
 from dicp import processes, states, store, training
 from dicp.config import Config, EnvConfig, ModelConfig, SourceConfig, TrainConfig
 from dicp.files import CheckpointError
-from dicp.source import SourceLog
 from dicp.states import load_state, save_state
 from dicp.training import Trainer, train
+from dicp.types import Log
 
 ENV, GOALS = EnvConfig(), [(4, 6), (6, 4), (3, 3)]
 SOURCE = SourceConfig(n_streams=4, env_steps=100, n_steps=50, batch_size=50)
@@ -38,11 +38,11 @@ def tiny(
     )
 
 
-def random_log(n_tasks: int = 3, n_streams: int = 4) -> SourceLog:
+def random_log(n_tasks: int = 3, n_streams: int = 4) -> Log:
     """What can be, though nobody walks like that."""
     g, shape = torch.Generator().manual_seed(0), (n_tasks, n_streams, 100)
     fields = [torch.randint(below, shape, generator=g).byte() for below in (81, 5, 2)]
-    return SourceLog(*fields, torch.randint(81, (*shape[:2], 5), generator=g).byte())
+    return Log(*fields, torch.randint(81, (*shape[:2], 5), generator=g).byte())
 
 
 LOG = random_log()
@@ -459,20 +459,20 @@ def test_histories_have_to_fit_the_config():
         ValueError,
     ):
         Trainer(long, LOG)
-    for field, value in (("cell", 81), ("action", 5), ("reward", 2), ("terminal_cell", 255)):
+    for field, value in (("observation", 81), ("action", 5), ("reward", 2), ("terminal_observation", 255)):
         wrong = LOG._replace(**{field: getattr(LOG, field).clone().fill_(value)})
         with refused(
             f"the log has {field} from {value} to {value}; allowed: what can be in darkroom",
             ValueError,
         ):
             Trainer(tiny(), wrong)
-    with refused("the log has cell of shape", ValueError):
-        Trainer(tiny(), LOG._replace(cell=LOG.cell[:, :1]))
+    with refused("the log has observation of shape", ValueError):
+        Trainer(tiny(), LOG._replace(observation=LOG.observation[:, :1]))
     with refused("tasks holds 2 tasks; allowed: 3", ValueError):
         Trainer(tiny(), LOG, tasks=GOALS[:2])
     arm = Config.preset("metaworld")
     with refused(
-        "the log holds cell, action, reward, terminal_cell; allowed in metaworld: observation",
+        "the log holds observation, action, reward, terminal_observation; allowed in metaworld: obs.*, success",
         ValueError,
     ):
         Trainer(arm, LOG)

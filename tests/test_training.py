@@ -18,12 +18,12 @@ from dicp.config.parts import DATA
 from dicp.domain import domain_of
 from dicp.envs import split_tasks
 from dicp.files import load_model, save_model, write_csv
-from dicp.history import episode_returns
 from dicp.models.categorical import cross_entropy
-from dicp.source import SourceLog, train_ppo
+from dicp.source import train_ppo
 from dicp.states import load_state, save_state
 from dicp.store import StoreError
 from dicp.training import Trainer, learning_rate, losses, train
+from dicp.types import Log
 from dicp.windows import WindowSampler
 
 ENV, SOURCE = EnvConfig(), SourceConfig(n_streams=8, env_steps=400, batch_size=40, n_epochs=5, learning_rate=1e-3)
@@ -168,7 +168,7 @@ def test_dpt_becomes_optimal_where_it_was(log):
 
 def test_dpt_knows_the_training_tasks_of_its_split(log):
     train_tasks, _ = split_tasks("darkroom", 3)
-    histories = SourceLog(*(x[torch.zeros(len(train_tasks), dtype=torch.long)] for x in log))
+    histories = log.map(lambda x: x[torch.zeros(len(train_tasks), dtype=torch.long)])
     trainer = Trainer(replace(tiny("none", "dpt"), split=3), histories)
     assert torch.equal(trainer.sampler.optimal, domain_of(ENV).optimal_actions(train_tasks))
     assert Trainer(tiny("none", "ad"), log).sampler.optimal is None
@@ -185,7 +185,7 @@ def test_episodes_are_sorted_by_their_returns_if_wanted(log, sort_episodes, monk
 @pytest.mark.parametrize("n_streams", [3, 8])
 @pytest.mark.parametrize("quantile", [0.0, 0.5, 1.0])
 def test_idt_asks_for_what_the_streams_achieved_at_best(log, n_streams, quantile):
-    best = sorted(episode_returns(log)[:, :n_streams].amax(-1).flatten().tolist())
+    best = sorted(log.episode_returns[:, :n_streams].amax(-1).flatten().tolist())
     model = Trainer(tiny("none", "idt", n_streams=n_streams, prompt_quantile=quantile), log).model
     middle = (best[(len(best) - 1) // 2] + best[len(best) // 2]) / 2
     assert model.prompt.item() == {0.0: best[0], 0.5: middle, 1.0: best[-1]}[quantile]
@@ -195,7 +195,7 @@ def test_idt_asks_for_what_the_streams_achieved_at_best(log, n_streams, quantile
 @pytest.mark.parametrize("kind, imitates", [*KINDS, ("none", "idt")])
 def test_only_the_first_tasks_are_used(log, kind, imitates):
     """Whatever happened in the others; labels and prompt are of the first, too."""
-    less, settings = SourceLog(*(x[:2] for x in log)), tiny(kind, imitates, max_tasks=2, updates=3)
+    less, settings = log.map(lambda x: x[:2]), tiny(kind, imitates, max_tasks=2, updates=3)
     few, all_of_few = fit(settings, log), train(settings, less, progress=False, tasks=GOALS[:2])
     assert few.sampler.n_tasks == 2 and equal(weights(few.model), weights(all_of_few.model))
     assert not equal(weights(few.model), weights(fit(tiny(kind, imitates, updates=3), log).model))
@@ -205,9 +205,11 @@ def test_only_the_first_tasks_are_used(log, kind, imitates):
 def test_a_world_model_of_first_episodes_sees_these_alone(log, n_first, monkeypatch):
     """What came later may have been anything. It has no policy."""
     n_steps, g = n_first * ENV.horizon, torch.Generator().manual_seed(0)
-    noise = (torch.randint(below, log.cell.shape, generator=g).byte() for below in (81, 5, 2))
-    step = torch.arange(log.cell.shape[-1])
-    garbage = SourceLog(*(torch.where(step < n_steps, x, y) for x, y in zip(log[:3], noise, strict=True)), log.terminal_cell)
+    noise = (torch.randint(below, log.observation.shape, generator=g).byte() for below in (81, 5, 2))
+    step = torch.arange(log.observation.shape[-1])
+    true = log.observation, log.action, log.reward
+    fields = (torch.where(step < n_steps, x, y) for x, y in zip(true, noise, strict=True))
+    garbage = Log(*fields, log.terminal_observation)
     settings = tiny("queries", n_first_episodes=n_first, updates=4, data="first_episodes")
     plain, other = fit(settings, log), fit(settings, garbage)
     assert set(plain.log) == {"update", "reward", "next_obs", "return_to_go"}

@@ -8,15 +8,14 @@ from dicp.domain import domain_of
 from dicp.envs import GridWorld, all_tasks
 from dicp.oracles import RandomPolicy
 from dicp.rollout import rollout
-from dicp.source import SourceLog
-from dicp.types import Tokens
+from dicp.types import Log, Tokens
 from dicp.windows import WindowSampler
 
 SMALL = EnvConfig(size=3, horizon=3)      # cells 0 to 8, the start is 4
 
 
-def log_of(*fields) -> SourceLog:
-    return SourceLog(*(torch.as_tensor(field, dtype=torch.uint8) for field in fields))
+def log_of(*fields) -> Log:
+    return Log(*(torch.as_tensor(field, dtype=torch.uint8) for field in fields))
 
 
 def generator() -> torch.Generator:

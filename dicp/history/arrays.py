@@ -27,12 +27,11 @@ from dicp.history.layout import (
     check_array,
     fields_of,
     new_arrays,
-    possible,
     shape_of,
 )
-from dicp.history.logs import Log
 from dicp.history.opening import HistoryError, disk_error, unreadable
 from dicp.store import one_line
+from dicp.types import Log
 
 MISSING, COMPLETE, DAMAGED = 0, 1, 2
 
@@ -46,10 +45,10 @@ class HistoryArrays:
         """`ValueError` unless the arrays are those of `env`."""
         self.path, self.env, self.tasks, self.env_steps = path, env, tasks, env_steps
         self.fields = fields_of(env) | DONE
-        self._arrays = {name: group[name] for name in self.fields}
+        self._arrays = {name: group[field.name] for name, field in self.fields.items()}
         self.n_streams = self._arrays["reward"].shape[1]
         for name, array in self._arrays.items():
-            check_array(array, name, self.fields[name], self.shape(name))
+            check_array(array, self.fields[name], self.shape(name))
         self._made_as = self._record()
 
     def shape(self, name: str) -> tuple[int, ...]:
@@ -74,7 +73,7 @@ class HistoryArrays:
         """Store a log [stream, step ...] that was checked, the `done` flag last."""
         self.check_in_place()
         try:
-            for name, values in log._asdict().items():
+            for name, values in log.items():
                 self._arrays[name][index] = values.numpy()
                 store.sync(self._chunk(name, index), self.path)
             self._arrays["done"][index] = True
@@ -97,7 +96,7 @@ class HistoryArrays:
                 values[row] = self._arrays[name][index, :n_streams]
             except Exception as error:
                 why, values[row] = one_line(error), EMPTY[dtype]
-            if not possible(values[row], name, self.env):
+            if not self.fields[name].possible(values[row]):
                 raise self.damaged(name, index, why)
         return torch.from_numpy(values)
 
@@ -113,6 +112,8 @@ class HistoryArrays:
         task = self.tasks[index]
         again = f"discard([{task}]) and collect again make it anew"
         cure = "get a new copy" if self.path.is_file() else again
+        field = self.fields.get(what)
+        what = what if field is None else field.name
         return HistoryError(f"The {what} of task {task} in {self.path} is damaged ({why}); {cure}.")
 
     def check_in_place(self) -> None:
@@ -135,7 +136,7 @@ class HistoryArrays:
     def _chunk(self, name: str, index: int) -> Path:
         """All there is of a task in the array `name`."""
         inner = ["0"] * (self._arrays[name].ndim - 1)
-        return self.path.joinpath(name, "c", str(index), *inner)
+        return self.path.joinpath(self.fields[name].name, "c", str(index), *inner)
 
     def _flag_file(self, index: int) -> Path:
         return self.path / "done" / "c" / str(index)
@@ -166,7 +167,7 @@ def write_sample(path: Path, attrs: dict, env: Env, log: Log) -> Path:
     all: the same histories give the same bytes. `HistoryError` if that cannot be done."""
     members = {}
     arrays = new_arrays(MemoryStore(members), attrs, env, log.reward.shape[1])
-    for name, values in log._asdict().items():
+    for name, values in log.items():
         arrays[name][:] = values.numpy()
     arrays["done"][:] = True
     packed = io.BytesIO()

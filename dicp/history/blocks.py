@@ -17,11 +17,12 @@ from dicp.config import Env, EnvConfig, SourceConfig
 from dicp.envs.tasks import Task
 from dicp.history.claims import claim
 from dicp.history.histories import LearningHistories
-from dicp.history.logs import Log, as_tensors, check_log
+from dicp.history.logs import as_tensors, check_log
 from dicp.history.opening import HistoryError
 from dicp.history.workers import runner
 from dicp.processes import end_with_parent, one_thread
-from dicp.source import TASKS_PER_BLOCK, ContinuousLog, SourceLog, train_continuous_ppo, train_ppo
+from dicp.source import TASKS_PER_BLOCK, train_continuous_ppo, train_ppo
+from dicp.types import Log
 
 INSTANCES_PER_BLOCK = 5             # of Meta-World, learnt at once: eight CPU-minutes
 POLL_SECONDS = 1.0                  # between two looks at what another process computes
@@ -117,22 +118,22 @@ def compute_block(histories: LearningHistories, first: int, algorithm: str | Alg
         log = run(histories.env, tasks, histories.source, block_seed(histories.seed, first))
     log = of_tasks(log, histories, tasks)
     for index in missing:
-        one = type(log)(*(values[index - first, : histories.n_streams] for values in log))
+        one = log.map(lambda values, row=index - first: values[row, : histories.n_streams])
         check_log(histories.env, histories.source, histories.n_streams, histories.tasks[index], one)
         histories.arrays.write(index, one)
 
 
 def of_tasks(log: object, histories: LearningHistories, tasks: Sequence[Task]) -> Log:
     """What an algorithm returned, as a log of tensors; `ValueError` unless it is one of `tasks`."""
-    if not isinstance(log, SourceLog | ContinuousLog):
-        raise refuse(f"What {histories.algorithm} returned", log, "a SourceLog or a ContinuousLog")
+    if not isinstance(log, Log):
+        raise refuse(f"What {histories.algorithm} returned", log, "a dicp.types.Log")
     log = as_tensors(log)
-    if not all(isinstance(x, torch.Tensor) and x.ndim >= 3 for x in log):
+    if not all(isinstance(x, torch.Tensor) and x.ndim >= 3 for _, x in log.items()):
         parts = [getattr(x, "shape", type(x).__name__) for x in log]
         allowed = "arrays [task, stream, step ...]"
         raise refuse(f"What {histories.algorithm} returned", parts, allowed)
-    n_tasks = len(log[0])
-    if any(len(values) != len(tasks) for values in log):
+    n_tasks = len(log.reward)
+    if any(len(values) != len(tasks) for _, values in log.items()):
         allowed = f"the {len(tasks)} asked for"
         raise ValueError(f"{histories.algorithm} returned {n_tasks} tasks; allowed: {allowed}.")
     return log
@@ -150,8 +151,7 @@ def run_ppo(env: Env, tasks: Sequence[Task], source: SourceConfig, seed: int) ->
 def run_sb3(env: Env, tasks: Sequence[Task], source: SourceConfig, seed: int) -> Log:
     from dicp.source.sb3 import train_sb3
 
-    logs = [train_sb3(env, task, source, seed) for task in tasks]
-    return type(logs[0])(*(torch.cat(values) for values in zip(*logs, strict=True)))
+    return Log.concat([train_sb3(env, task, source, seed) for task in tasks])
 
 
 ALGORITHMS = {"ppo": run_ppo, "sb3": run_sb3}

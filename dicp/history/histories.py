@@ -11,13 +11,13 @@ from torch import Tensor
 from zarr.storage import LocalStore
 
 from dicp.checks import Count, Index, Seed, checked, fits_memory, refuse, whole
-from dicp.config import Env, EnvConfig, SourceConfig, env_from_dict
+from dicp.config import Env, SourceConfig, env_from_dict
 from dicp.domain import domain_of
 from dicp.envs.tasks import Task
 from dicp.history.arrays import COMPLETE, DAMAGED, MISSING, HistoryArrays, write_sample
 from dicp.history.claims import claim, draft_folder, give_name
 from dicp.history.layout import FORMAT, VERSION, check_seal, fields_of, log_bytes, new_arrays
-from dicp.history.logs import Log, as_tensors, check_log
+from dicp.history.logs import as_tensors, check_log
 from dicp.history.opening import (
     HistoryError,
     disk_error,
@@ -27,8 +27,8 @@ from dicp.history.opening import (
     unreadable,
 )
 from dicp.history.tasks import Tasks, as_task, check_storable
-from dicp.source import ContinuousLog, SourceLog
 from dicp.store import SEAL, seal_of
+from dicp.types import Log
 
 __all__ = ["LearningHistories"]
 
@@ -126,7 +126,7 @@ class LearningHistories:
         """Everything as an `xarray.Dataset`; nothing is read before it is used."""
         import xarray
 
-        fields = self.arrays.fields
+        fields = {field.name: field for field in self.arrays.fields.values()}
         options = dict(chunks=None, consolidated=False, mask_and_scale=False)
         data = xarray.open_zarr(self._store, **options)[list(fields)]
         for name, field in fields.items():
@@ -162,8 +162,8 @@ class LearningHistories:
         indices, n_streams = self._complete(tasks), self._streams(n_streams)
         size = log_bytes(self.env, len(indices), n_streams, self.source.env_steps)
         fits_memory("number of tasks", len(indices), size, "fewer, or fewer streams")
-        kind = SourceLog if isinstance(self.env, EnvConfig) else ContinuousLog
-        return kind(*(self.arrays.read(name, indices, n_streams) for name in fields_of(self.env)))
+        names = fields_of(self.env)
+        return Log(**{name: self.arrays.read(name, indices, n_streams) for name in names})
 
     @checked
     def episode_returns(

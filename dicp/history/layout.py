@@ -2,63 +2,90 @@
 
 import math
 from collections.abc import Mapping
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 import zarr
 from zarr.abc.store import Store
 
-from dicp.config import Env, EnvConfig
+from dicp.config import Env
+from dicp.domain import domain_of
 from dicp.store import SEAL, seal_of
+from dicp.types import Space
 
 FORMAT, VERSION = "dicp-learning-histories", 1
 ATTRIBUTES = {"format", "version", "env", "source", "seed", "algorithm", "algorithm_code",
               "tasks_per_block", "tasks", SEAL}
 # What zarr reads where nothing was written; no log says 255 or nan.
-EMPTY = {"uint8": 255, "float32": np.nan, "bool": False}
+EMPTY = {"uint8": 255, "int32": -1, "float32": np.nan, "bool": False}
 ZSTD_LEVEL = 6
 
 
 class Field(NamedTuple):
     """One array of the store."""
 
+    name: str                               # in the store
     dims: tuple[str, ...]
-    dtype: str
+    space: Space                            # of one value
     meaning: str
 
+    @property
+    def dtype(self) -> str:
+        return str(self.space.stored_as).removeprefix("torch.")
 
+    def possible(self, values: np.ndarray) -> bool:
+        """Whether the array can hold these values."""
+        low, high = self.space.bounds
+        if not np.isfinite(values).all():
+            return False
+        return bool(low <= values.min() and values.max() <= high)
+
+
+class Done(NamedTuple):
+    """The array of the flags, of the same form as a `Field`."""
+
+    name: str = "done"
+    dims: tuple[str, ...] = ("task",)
+    dtype: str = "bool"
+    meaning: str = "whether the histories of the task are complete"
+
+    def possible(self, values: np.ndarray) -> bool:
+        return True
+
+
+DONE = {"done": Done()}
+AXES = {"observation": "number", "action": "component"}        # of what has several numbers
 STEP, EPISODE = ("task", "stream", "step"), ("task", "stream", "episode")
-DONE = {"done": Field(("task",), "bool", "whether the histories of the task are complete")}
-OF_GRIDS = {
-    "cell": Field(STEP, "uint8", "where the agent is before the action: x * size + y"),
-    "action": Field(STEP, "uint8", "+x, -x, +y, -y, stay"),
-    "reward": Field(STEP, "uint8", "0 or 1, for this action"),
-    "terminal_cell": Field(EPISODE, "uint8", "where the last action of the episode led"),
-}
-OF_METAWORLD = {
-    "observation": Field((*STEP, "number"), "float32", "what the agent sees before the action"),
-    "action": Field((*STEP, "component"), "float32",
-                    "as executed, each from -1 to 1: hand x, y, z, gripper"),
-    "reward": Field(STEP, "float32", "for this action, 0 to 10"),
-    "success": Field(STEP, "uint8", "1 where the task's criterion is met"),
-    "terminal_observation": Field((*EPISODE, "number"), "float32",
-                                  "what the last action of the episode led to"),
-}
 
 
+@cache
 def fields_of(env: Env) -> dict[str, Field]:
-    """The arrays of a log, in its order."""
-    return OF_GRIDS if isinstance(env, EnvConfig) else OF_METAWORLD
+    """The arrays of a log of this world, under the names of `dicp.types.Log`."""
+    world = domain_of(env)
+    spaces = {
+        "observation": world.observation, "action": world.action, "reward": world.reward,
+        "terminal_observation": world.observation,
+    }
+    if world.says_success:
+        spaces["success"] = Space(2)
+    fields = {}
+    for name, space in spaces.items():
+        dims = EPISODE if name == "terminal_observation" else STEP
+        several = [AXES[name.removeprefix("terminal_")]] if space.shape else []
+        stored = world.stored_names.get(name, name)
+        fields[name] = Field(stored, (*dims, *several), space, world.meanings[name])
+    return fields
 
 
 def shape_of(
-    env: Env, field: Field, n_tasks: int, n_streams: int, env_steps: int
+    env: Env, field: Field | Done, n_tasks: int, n_streams: int, env_steps: int
 ) -> tuple[int, ...]:
-    sizes = {
-        "task": n_tasks, "stream": n_streams, "step": env_steps,
-        "episode": env_steps // env.horizon, "component": 4,
-    }
-    return tuple(env.n_observed if dim == "number" else sizes[dim] for dim in field.dims)
+    """Of one array of the store."""
+    if isinstance(field, Done):
+        return (n_tasks,)
+    n = env_steps // env.horizon if "episode" in field.dims else env_steps
+    return n_tasks, n_streams, n, *field.space.shape
 
 
 def log_bytes(env: Env, n_tasks: int, n_streams: int, env_steps: int) -> int:
@@ -69,22 +96,10 @@ def log_bytes(env: Env, n_tasks: int, n_streams: int, env_steps: int) -> int:
     return sum(size * math.prod(shape) for size, shape in zip(sizes, shapes, strict=True))
 
 
-def bounds_of(name: str, env: Env) -> tuple[int, int] | None:
-    """The least and the largest value that an array of a log may hold; None: any number."""
-    if isinstance(env, EnvConfig):
-        return 0, {"action": env.n_actions - 1, "reward": 1}.get(name, env.n_cells - 1)
-    return {"action": (-1, 1), "success": (0, 1)}.get(name)
-
-
-def possible(values: np.ndarray, name: str, env: Env) -> bool:
-    """Whether an array of a log can hold these values."""
-    low, high = bounds_of(name, env) or (-np.inf, np.inf)
-    return bool(np.isfinite(values).all() and low <= values.min() and values.max() <= high)
-
-
 def new_arrays(store: Store, attrs: dict, env: Env, n_streams: int) -> dict[str, zarr.Array]:
-    """The empty group in `store`: one chunk a task, every chunk with a checksum, the attributes
-    with a seal (a digest, so that a changed bit does not go unnoticed)."""
+    """The empty group in `store`, its arrays under the names of a log: one chunk a task, every
+    chunk with a checksum, the attributes with a seal (a digest, so that a changed bit does not go
+    unnoticed)."""
     values = {name: value for name, value in attrs.items() if name != SEAL}
     sealed = values | {SEAL: seal_of(values)}
     group = zarr.create_group(store, attributes=sealed, zarr_format=3)
@@ -93,7 +108,7 @@ def new_arrays(store: Store, attrs: dict, env: Env, n_streams: int) -> dict[str,
         shape = shape_of(env, field, len(attrs["tasks"]), n_streams, attrs["source"]["env_steps"])
         checksum = zarr.codecs.ZstdCodec(level=ZSTD_LEVEL, checksum=True)
         arrays[name] = group.create_array(
-            name, shape=shape, chunks=(1, *shape[1:]), dtype=field.dtype,
+            field.name, shape=shape, chunks=(1, *shape[1:]), dtype=field.dtype,
             dimension_names=field.dims, fill_value=EMPTY[field.dtype],
             attributes={"long_name": field.meaning},
             compressors=None if name == "done" else checksum,
@@ -112,8 +127,9 @@ def check_seal(attrs: Mapping) -> None:
         raise ValueError("its attributes do not fit their seal")
 
 
-def check_array(array: zarr.Array, name: str, field: Field, shape: tuple[int, ...]) -> None:
+def check_array(array: zarr.Array, field: Field | Done, shape: tuple[int, ...]) -> None:
     """Raise `ValueError` unless the array is one that `new_arrays` makes."""
+    name = field.name
     if (array.dtype, array.shape) != (field.dtype, shape):
         raise ValueError(f"{name} is {array.dtype} {array.shape}, not {field.dtype} {shape}")
     found, expected = (array.chunks, array.metadata.dimension_names), ((1, *shape[1:]), field.dims)

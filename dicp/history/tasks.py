@@ -7,10 +7,10 @@ from typing import Annotated
 import numpy as np
 
 from dicp.checks import fits_memory, plain, refuse
-from dicp.config import Env, EnvConfig, SourceConfig
+from dicp.config import Env, SourceConfig
 from dicp.domain import domain_of
 from dicp.envs.tasks import Task
-from dicp.history.layout import EMPTY, log_bytes
+from dicp.history.layout import log_bytes
 from dicp.history.opening import HistoryError
 
 DEEPEST = 3                          # ((x, y), (x, y)) is two deep
@@ -43,9 +43,6 @@ def check_storable(
 ) -> None:
     """Raise `ValueError` unless histories of `tasks` fit into the arrays, and those of a block into
     memory."""
-    if isinstance(env, EnvConfig) and env.n_cells > EMPTY["uint8"]:
-        why = "because cells are stored in one byte"
-        raise HistoryError(f"env.size is {env.size}; allowed: at most 15, {why}.")
     domain_of(env).check_tasks(tasks)
     n_different = len(set(tasks))
     if not tasks or n_different < len(tasks):

@@ -78,6 +78,10 @@ class EpisodicContext(Context):
             kept[:, at] = new
         return tokens
 
+    def held(self) -> Tokens:
+        """All tokens that are remembered [batch n]."""
+        return self.seen.map(lambda field: field[:, : self.cache.n_held])
+
     def forget(self) -> Tokens:
         """Drop the oldest episodes; returns the others [batch n], to be read again."""
         kept = newborn(self.seen, self.env, self.cache.capacity - self.forgets)

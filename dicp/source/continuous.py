@@ -9,7 +9,7 @@ from typing import Annotated, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from dicp.checks import Each, Seed, Whole, at_least, checked, refuse
@@ -17,18 +17,9 @@ from dicp.config import SourceConfig
 from dicp.source.limits import BYTES, check_finite, check_fits
 from dicp.source.nets import Nets
 from dicp.source.ppo import advantages
+from dicp.types import Log
 
-__all__ = ["ContinuousLog", "World", "train_continuous_ppo"]
-
-
-class ContinuousLog(NamedTuple):
-    """What the source algorithm did in a batch of tasks, in order."""
-
-    observation: Float[Tensor, "task stream step d_observation"]           # before the action
-    action: Float[Tensor, "task stream step d_action"]                     # as executed: clipped
-    reward: Float[Tensor, "task stream step"]
-    success: UInt8[Tensor, "task stream step"]                             # 1 where the step meets the task's criterion
-    terminal_observation: Float[Tensor, "task stream episode d_observation"]     # the true last one, before the reset
+__all__ = ["World", "train_continuous_ppo"]
 
 
 @runtime_checkable
@@ -98,16 +89,16 @@ def minibatches(data: Experience, order: Int[Tensor, "transition"], size: int) -
         yield Experience(*(x[:, start : start + size] for x in shuffled))
 
 
-def empty_log(n_tasks: int, source: SourceConfig, horizon: int, n_seen: int) -> ContinuousLog:
+def empty_log(n_tasks: int, source: SourceConfig, horizon: int, n_seen: int) -> Log:
     """Room for what the first `keep_streams` streams of each task do."""
     steps = n_tasks, source.n_kept, source.env_steps
     observation, action, reward = torch.empty(*steps, n_seen), torch.empty(*steps, 4), torch.empty(steps)
     last = torch.empty(*steps[:2], source.env_steps // horizon, n_seen)
-    return ContinuousLog(observation, action, reward, torch.empty(steps, dtype=torch.uint8), last)
+    return Log(observation, action, reward, last, torch.empty(steps, dtype=torch.uint8))
 
 
 def act(
-    nets: Nets, world: World, observation: np.ndarray, log: ContinuousLog, start: int, seen: Sequence[int],
+    nets: Nets, world: World, observation: np.ndarray, log: Log, start: int, seen: Sequence[int],
     generator: torch.Generator,
 ) -> tuple[np.ndarray, Experience]:
     """Take `n_steps` steps in every stream, from env step `start` on: (the observation after them, the experience). The
@@ -152,7 +143,7 @@ def learn(nets: Nets, data: Experience, generator: torch.Generator) -> None:
 def train_continuous_ppo(
     world: World, seen: Annotated[Sequence[int], Each(Whole(0))], source: SourceConfig, seed: Seed,
     on_update: Callable[[int], None] | None = None,
-) -> ContinuousLog:
+) -> Log:
     """Train one PPO agent a task of `world`, side by side, and log the transitions of the first `keep_streams` streams; of
     the observations, which the agents get whole, only the numbers `seen`.
 

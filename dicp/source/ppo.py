@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from dicp.checks import Seed, at_least, checked
@@ -20,21 +20,13 @@ from dicp.config import EnvConfig, SourceConfig
 from dicp.envs import GridWorld, Task, cell_to_xy
 from dicp.source.limits import check_finite, check_fits
 from dicp.source.nets import Nets
+from dicp.types import Log, Space
 
-__all__ = ["TASKS_PER_BLOCK", "SourceLog", "train_ppo"]
+__all__ = ["TASKS_PER_BLOCK", "train_ppo"]
 
 # CPU-seconds of one thread for the 81 goals of Darkroom in blocks of 9, 14, 27, 41 and 81: 118, 107, 89, 96, 94
 # (stable-baselines3: 46 a goal, 3,770 in all). Small blocks pay for calls, large ones for padding to the most cells.
 TASKS_PER_BLOCK = 27
-
-
-class SourceLog(NamedTuple):
-    """What the source algorithm did in a batch of tasks, in order."""
-
-    cell: UInt8[Tensor, "task stream step"]               # where the agent is before the action
-    action: UInt8[Tensor, "task stream step"]
-    reward: UInt8[Tensor, "task stream step"]
-    terminal_cell: UInt8[Tensor, "task stream episode"]   # the true last observation of each episode, before the reset
 
 
 class Minibatch(NamedTuple):
@@ -123,7 +115,7 @@ def advantages(
     return result
 
 
-def act(nets: GridNets, world: GridWorld, log: SourceLog, start: int, generator: torch.Generator) -> None:
+def act(nets: GridNets, world: GridWorld, log: Log, start: int, generator: torch.Generator) -> None:
     """Take `n_steps` steps in every stream, from env step `start` on, and log them."""
     logp, values = nets.tables()
     update = start // nets.source.n_steps
@@ -134,17 +126,18 @@ def act(nets: GridNets, world: GridWorld, log: SourceLog, start: int, generator:
         bound = bounds.gather(1, cell[..., None].expand(-1, -1, bounds.shape[-1]))
         action = (torch.rand(*cell.shape, 1, generator=generator) > bound).sum(-1)
         step = world.step(action)
-        log.cell[..., t], log.action[..., t], log.reward[..., t] = cell, action, step.reward
+        log.observation[..., t], log.action[..., t], log.reward[..., t] = cell, action, step.reward
         if step.done:
-            log.terminal_cell[..., t // nets.env.horizon] = step.next_observation
+            log.terminal_observation[..., t // nets.env.horizon] = step.next_observation
 
 
 def learn(
-    nets: GridNets, log: SourceLog, start: int, last_cell: Int[Tensor, "task stream"], generator: torch.Generator
+    nets: GridNets, log: Log, start: int, last_cell: Int[Tensor, "task stream"], generator: torch.Generator
 ) -> None:
     """One update of PPO from the `n_steps` logged from `start` on; `last_cell`: where the agents are after them."""
     source, stop = nets.source, start + nets.source.n_steps
-    cell, action, reward = (part[..., start:stop].long() for part in log[:3])
+    fields = log.observation, log.action, log.reward
+    cell, action, reward = (part[..., start:stop].long() for part in fields)
     flat_cell, flat_action = cell.flatten(1), action.flatten(1)
     logp, values = nets.tables()
     old_logp = logp.flatten(1).gather(1, flat_cell * nets.env.n_actions + flat_action)
@@ -160,11 +153,19 @@ def learn(
             nets.adam_step()
 
 
+def empty_log(env: EnvConfig, n_tasks: int, source: SourceConfig) -> Log:
+    """Room for what all streams do."""
+    steps = n_tasks, source.n_streams, source.env_steps
+    cell, byte = dict(dtype=Space(env.n_cells).stored_as), dict(dtype=torch.uint8)
+    last = torch.empty(*steps[:2], source.env_steps // env.horizon, **cell)
+    return Log(torch.empty(steps, **cell), torch.empty(steps, **byte), torch.empty(steps, **byte), last)
+
+
 @checked
 def train_ppo(
     env: EnvConfig, tasks: Sequence[Task], source: SourceConfig, seed: Seed,
     on_update: Callable[[int], None] | None = None,
-) -> SourceLog:
+) -> Log:
     """Train one PPO agent a task, side by side, and log every transition of every stream.
 
     The paper's source algorithm (section 5.1, appendix): stable-baselines3's PPO with the settings in `SourceConfig`.
@@ -173,15 +174,12 @@ def train_ppo(
 
     `FloatingPointError` where weights, gradients or probabilities are not finite any more.
     """
-    if env.n_cells > 256:
-        raise ValueError(f"size is {env.size}; allowed: at most 16, since the log stores a cell in one byte.")
     at_least("number of tasks", len(tasks), 1)
     check_fits(source, len(tasks), 2, env.n_actions, bytes_per_step=3)
     world = GridWorld(env, tasks, source.n_streams)
     generator = torch.Generator().manual_seed(seed)
     nets = GridNets(env, len(tasks), source, generator)
-    lengths = [source.env_steps] * 3 + [source.env_steps // env.horizon]
-    log = SourceLog(*(torch.empty(len(tasks), source.n_streams, n, dtype=torch.uint8) for n in lengths))
+    log = empty_log(env, len(tasks), source)
     for update, start in enumerate(range(0, source.env_steps, source.n_steps)):
         act(nets, world, log, start, generator)
         learn(nets, log, start, world.state.cell, generator)

@@ -15,9 +15,9 @@ from stable_baselines3.common.vec_env import VecEnv
 from dicp.checks import Whole, checked, refuse
 from dicp.config import Env, EnvConfig, SourceConfig
 from dicp.envs import GridWorld, Task, cell_to_xy
-from dicp.source.continuous import ContinuousLog, World
+from dicp.source.continuous import World
 from dicp.source.limits import check_fits
-from dicp.source.ppo import SourceLog
+from dicp.types import Log, Space
 
 __all__ = ["train_sb3"]
 
@@ -86,14 +86,17 @@ class GridVecEnv(RecordedVecEnv):
         reward = step.reward[0].numpy().astype(np.float32)
         return self.observe(step.observation), reward, np.full(self.num_envs, step.done), infos
 
-    def log(self, env_steps: int) -> SourceLog:
+    def log(self, env_steps: int) -> Log:
         """The first `env_steps` steps of every stream."""
         check_length(self.cells, env_steps)
         n_episodes = env_steps // self.world.config.horizon
-        lists = (self.cells[:env_steps], self.actions[:env_steps], self.rewards[:env_steps])
-        none = torch.empty(1, self.num_envs, 0, dtype=torch.uint8)
-        parts = (*lists, self.terminal_cells[:n_episodes])
-        return SourceLog(*(torch.stack(part, -1).byte() if part else none for part in parts))
+        cell = Space(self.world.config.n_cells).stored_as
+        none = torch.empty(1, self.num_envs, 0)
+        terminal = self.terminal_cells[:n_episodes]
+        last = torch.stack(terminal, -1) if terminal else none
+        steps = (self.cells[:env_steps], self.actions[:env_steps], self.rewards[:env_steps])
+        cells, actions, rewards = (torch.stack(part, -1) for part in steps)
+        return Log(cells.to(cell), actions.byte(), rewards.byte(), last.to(cell))
 
 
 class ContinuousVecEnv(RecordedVecEnv):
@@ -131,13 +134,13 @@ class ContinuousVecEnv(RecordedVecEnv):
         self.observation = step.observation
         return step.observation[0], step.reward[0], np.full(self.num_envs, step.done), infos
 
-    def log(self, env_steps: int) -> ContinuousLog:
+    def log(self, env_steps: int) -> Log:
         """The first `env_steps` steps of every stream."""
         check_length(self.steps, env_steps)
         *parts, success = (torch.stack(x, dim=2) for x in zip(*self.steps[:env_steps], strict=True))
         n_episodes = env_steps // self.world.horizon
         terminal = torch.stack(self.terminal[:n_episodes], dim=2)
-        return ContinuousLog(*parts, success.byte(), terminal)
+        return Log(*parts, terminal, success.byte())
 
 
 def check_length(steps: Sequence, env_steps: int) -> None:
@@ -205,7 +208,7 @@ def check_weights(
 @checked
 def train_sb3(
     env: Env, task: Task, source: SourceConfig, seed: Seed32, algorithm: Algorithm | None = None
-) -> SourceLog | ContinuousLog:
+) -> Log:
     """Train one agent on one task with stable-baselines3; the log has task dimension 1.
 
     `algorithm` is a class (used with its own defaults), or a function that makes the model; the
