@@ -19,7 +19,7 @@ from dicp import store
 from dicp.config import Config, PlanConfig
 from dicp.domain import domain_of
 from dicp.models import Model, new_model
-from dicp.planning import sampled_search
+from dicp.planning import search
 from dicp.types import Tokens
 
 N_AGENTS, REPETITIONS = 50, 3
@@ -46,8 +46,8 @@ class Living:
         for _ in range(n_steps):
             self.model.observe(self.context, self.token())
             if self.plan is not None:
-                left = getattr(self.context, "imaginable", self.model.env.horizon)
-                sampled_search(self.model, self.model.root(self.context), self.plan, left, self.generator)
+                left = min(self.model.env.horizon, self.context.max_plan_depth)
+                search(self.model, self.model.root(self.context), self.plan, left, self.generator)
 
 
 def measure(n_steps: int, repetitions: int) -> list[dict]:

@@ -1,5 +1,6 @@
 """What the library does, the plain way: no cache, and a token for the action. `speed.py` compares the two."""
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,10 +11,9 @@ from torch import Tensor, nn
 from dicp.config import Config, EnvConfig, ModelConfig
 from dicp.models import HierarchicalModel, InContextModel
 from dicp.models.categorical import cross_entropy
-from dicp.planning import Imagined
-from dicp.source import SourceLog
+from dicp.planning import Imagined, Proposal
 from dicp.training import Trainer
-from dicp.types import Tokens, Windows
+from dicp.types import Log, Tokens, Windows
 from dicp.windows import newborn
 
 
@@ -24,6 +24,7 @@ class Memory:
 
     window: Tokens | None = None
     h: Tensor | None = None
+    max_plan_depth = math.inf
 
     @property
     def n_transitions(self) -> int:
@@ -86,13 +87,18 @@ class WholeWindows:
     def root(self, context: Memory) -> Futures:
         return Futures(Tokens(*(x[:, None] for x in context.window)), context.h[:, None])
 
-    def propose(self, state: Futures) -> Tensor:
-        return self.model.policy_head(state.h).log_softmax(-1)
+    def propose(
+        self, state: Futures, n: int = 1, generator: torch.Generator | None = None
+    ) -> Proposal:
+        return self.model.policy.propose(self.model.policy_head(state.h), n, generator)
 
-    def imagine(self, state: Futures, return_to_go: bool = False, doubts: bool = False) -> Imagined:
+    def imagine(
+        self, state: Futures, action: Tensor | None = None, *, return_to_go: bool = False,
+        uncertainty: bool = False,
+    ) -> Imagined:
         predicted = self.model.world_model_head(state.h)
         next_cell = predicted.next_x.argmax(-1) * self.model.env.size + predicted.next_y.argmax(-1)
-        return Imagined(predicted.reward.softmax(-1)[..., 1], next_cell)
+        return Imagined.of_chances(predicted.reward.softmax(-1)[..., 1], next_cell)
 
     def advance(self, state: Futures, action: Tensor, reward: Tensor, next_cell: Tensor) -> Futures:
         window = append(state.window, Tokens(next_cell, action, reward, next_cell, torch.zeros_like(action)))
@@ -122,7 +128,7 @@ class TwoTokenModel(InContextModel):
 class TwoTokenTrainer(Trainer):
     """Training of the two-token model: the same windows, the same losses at every step, the same optimiser."""
 
-    def __init__(self, config: Config, histories: SourceLog):
+    def __init__(self, config: Config, histories: Log):
         super().__init__(config, histories)
         self.model = TwoTokenModel(config.env, config.model)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=config.train.learning_rate, fused=True)

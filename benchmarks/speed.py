@@ -28,7 +28,7 @@ from dicp.envs import GridWorld, all_tasks
 from dicp.envs.gym import DarkKeyToDoor, Darkroom, DarkroomPermuted
 from dicp.models import HierarchicalModel, Model, new_model
 from dicp.oracles import RandomPolicy
-from dicp.planning import beam_search
+from dicp.planning import search
 from dicp.rollout import rollout
 from dicp.source import TASKS_PER_BLOCK, train_ppo, train_sb3
 from dicp.training import Trainer
@@ -94,8 +94,8 @@ class Living:
         """Sampled from the policy, or the first of a new plan of full depth, as at the beginning of an episode."""
         if self.plan is None:
             return self.logits.softmax(-1).multinomial(1)[:, 0]
-        steps_left = getattr(self.context, "imaginable", self.env.horizon)
-        return beam_search(self.learner, self.learner.root(self.context), self.plan, steps_left).action[:, 0]
+        steps_left = min(self.env.horizon, self.context.max_plan_depth)
+        return search(self.learner, self.learner.root(self.context), self.plan, steps_left).action[:, 0]
 
     @torch.no_grad()
     def __call__(self) -> int:
@@ -134,8 +134,8 @@ def check_same_plan(model: Model, n_agents: int, n_tokens: int, plan: PlanConfig
         tokens = Tokens(*tokens, torch.full_like(tokens[0], step % model.env.horizon == 0))
         for learner, context in zip((model, plain), contexts, strict=True):
             learner.observe(context, tokens)
-    steps_left = getattr(contexts[0], "imaginable", model.env.horizon)
-    ours, theirs = (beam_search(learner, learner.root(context), plan, steps_left, torch.Generator().manual_seed(0))
+    steps_left = min(model.env.horizon, contexts[0].max_plan_depth)
+    ours, theirs = (search(learner, learner.root(context), plan, steps_left, torch.Generator().manual_seed(0))
                     for learner, context in zip((model, plain), contexts, strict=True))
     for mine, other in zip(ours[:3], theirs[:3], strict=True):
         assert torch.equal(mine, other), "with and without shared keys and values, the plans differ"

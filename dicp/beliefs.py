@@ -15,8 +15,7 @@ from dicp.domain import domain_of, split_of
 from dicp.models import Model
 from dicp.oracles import exact_belief
 from dicp.rollout import Learner, Life, rollout
-from dicp.source import SourceLog
-from dicp.types import Tokens, Windows
+from dicp.types import Log, Space, Tokens, Windows
 from dicp.windows import episodes_as_windows, newborn
 
 __all__ = [
@@ -94,20 +93,21 @@ def windows_of(life: Life, env: Env) -> Windows:
 
 
 @checked
-def log_of(life: Life) -> SourceLog:
+def log_of(life: Life) -> Log:
     """A life in a grid in the form of learning histories, its rollouts as streams: something to
     train on."""
     if life.success is not None or life.observation is None:
         raise refuse("life", type(life).__name__, "a life in a grid that was recorded whole")
     highest = int(torch.maximum(life.observation, life.next_observation).max())
-    if highest > 255:
-        raise refuse("life.observation.max()", highest, "0 to 255, a room of at most 16 x 16 cells")
+    stored = Space(highest + 1).stored_as
     terminal = life.next_observation[..., life.horizon - 1 :: life.horizon]
-    return SourceLog(*(x.to(torch.uint8) for x in (life.observation, life.action, life.reward, terminal)))
+    cells = (x.to(stored) for x in (life.observation, terminal))
+    observation, terminal_observation = cells
+    return Log(observation, life.action.byte(), life.reward.byte(), terminal_observation)
 
 
 @checked
-def lives_of_the_exact_belief(config: Config) -> SourceLog:
+def lives_of_the_exact_belief(config: Config) -> Log:
     """Something else to train on: in each of the split's training tasks `train.n_streams` lives of the exact belief with the
     Bayes planner, as long as a window. Like the first episodes of a source, and unlike the later ones, they hold no action
     that knew more than its own history (*compliant*, Lee et al. 2023, arXiv 2306.14892); unlike these, many rewards."""

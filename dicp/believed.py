@@ -1,6 +1,5 @@
 """What a world model believes of every cell, asked as a planner asks."""
 
-import math
 from dataclasses import replace
 
 import torch
@@ -39,7 +38,7 @@ def believed_rewards(
     batch, target = len(cell), torch.arange(env.n_cells)
     state = model.fork(model.root(context), torch.zeros(batch, env.n_cells, dtype=torch.long))     # one beam a goal
     at, belief = cell[:, None].expand(-1, env.n_cells), torch.full((batch, env.n_cells), torch.nan)
-    left = getattr(context, "imaginable", math.inf)
+    left = context.max_plan_depth
     while True:
         action = rules.optimal_action(GridState(at.T, torch.zeros_like(at.T))).T.contiguous()
         there = rules.next_cell[0, at, action]

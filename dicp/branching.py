@@ -13,7 +13,7 @@ from dicp.config import MetaWorldConfig
 from dicp.domain import world_of
 from dicp.envs import Task
 from dicp.envs.worlds import SeenMetaWorld
-from dicp.planning import Imagined, SamplingWorldModel
+from dicp.planning import Imagined, WorldModel
 from dicp.rollout import Life
 
 __all__ = ["Tried", "rank_agreement", "tried_out"]
@@ -31,7 +31,7 @@ class Tried(NamedTuple):
 @checked
 @torch.no_grad()
 def tried_out(
-    model: SamplingWorldModel, life: Life, env: MetaWorldConfig, tasks: Sequence[Task],
+    model: WorldModel, life: Life, env: MetaWorldConfig, tasks: Sequence[Task],
     moments: Annotated[Sequence[int], Each(Whole(0), least=1)], n_candidates: Count = 10,
     generator: torch.Generator | None = None,
 ) -> Tried:
@@ -47,8 +47,9 @@ def tried_out(
         model.observe(context, tokens.at(step))
         if step in moments:
             root = model.root(context)
-            action = model.candidates(root, n_candidates, generator)
-            imagined = (x if x is None else x[:, 0] for x in model.imagine_candidates(root, action))
+            action = model.propose(root, n_candidates, generator).action
+            imagined = model.imagine(root, action, return_to_go=True)
+            imagined = (x if x is None else x[:, 0] for x in imagined)
             real = _for_real(world, action[:, 0], (n_tasks, n_rollouts))
             found.append((action[:, 0], Imagined(*imagined), *real))
         world.step(life.action[:, :, step])

@@ -16,11 +16,12 @@ from torch import Tensor
 
 from dicp.checks import Count, check_fields, checked, fits_memory, one_of, refuse
 from dicp.config import Env, EnvConfig
+from dicp.domain import domain_of
 from dicp.envs import GridRules, GridState, Task
 from dicp.envs.tasks import PERMUTATIONS
 from dicp.models.categorical import outcomes_of
-from dicp.models.gaussian import standard_normal
-from dicp.planning import Imagined
+from dicp.planning import Imagined, Proposal
+from dicp.policies import policy_of
 from dicp.types import Tokens, Windows
 
 __all__ = [
@@ -40,9 +41,7 @@ class RandomPolicy:
     can_plan = False
 
     def __init__(self, env: Env):
-        self.env = env
-        grid = isinstance(env, EnvConfig)
-        self.parameters = torch.zeros(env.n_actions) if grid else standard_normal(env.d_action)
+        self.env, self.parameters = env, policy_of(domain_of(env).action).uninformed()
 
     @checked
     def begin(
@@ -79,6 +78,7 @@ class Simulator:
         if len(self.tasks) == 0:
             raise refuse("tasks", self.tasks, "at least one task")
         self.rules = GridRules.of(self.env, self.tasks)
+        self.policy = policy_of(domain_of(self.env).action)
 
     @checked
     def begin(
@@ -101,17 +101,23 @@ class Simulator:
     def root(self, context: "Life") -> Simulated:
         return Simulated(context.task, context.state)
 
-    def propose(self, state: Simulated) -> Float[Tensor, "batch beam action"]:
-        return torch.zeros(*state.state.cell.shape, self.env.n_actions)
+    def propose(
+        self, state: Simulated, n: int = 1, generator: torch.Generator | None = None
+    ) -> Proposal:
+        return self.policy.propose(torch.zeros(*state.state.cell.shape, self.env.n_actions), n, generator)
 
     def _step(self, state: Simulated, action: Int[Tensor, "batch n"]) -> tuple[GridState, Tensor]:
         return self.rules.of_tasks(state.task).step(state.state, action)
 
-    def imagine(self, state: Simulated, return_to_go: bool = False, doubts: bool = False) -> Imagined:
+    def imagine(
+        self, state: Simulated, action: Tensor | None = None, *, return_to_go: bool = False,
+        uncertainty: bool = False,
+    ) -> Imagined:
         n_beams, n_actions = state.state.cell.shape[1], self.env.n_actions
         each = Simulated(state.task, GridState(*(x.repeat_interleave(n_actions, 1) for x in state.state)))
         reached, reward = self._step(each, torch.arange(n_actions).repeat(len(state.task), n_beams))
-        return Imagined(*(x.unflatten(1, (n_beams, n_actions)) for x in (reward.float(), reached.cell)))
+        fields = (x.unflatten(1, (n_beams, n_actions)) for x in (reward.float(), reached.cell))
+        return Imagined.of_chances(*fields)
 
     def advance(self, state: Simulated, action: Tensor, reward: Tensor, next_cell: Tensor) -> Simulated:
         return Simulated(state.task, self._step(state, action)[0])
@@ -126,7 +132,7 @@ class Life:
 
     task: Int[Tensor, "batch"]
     state: GridState
-    n_transitions = math.inf
+    n_transitions = max_plan_depth = math.inf
 
     def rows(self, index: Tensor) -> "Life":
         return Life(self.task[index], GridState(*(x[index] for x in self.state)))
@@ -139,7 +145,7 @@ class Belief:
     cell: Int[Tensor, "batch *beam"]
     stage: Int[Tensor, "batch *beam"]
     possible: Bool[Tensor, "batch *beam goal hypothesis"]
-    n_transitions = math.inf
+    n_transitions = max_plan_depth = math.inf
 
     def rows(self, index: Tensor) -> "Belief":
         return Belief(self.cell[index], self.stage[index], self.possible[index])
@@ -162,13 +168,17 @@ class Explorer(ABC):
     def __init__(self, env: EnvConfig):
         one_of("env.name", env.name, self.worlds)
         self.env, self.rules = env, GridRules.of(env, [ANY_TASK[env.name]])
+        self.policy = policy_of(domain_of(env).action)
 
     @abstractmethod
     def learn(self, belief: Belief, action: Tensor, reward: Tensor, arrived: Tensor) -> Tensor:
         """What is possible (fields [row ...]) once `action` from `belief.cell` has led to `arrived` and paid `reward`."""
 
     @abstractmethod
-    def imagine(self, state: Belief, return_to_go: bool = False, doubts: bool = False) -> Imagined:
+    def imagine(
+        self, state: Belief, action: Tensor | None = None, *, return_to_go: bool = False,
+        uncertainty: bool = False,
+    ) -> Imagined:
         """What each action leads to."""
 
     @checked
@@ -192,8 +202,10 @@ class Explorer(ABC):
     def root(self, context: Belief) -> Belief:
         return Belief(context.cell[:, None], context.stage[:, None], context.possible[:, None])
 
-    def propose(self, state: Belief) -> Float[Tensor, "batch beam action"]:
-        return torch.zeros(*state.cell.shape, self.env.n_actions)
+    def propose(
+        self, state: Belief, n: int = 1, generator: torch.Generator | None = None
+    ) -> Proposal:
+        return self.policy.propose(torch.zeros(*state.cell.shape, self.env.n_actions), n, generator)
 
     def advance(self, state: Belief, action: Tensor, reward: Tensor, next_cell: Tensor) -> Belief:
         flat = Belief(*(x.flatten(0, 1) for x in (state.cell, state.stage, state.possible)))
@@ -225,13 +237,17 @@ class GoalExplorer(Explorer):
         possible[row, goal[row], arrived[row]] = reward[row] > 0
         return possible
 
-    def imagine(self, state: Belief, return_to_go: bool = False, doubts: bool = False) -> Imagined:
+    def imagine(
+        self, state: Belief, action: Tensor | None = None, *, return_to_go: bool = False,
+        uncertainty: bool = False,
+    ) -> Imagined:
         next_cell = self.rules.next_cell[0, state.cell]                                    # batch beam action
         goal = self._goal(state.stage)
         index = goal.clamp(max=self.n_goals - 1)[..., None, None].expand(*goal.shape, 1, self.n_hypotheses)
         possible = state.possible.gather(2, index)[:, :, 0]
         chance = possible / possible.sum(-1, keepdim=True).clamp(min=1)
-        return Imagined(chance.gather(-1, next_cell) * (goal < self.n_goals)[..., None], next_cell)
+        paid = chance.gather(-1, next_cell) * (goal < self.n_goals)[..., None]
+        return Imagined.of_chances(paid, next_cell)
 
     def _goal(self, stage: Tensor) -> Tensor:
         return torch.zeros_like(stage) if self.rules.pays_forever else stage
@@ -269,9 +285,13 @@ class ActionExplorer(Explorer):
             chance.append((moves * leads).sum(-1))
         return -torch.stack(chance, dim=1).log()
 
-    def imagine(self, state: Belief, return_to_go: bool = False, doubts: bool = False) -> Imagined:
+    def imagine(
+        self, state: Belief, action: Tensor | None = None, *, return_to_go: bool = False,
+        uncertainty: bool = False,
+    ) -> Imagined:
         next_cell, probability, entropy = outcomes_of(self.chances(state), self.by_move[state.cell])
-        return Imagined((next_cell == self.rules.goals[0, 0]).float(), next_cell, None, probability, entropy)
+        paid = (next_cell == self.rules.goals[0, 0]).float()
+        return Imagined.of_chances(paid, next_cell, None, probability, entropy)
 
 
 @checked

@@ -12,7 +12,7 @@ from dicp.config import Env, ModelConfig, PlanConfig
 from dicp.domain import domain_of
 from dicp.envs import Task
 from dicp.models.context import whole_episodes
-from dicp.planning import BYTES_OF_A_FUTURE, SamplingWorldModel, WorldModel
+from dicp.planning import BYTES_OF_A_FUTURE, WorldModel
 
 BYTES_OF_AN_AGENT = 1000  # whatever it does
 
@@ -40,10 +40,8 @@ def check_model(model: Any, env: Env, tasks: Sequence[Task], plan: PlanConfig | 
             raise ValueError(
                 f"planner is {plan.planner!r}, but this agent has no world model; allowed: no plan."
             )
-        discrete = domain_of(env).action.is_discrete
-        if plan.draws_goal and not discrete:
-            raise refuse("plan.draws_goal", True, f"False in {env.name}, which has no cells to draw from")
-        rule_of(WorldModel if discrete else SamplingWorldModel)("model", model)
+        domain_of(env).check_plan(plan)
+        rule_of(WorldModel)("model", model)
         if not hasattr(model, "root"):
             raise refuse("model", model, "one with a root(context), where imagined futures begin")
     elif not getattr(model, "has_policy", True):

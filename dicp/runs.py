@@ -11,7 +11,7 @@ from dicp.artifacts import world_parts
 from dicp.checks import Each, OneOf, checked, one_of, text
 from dicp.config import ENVS, IMITATORS, PLANNERS, Config, PlanConfig
 from dicp.config.parts import ALONE
-from dicp.domain import split_of
+from dicp.domain import domain_of, split_of
 from dicp.envs import Task
 from dicp.worlds import World
 
@@ -129,7 +129,7 @@ ABLATIONS = (
     *(planned(f"k{k}", "gated", beam_width=k) for k in (1, 5, 20)),
     *(planned(f"k{k}", "paper", beam_width=k) for k in (1, 5, 20)),
     *(planned(f"depth{d}", "gated", depth=d) for d in (2, 4, 16)),
-    *(planned("return_to_go", planner, return_to_go=True) for planner in ("paper", "gated")),
+    *(planned("to_end", planner, return_to_go=True) for planner in ("paper", "gated")),
     *(planned(f"from{n}", "paper", start_after=n) for n in (0, 20, 400)),
     planned("likeliest", "paper", ties="order"), planned("likeliest", "gated", ties="logp"),
     *(Run(f"queries_k{k}", "queries", "bayes", plan=(("beam_width", k),)) for k in (5, 10, 20, 40)),
@@ -160,9 +160,12 @@ def is_grid(world: World) -> bool:
 
 
 @checked
-def is_retired(name: Annotated[str, text]) -> bool:
-    """Whether a run of that name can no longer be made: its model, a look-up built by hand, is gone; its rows stay."""
-    return name == "bayes" or name.startswith("bayes_k")
+def is_retired(name: Annotated[str, text], world: World) -> bool:
+    """Whether a run of that name can no longer be made; its rows stay. `bayes`: its model, a look-up
+    built by hand, is gone. `..._return_to_go` in a grid: the return-to-go was added to a reward that
+    it holds already (`..._to_end`: it takes its place)."""
+    added_twice = is_grid(world) and name.endswith("_return_to_go")
+    return name == "bayes" or name.startswith("bayes_k") or added_twice
 
 
 @checked
@@ -259,10 +262,12 @@ def block_of(n_episodes: int) -> int:
 @checked
 def part_name(run: Run, env: World, split: Split) -> str:
     """The file of one run; its name changes with any setting, so a stale part is never taken for a done one. Settings that
-    have their default do not count (as in `Config.key`): a new one leaves the names of what is done as they are; nor does the
-    training count where nothing is trained."""
+    have their default do not count (as in `Config.key`): a new one leaves the names of what is done as they are; nor do those
+    that the world does not read, nor the training where nothing is trained."""
     config, plan = config_of(run, env, split), plan_of(run, env)
-    planner = plan and {name: value for name, value in asdict(plan).items() if value != getattr(PlanConfig(), name)}
+    unread = domain_of(config.env).unread
+    planner = plan and {name: value for name, value in asdict(plan).items()
+                        if value != getattr(PlanConfig(), name) and name not in unread}
     acting = {name: value for name, value in run._asdict().items() if value != Run._field_defaults.get(name)}
     settings = [config.key if run.world_model else config.history_key, planner, acting, *lives_of(run, env, split)]
     settings += [] if is_grid(env) else [n_episodes_of(env, run)]

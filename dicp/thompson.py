@@ -13,6 +13,7 @@ from torch import Tensor
 from dicp.believed import believed_rewards
 from dicp.config import EnvConfig, PlanConfig
 from dicp.envs import GridRules, GridState, all_tasks
+from dicp.planner import Clock
 from dicp.planning import WorldModel
 
 LEAST = 1e-9          # of a belief: every cell may be drawn
@@ -28,20 +29,18 @@ class GoalSampler:
         self.model, self.config, self.generator = model, config, generator
         self.env: EnvConfig = model.env
         self.rules = GridRules.of(self.env, all_tasks(self.env.name, self.env.size))
-        self.cell = torch.full((batch,), self.rules.start)
         self.goal: Tensor | None = None
 
-    def notice(self, env_step: int, reward: Tensor, next_cell: Tensor, done: bool) -> None:
-        """Where each agent is now. What it was paid is in the context: the next draw knows it."""
-        self.cell = torch.full_like(next_cell, self.rules.start) if done else next_cell
-
-    def act(self, context: Any, env_step: int, steps_left: int) -> tuple[Tensor, Tensor]:
+    def act(self, context: Any, cell: Tensor, clock: Clock) -> tuple[Tensor, Tensor]:
         """(action, whether it comes from a plan) of each agent at this env step."""
-        due = env_step >= self.config.start_after
-        if steps_left == self.env.horizon or self.goal is None:
-            belief = believed_rewards(self.model, context, self.env, self.cell)
+        due = clock.env_step >= self.config.start_after
+        if clock.episode_step == 0 or self.goal is None:
+            belief = believed_rewards(self.model, context, self.env, cell)
             belief = belief.nan_to_num(0).clamp(min=LEAST)
             self.goal = torch.multinomial(belief, 1, generator=self.generator)[:, 0]
-        here = GridState(self.cell[:, None], torch.zeros_like(self.cell[:, None]))
+        here = GridState(cell[:, None], torch.zeros_like(cell[:, None]))
         action = self.rules.of_tasks(self.goal).optimal_action(here)[:, 0]
         return action, torch.full_like(action, due, dtype=torch.bool)
+
+    def notice(self, reward: Tensor, next_observation: Tensor) -> None:
+        """What an agent was paid is in its context: the next draw knows it."""

@@ -57,7 +57,7 @@ from dicp.envs.tasks import PERMUTATIONS
 from dicp.models import new_model
 from dicp.models.transformer import rotary
 from dicp.oracles import RandomPolicy, exact_belief
-from dicp.planning import beam_search
+from dicp.planning import search
 from dicp.probes import recorded_probes
 from dicp.rollout import rollout
 from dicp.training import Trainer
@@ -282,8 +282,8 @@ steps, episodes, paper = range(1, 9), range(4), PlanConfig.preset("paper", p.env
 
 def claims(model, n):                                    # share of plans with a reward in them
     context = remember(model, Tokens(*(field[:32, : n * world.horizon + 1] for field in read)))
-    n_steps = getattr(context, "imaginable", world.horizon)                      # IDT: to the end of its chunk
-    plan = beam_search(model, model.root(context), paper, n_steps, torch.Generator().manual_seed(p.seed))
+    n_steps = min(world.horizon, context.max_plan_depth)                      # IDT: to the end of its chunk
+    plan = search(model, model.root(context), paper, n_steps, torch.Generator().manual_seed(p.seed))
     return float((plan.reward.sum(-1) > 0).float().mean())
 
 def sureness(believer, n=10):                            # of an untried action's outcome, imagined once, twice, ...
@@ -291,7 +291,7 @@ def sureness(believer, n=10):                            # of an untried action'
     untried = F.one_hot(tokens.last_action, 6)[..., :5].amax(1).argmin(1, keepdim=True)           # one that is not
     state, sure = believer.root(remember(believer, tokens)), []
     for _ in range(4):
-        said = believer.imagine(state, doubts=True)
+        said = believer.imagine(state, uncertainty=True)
         sure.append(float(said.probability[:, 0].gather(1, untried).mean()))
         state = believer.advance(state, untried, torch.zeros_like(untried), said.next_observation[:, 0].gather(1, untried))
     return sure

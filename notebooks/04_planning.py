@@ -58,7 +58,7 @@ from dicp.branching import rank_agreement, tried_out
 from dicp.envs import GridRules, all_tasks, split_tasks
 from dicp.envs.tasks import PERMUTATIONS
 from dicp.oracles import Simulator
-from dicp.planning import beam_search, sampled_search
+from dicp.planning import search
 from dicp.rollout import rollout
 from dicp.types import Tokens
 
@@ -134,11 +134,11 @@ here = remember(trained, Tokens(*(field[:, : soon + 1] for field in read)))
 perfect = Simulator(world, [task])                           # one knows what is hidden, one has to read it:
 roots = [(perfect, at(perfect, cell)), (trained, trained.root(here))]
 for model, root in roots:
-    assert best_return(model, root, 3) == float(beam_search(model, root, PlanConfig(depth=3, beam_width=5**3), n).score)
+    assert best_return(model, root, 3) == float(search(model, root, PlanConfig(depth=3, beam_width=5**3), n).score)
 
 
 # %% [markdown]
-# The library's `beam_search`, wide enough to keep everything, finds the same return, with a simulator and with a trained
+# The library's `search`, wide enough to keep everything, finds the same return, with a simulator and with a trained
 # Transformer: it needs four functions (`propose`, `imagine`, `advance`, `fork`) and does not ask who answers.
 #
 # Eight steps are $5^8$ futures, too many. The paper keeps the $K = 10$ best after every step. "Best" is the sum of
@@ -151,7 +151,7 @@ def plain_beam(model, root, depth, beam_width, alike=id):    # `alike`: of futur
         grown = []
         for rewards, state, path in futures:
             imagined = model.imagine(state)
-            for action in model.propose(state)[0, 0].argsort(descending=True, stable=True):
+            for action in model.propose(state).log_probability[0, 0].argsort(descending=True, stable=True):
                 reward, cell = imagined.reward[..., action].round().long(), imagined.next_observation[..., action]
                 after = model.advance(state, action.view(1, 1), reward, cell)
                 grown.append((rewards + int(reward), after, (*path, int(cell))))
@@ -162,10 +162,10 @@ def plain_beam(model, root, depth, beam_width, alike=id):    # `alike`: of futur
         futures = list(names.values())[:beam_width]
     return futures                                           # best first
 
-depth = min(paper.depth, getattr(here, "imaginable", n) - 1)                             # IDT: not beyond its chunk
+depth = min(paper.depth, min(n, here.max_plan_depth) - 1)                             # IDT: not beyond its chunk
 by_rule = PlanConfig.preset("paper", room, ties="order")
 for model, root in roots:
-    best, plan = plain_beam(model, root, depth, paper.beam_width)[0], beam_search(model, root, by_rule, depth)
+    best, plan = plain_beam(model, root, depth, paper.beam_width)[0], search(model, root, by_rule, depth)
     assert best[0] == plan.score and best[2] == tuple(plan.next_observation[0].tolist())
 
 # %% [markdown]
@@ -232,7 +232,7 @@ everywhere = Undecided(world, tasks * 25)
 root, far = at(everywhere, *starts * 25), min(paper.depth, int(distance.max()))
 
 def share_found(**changes):                                  # by distance, 1 step to the farthest
-    plan = beam_search(everywhere, root, PlanConfig.preset("paper", room, **changes), n)
+    plan = search(everywhere, root, PlanConfig.preset("paper", room, **changes), n)
     found = (plan.reward.sum(-1) > 0).float().view(25, -1).mean(0)
     return torch.stack([found[distance == d].mean() for d in range(1, far + 1)])
 
@@ -258,7 +258,7 @@ if permuted:                                                 # planning at once:
     eager, policy = (rollout(trained, world, held_out, 2, 3, plan, p.seed) for plan in (at_once, None))
     never, without = (int((lives.reward.sum(-1) == 0).sum()) for lives in (eager, policy))
     n_cells, n_used = ([len(x.unique()) for x in field[:, 0]] for field in (eager.observation, eager.action))
-    plan, moments = beam_search(trained, at(trained, 0), paper, min(n, 10), dice), {}
+    plan, moments = search(trained, at(trained, 0), paper, min(n, 10), dice), {}
     first_plan = "the first plan: " + ("ten steps" if plan.next_observation.any() else "nothing moves")
     moments[first_plan] = {"walked": [0], "plan": plan.next_observation[0], "goal": 80}
     for i in (n_cells.index(min(n_cells)), n_cells.index(max(n_cells))):
@@ -269,7 +269,7 @@ else:                                                        # agents that have 
     rewards, seen = astray.reward.flatten(0, 1), tokens_of(astray, world)
     lost = (rewards[:, :begins].sum(-1) == 0).nonzero()[:, 0]
     memory = remember(trained, Tokens(*(field[lost, : begins + 1] for field in seen)))
-    plan = beam_search(trained, trained.root(memory), paper, n if p.method != "idt" else 10, dice)
+    plan = search(trained, trained.root(memory), paper, n if p.method != "idt" else 10, dice)
     claims = plan.reward.sum(-1) > 0                         # a reward that nobody has ever seen
     row = int(lost[(claims * (2 - rewards[lost].sum(-1).clamp(max=1))).argmax()])        # who never finds anything, say
 
@@ -277,7 +277,7 @@ else:                                                        # agents that have 
 # %%
 def moment(step):                                            # what it plans, and what it has done before
     context = remember(trained, Tokens(*(field[row, None, : step + 1] for field in seen)))
-    plan = beam_search(trained, trained.root(context), paper, min(n - step % n, getattr(context, "imaginable", n)), dice)
+    plan = search(trained, trained.root(context), paper, min(n - step % n, min(n, context.max_plan_depth)), dice)
     *key, goal = (int(cell) for cell in rules.goals[row // astray.observation.shape[1]] if cell >= 0)
     return {"plan": plan.next_observation[0], "claims": plan.next_observation[0][plan.reward[0] == 1].tolist(), "goal": goal,
             "key": key[0] if key else None, "visited": seen.arrived[row, 1 : step + 1].unique(),
@@ -317,7 +317,8 @@ its ties try things out. (The paper starts to plan after 200 steps, when the pol
 def worth(model, state, plan, curiosity):                    # plain, one step at a time
     total, way = 0.0, 1.0
     for d, (action, cell, reward) in enumerate(zip(plan.action[0], plan.next_observation[0], plan.reward[0], strict=True)):
-        paid, _, _, probable, doubt = (x if x is None else float(x[0, 0, action]) for x in model.imagine(state, doubts=True))
+        said = model.imagine(state, uncertainty=True)
+        paid, probable, doubt = (float(x[0, 0, action]) for x in (said.reward, said.probability, said.entropy))
         way *= probable
         total += bayes.discount**d * round(way * (paid + curiosity * doubt), 3)          # to 0.001: ties are ties
         state = model.advance(state, action.view(1, 1), reward.view(1, 1), cell.view(1, 1))
@@ -326,7 +327,7 @@ def worth(model, state, plan, curiosity):                    # plain, one step a
 def thinks(step):
     root = explorer.root(remember(explorer, Tokens(*(field[:, : step + 1] for field in read))))
     curious = read.last_reward[:, : step + 1].sum(-1) == 0
-    plan = beam_search(explorer, root, bayes, n - step % n, dice, curious)
+    plan = search(explorer, root, bayes, n - step % n, dice, curious)
     assert isclose(worth(explorer, root, plan, bayes.curiosity * bool(curious)), float(plan.score), rel_tol=0.02)
     panel = {"plan": plan.next_observation[0], "walked": read.observation[0, step - step % n : step + 1], **marks}
     return panel if permuted else panel | {"belief": belief[step], "visited": read.arrived[0, 1 : step + 1].unique()}
@@ -369,7 +370,7 @@ def stages(panels):                                          # Key-to-Door: the 
     i = int((stuck - 1).abs().add(2 - life.episode_return[:, 0, -1]).argmin())
     way = torch.cat((life.observation[i, 0, -n:][:1], life.next_observation[i, 0, -n:]))
     got = [int(x) + 1 for x in life.reward[i, 0, -n:].nonzero()[:, 0]] + [n, n]
-    ways = {f"source PPO at the end: return {float(stuck[i]):.1f}": list(log.cell[i, :8, -n:].long()),
+    ways = {f"source PPO at the end: return {float(stuck[i]):.1f}": list(log.observation[i, :8, -n:].long()),
             "plan, until it has the key": [way[: got[0] + 1]], "plan, with the key": [way[got[0] : got[1] + 1]]}
     for ax, (name, lines) in zip(panels, ways.items(), strict=True):
         plot.paths(lines, title=name, key=int(rules.goals[i, 0]), goal=int(rules.goals[i, 1]), start=rules.start, ax=ax)
@@ -384,7 +385,7 @@ def first_episode(curiosity):                                # Permuted: what is
     tokens, context, doubts = tokens_of(lives, world), explorer.begin(1), []
     for t in range(steps):
         explorer.observe(context, Tokens(*(field[:1, t] for field in tokens)))
-        doubts.append(explorer.imagine(explorer.root(context), doubts=True).entropy[0, 0])
+        doubts.append(explorer.imagine(explorer.root(context), uncertainty=True).entropy[0, 0])
     return {"doubts": torch.stack(doubts), "action": lives.action[0, 0, :steps], "reward": lives.reward[0, 0, :steps]}, \
         float(lives.episode_return.float().mean())
 
@@ -435,8 +436,8 @@ assert left[worst] < left["all of it"] - 0.05
 # %%
 def plain_choice(model, root, n_candidates, dice):           # one candidate at a time
     best, choice = float("-inf"), None
-    for action in model.candidates(root, n_candidates, dice)[0, 0]:
-        worth = float(model.imagine_candidates(root, action.view(1, 1, 1, -1)).reward)
+    for action in model.propose(root, n_candidates, dice).action[0, 0]:
+        worth = float(model.imagine(root, action.view(1, 1, 1, -1)).reward)
         if worth > best:
             best, choice = worth, action
     return choice
@@ -451,7 +452,7 @@ if arm:
     lived = rollout(dicp, arms.env, instances, 1, 11, seed=p.seed)                       # its policy alone, full contexts
     past = Tokens(*(field[:1, :150] for field in windows_of(lived, arms.env).tokens))
     root, by_reward = dicp.root(remember(dicp, past)), PlanConfig.preset("paper", p.env, return_to_go=False)
-    choice = sampled_search(dicp, root, by_reward, 50, torch.Generator().manual_seed(p.seed)).action[0, 0]
+    choice = search(dicp, root, by_reward, 50, torch.Generator().manual_seed(p.seed)).action[0, 0]
     assert torch.equal(plain_choice(dicp, root, by_reward.candidates, torch.Generator().manual_seed(p.seed)), choice)
 
 # %%
@@ -556,7 +557,7 @@ changed = ml1.ablations(p.method) if arm else {
                      "the paper's DICP-AD": {int(k): v / published.HIGHEST[room] for k, v in theirs.items()}},
     "imagined steps": {"gated planner": {**{d: f"dicp_ad_gated_depth{d}" for d in (2, 4)}, 8: "dicp_ad_gated_depth8",
                                          16: "dicp_ad_gated_depth16", deep: "dicp_ad_gated"}},
-    "ranked by": {name: {"reward": run, "and return-to-go": f"{run}_return_to_go"} for name, run in rules_of.items()},
+    "ranked by": {name: {"reward": run, "return-to-go": f"{run}_to_end"} for name, run in rules_of.items()},
     "planning from step": {"the paper's planner": dict(sorted(
         {full: "dicp_ad_paper", **{t: f"dicp_ad_paper_from{t}" for t in (0, 20, 400)}}.items()))},
     "IDT is asked for": {"IDT": {"nothing": "idt", "others'\nhighest": "idt_asked", "the task's\nhighest": "idt_privileged"}},
@@ -586,7 +587,7 @@ reader = trained if p.method != "idt" else load_or_train(Config.preset(room, p.p
 reader.requires_grad_(False)                                 # IDT reads chunks, not windows: DICP-AD in its place
 short = Tokens(*(field[:, : min(3, n_shown) * n] for field in read))                     # two or three episodes of context
 root = reader.root(remember(reader, short))
-plan, state, window = beam_search(reader, root, PlanConfig(), n, dice), root, short
+plan, state, window = search(reader, root, PlanConfig(), n, dice), root, short
 for action, cell, reward in zip(plan.action.T, plan.next_observation.T, plan.reward.T, strict=True):
     state = reader.advance(state, action[:, None], reward[:, None], cell[:, None])
     imagined = Tokens(cell, action, reward, cell, torch.zeros_like(cell))
@@ -597,7 +598,7 @@ def first(t, width):                                         # the window up to 
     return Tokens(*(field[:, : t - 8].expand(width, -1) for field in window))
 
 ways, cost = {"every future\nreads it all again": lambda k: [reader(first(t, k)) for t in range(8)],
-              "keys and\nvalues shared": lambda k: beam_search(reader, root, PlanConfig(beam_width=k), n, dice)}, {}
+              "keys and\nvalues shared": lambda k: search(reader, root, PlanConfig(beam_width=k), n, dice)}, {}
 for name, work in ways.items():
     times = {k: timeit.repeat(lambda f=work, k=k: f(k), number=1, repeat=3) for k in (1, 10, 30, 81)}
     cost[name] = {k: 1000 * min(seconds) for k, seconds in times.items()}

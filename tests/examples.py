@@ -46,13 +46,12 @@ from dicp.history import LearningHistories
 from dicp.models import HierarchicalModel, InContextModel, new_model
 from dicp.oracles import Explorer, RandomPolicy, Simulator, exact_belief
 from dicp.parts import Part
-from dicp.planning import SamplingWorldModel, WorldModel
+from dicp.planning import WorldModel
 from dicp.rollout import Learner, Life, rollout
 from dicp.runs import Run, run_named
-from dicp.source import SourceLog
 from dicp.source.continuous import World
 from dicp.training import Trainer
-from dicp.types import Tokens, Windows
+from dicp.types import Log, Tokens, Windows
 from dicp.windows import WindowSampler
 
 CONFIGS = (EnvConfig, MetaWorldConfig, SourceConfig, ModelConfig, TrainConfig, PlanConfig, Config)
@@ -86,7 +85,6 @@ BY_TYPE: dict[Any, Callable[[], Any]] = {
     HierarchicalModel: lambda: new_model(ENV, dataclasses.replace(SMALL, imitates="idt")).prompted(
         torch.ones(1)
     ),
-    SamplingWorldModel: lambda: new_model(ARM, dataclasses.replace(SMALL, context_length=100)),
     GridRules: lambda: GridRules.of(ENV, TASKS),
     GridState: lambda: GridState(torch.zeros(2, 1).long(), torch.zeros(2, 1).long()),
     GridWorld: lambda: GridWorld(ENV, TASKS),
@@ -94,7 +92,7 @@ BY_TYPE: dict[Any, Callable[[], Any]] = {
     MetaWorld: meta_world,
     WorldState: lambda: meta_world().get_state(),
     World: meta_world,
-    SourceLog: log,
+    Log: log,
     WindowSampler: lambda: WindowSampler(ENV, log()),
     Trained: lambda: Trained(small_model(), "cached", pd.DataFrame(), 1.0),
     Trainer: lambda: Trainer(config(), log(), tasks=TASKS),

@@ -37,8 +37,8 @@ OPEN = {
 # Methods that a rollout, a planner or a training calls, never a user: what goes in was checked at
 # their door. A `step` looks at its action itself.
 INNER = {
-    "advance", "at", "begin", "blank", "candidates", "chances", "concat", "count", "draw",
-    "embed_imagined", "forgetful", "fork", "forward", "imagine", "imagine_candidates", "kinds",
+    "advance", "at", "begin", "blank", "chances", "concat", "count", "draw",
+    "embed_imagined", "forgetful", "fork", "forward", "imagine", "items", "kinds",
     "last_steps", "learn", "load_state_dict", "map", "next_logits", "note", "notes", "observe",
     "of_tasks", "predict", "propose", "query", "read", "root", "rows", "stack", "stages", "step",
     "surprise", "to",

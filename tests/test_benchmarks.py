@@ -59,7 +59,10 @@ def test_shared_keys_and_values_give_the_plan_of_whole_windows(planner):
 
 
 def test_the_check_notices_a_difference(monkeypatch):
-    monkeypatch.setattr(naive.WholeWindows, "propose", lambda self, state: -self.model.policy_head(state.h).log_softmax(-1))
+    def least_likely_first(self, state, n=1, generator=None):
+        return self.model.policy.propose(-self.model.policy_head(state.h), n)
+
+    monkeypatch.setattr(naive.WholeWindows, "propose", least_likely_first)
     with pytest.raises(AssertionError, match="the plans differ"):
         speed.check_same_plan(model_of(3), 3, 15, PlanConfig.preset("paper", beam_width=4, depth=5))
 
@@ -127,8 +130,8 @@ def test_agents_of_meta_world_act_with_full_contexts(monkeypatch):
     small, preset, searched = dict(d_model=16, n_layers=1, n_heads=1, d_ff=16, context_length=200, forgets=1), Config.preset, []
     monkeypatch.setattr(metaworld_acting.Config, "preset", lambda *args, **kwargs: replace(
         c := preset(*args, **kwargs), model=replace(c.model, **small)))
-    search = metaworld_acting.sampled_search
-    monkeypatch.setattr(metaworld_acting, "sampled_search", lambda *args: searched.append(args[2].depth) or search(*args))
+    search = metaworld_acting.search
+    monkeypatch.setattr(metaworld_acting, "search", lambda *args: searched.append(args[2].depth) or search(*args))
     rows = metaworld_acting.measure(3, 1)
     assert [(row["imitates"], row["depth"]) for row in rows] == [(name, depth) for name in ("ad", "idt") for depth in (0, 1, 4)]
     assert sorted(searched) == 6 * [1] + 6 * [4] and all(row["ms"] > 0 for row in rows)

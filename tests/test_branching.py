@@ -9,6 +9,7 @@ from dicp.beliefs import windows_of
 from dicp.branching import rank_agreement, tried_out
 from dicp.config import Config, MetaWorldConfig
 from dicp.models import new_model
+from dicp.planning import Proposal
 from dicp.rollout import rollout
 
 INSTANCES = [(0.01, 0.65, 0.02, -0.05, 0.85, 0.2), (0.0, 0.6, 0.02, 0.05, 0.81, 0.1)]
@@ -38,8 +39,8 @@ def test_what_was_done_is_what_would_have_happened(imitates):
         def __getattr__(self, name):
             return getattr(model, name)
 
-        def candidates(self, root, n, generator):
-            return life.action.flatten(0, 1)[:, None, None, self.moment].expand(-1, 1, n, -1)
+        def propose(self, root, n, generator):
+            return Proposal(life.action.flatten(0, 1)[:, None, None, self.moment].expand(-1, 1, n, -1))
 
     for moment in (0, 7, 25):
         sure = Sure()

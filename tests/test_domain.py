@@ -1,14 +1,16 @@
 """A world as one object: what its tokens say at first, its spaces, and what is no world."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from dicp.config import EnvConfig, MetaWorldConfig, PlanConfig
-from dicp.domain import Space, domain_of, split_of
+from dicp.domain import domain_of, split_of
 from dicp.envs import split_tasks
 from dicp.oracles import RandomPolicy
 from dicp.rollout import rollout
-from dicp.types import Tokens, Windows
+from dicp.types import Space, Tokens, Windows
 
 GRIDS = [EnvConfig.preset(name) for name in ("darkroom", "darkroom_permuted", "dark_key_to_door")]
 ARM = MetaWorldConfig("metaworld", "push-v3")
@@ -32,7 +34,7 @@ def test_an_arm_is_told_where_an_action_led_and_what_it_changed():
     assert torch.equal(told, torch.cat((after, after, torch.tensor([[2.0]])), dim=-1))
 
 
-@pytest.mark.parametrize("n, kept, n_bytes", [(5, torch.uint8, 1), (256, torch.uint8, 1), (257, torch.int32, 4)])
+@pytest.mark.parametrize("n, kept, n_bytes", [(5, torch.uint8, 1), (255, torch.uint8, 1), (256, torch.int32, 4)])
 def test_a_discrete_space_is_kept_in_one_byte_where_that_is_enough(n, kept, n_bytes):
     space = Space(n)
     assert space.is_discrete and (space.dtype, space.stored_as, space.n_bytes) == (torch.int64, kept, n_bytes)
@@ -69,11 +71,16 @@ def test_nobody_knows_the_optimal_actions_of_an_arm():
         domain_of(ARM).optimal_actions([(0.0,) * 6])
 
 
-def test_a_goal_is_not_drawn_where_there_are_no_cells():
-    policy = RandomPolicy(ARM)
-    policy.can_plan = True
-    with pytest.raises(ValueError, match="plan.draws_goal is True; allowed: False in metaworld"):
-        rollout(policy, ARM, [(0.0,) * 6], 1, 1, PlanConfig("thompson", draws_goal=True))
+@pytest.mark.parametrize("env, field, value", [
+    *((ARM, field, value) for field, value in dict(
+        draws_goal=True, rank="mode", ties="random", replan=False, weigh_paths=True, curiosity=0.1, deduplicate=True,
+        needs_reward=True).items()),
+    (GRIDS[0], "candidates", 5)])
+def test_a_field_of_a_plan_that_a_world_does_not_read_is_refused(env, field, value):
+    policy = RandomPolicy(env)
+    policy.can_plan, plan = True, replace(PlanConfig.preset("paper", env.name), **{field: value})
+    with pytest.raises(ValueError, match=f"plan.{field} is {value!r}; allowed: .* in {env.name}, where nothing reads it"):
+        rollout(policy, env, [(0.0,) * 6] if env is ARM else [(0, 0)], 1, 1, plan)
 
 
 def test_steps_and_windows_are_cut_stacked_and_joined():

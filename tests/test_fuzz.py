@@ -47,7 +47,7 @@ from dicp.exercises import Hint
 from dicp.history import collect
 from dicp.models import new_model
 from dicp.oracles import GoalExplorer, RandomPolicy, Simulator, exact_belief
-from dicp.planning import beam_search
+from dicp.planning import search
 from dicp.rollout import rollout
 from dicp.training import train
 
@@ -375,7 +375,7 @@ def of_the_arm() -> MetaWorld:
         ("task is 'reach-v3'", lambda: PlanConfig.preset("paper", "darkroom", "reach-v3")),
         (
             "plan.beam_width is",
-            lambda: beam_search(Simulator(EnvConfig(), [(0, 3)]), *state_of(10**6)),
+            lambda: search(Simulator(EnvConfig(), [(0, 3)]), *state_of(10**6)),
         ),
         ("tasks is []", lambda: rollout(RandomPolicy(GRID), GRID, [])),
         ("darkroom task is (9, 9)", lambda: rollout(RandomPolicy(GRID), GRID, [(9, 9)])),

@@ -3,6 +3,7 @@
 import itertools
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,33 +11,26 @@ import torch
 from dicp.config import Config, MetaWorldConfig, ModelConfig, PlanConfig, SourceConfig, TrainConfig
 from dicp.domain import domain_of
 from dicp.models import new_model
-from dicp.models.gaussian import (
-    LEAST_LOG_STD,
-    ContinuousEmbedding,
-    Gaussian,
-    GaussianPolicy,
-    GaussianWorldModel,
-    standard_normal,
-)
-from dicp.planning import Imagined, SamplingWorldModel, sampled_search
+from dicp.models.gaussian import ContinuousEmbedding, GaussianWorldModel
+from dicp.planning import Imagined, Proposal, WorldModel, search
+from dicp.policies import LEAST_LOG_STD, Gaussian, PolicyHead, policy_of
 from dicp.rollout import rollout
-from dicp.source import ContinuousLog
 from dicp.training import Trainer, losses
-from dicp.types import Tokens, Windows
+from dicp.types import Log, Tokens, Windows
 from dicp.windows import WindowSampler, newborn
 
 ENV = MetaWorldConfig(horizon=5)
 MODELS = ("ad", "idt")
 
 
-def make_log(n_tasks=3, n_streams=2, n_steps=40, seed=0) -> ContinuousLog:
+def make_log(n_tasks=3, n_streams=2, n_steps=40, seed=0) -> Log:
     """Streams whose observations start anew every fifth step."""
     g = torch.Generator().manual_seed(seed)
     shape = n_tasks, n_streams, n_steps
     action, reward = torch.rand(*shape, 4, generator=g) * 2 - 1, torch.rand(shape, generator=g) * 10
     observation = torch.randn(*shape, 11, generator=g) * 0.1 + 0.5
     last = torch.randn(n_tasks, n_streams, n_steps // 5, 11, generator=g) * 0.1 + 0.5
-    return ContinuousLog(observation, action, reward, (reward > 9).byte(), last)
+    return Log(observation, action, reward, last, (reward > 9).byte())
 
 
 def test_histories_in_which_nothing_succeeds_are_left_out():
@@ -116,7 +110,7 @@ def test_nll_by_hand():
     mine, theirs = Gaussian.of(p), torch.distributions.Normal(p[:2], Gaussian.of(p).log_std.exp())
     x = torch.tensor([0.1, 0.9])
     torch.testing.assert_close(mine.nll(x), -theirs.log_prob(x))
-    standard = Gaussian.of(standard_normal(4))
+    standard = Gaussian.of(policy_of(domain_of(ENV).action).uninformed())
     assert not standard.mean.any() and standard.log_std.abs().max() < 1e-6
     assert Gaussian.of(torch.tensor([0.0, -100.0])).log_std.item() == pytest.approx(LEAST_LOG_STD)
     assert Gaussian.of(torch.tensor([0.0, 5.0])).log_std.item() == pytest.approx(5, abs=1e-3)
@@ -181,7 +175,8 @@ def test_world_model_speaks_the_worlds_units():
     torch.manual_seed(0)
     head, h, observation = GaussianWorldModel(ENV, ModelConfig(d_model=16)), torch.randn(2, 3, 16), torch.randn(2, 3, 11)
     action, before = torch.rand(2, 3, 4, 4), torch.rand(2, 3)
-    imagined, p = head.imagined(h, observation, before, action), head(h[:, :, None].expand(2, 3, 4, 16), action)
+    state = SimpleNamespace(h=h, observation=observation, reward_before=before)
+    imagined, p = head.imagined(state, action, True, False), head(h[:, :, None].expand(2, 3, 4, 16), action)
     torch.testing.assert_close(imagined.reward, before[..., None] + 0.1 * p.reward_change.mean[..., 0])
     torch.testing.assert_close(imagined.return_to_go, 50 * p.return_to_go.mean[..., 0])            # 5 steps of 10 at most
     moved = imagined.next_observation - observation[:, :, None]
@@ -205,9 +200,20 @@ def test_world_model_speaks_the_worlds_units():
                                Gaussian(*(x[..., :1] for x in p.change)).nll(hand[..., None] + 100).mean())
 
 
+def test_the_loss_of_a_single_step_knows_the_horizon():
+    """With `dense=False` a window is one step, and no episode begins in it."""
+    windows, model = windows_of(), make_model()
+    last, h = windows.last_steps(1), model.read(windows)[:, -1:]
+    p = model.world_model_head(h, last.action)
+    returns = p.return_to_go.nll(last.return_to_go[..., None] / 50).mean()
+    torch.testing.assert_close(p.loss_terms(last)["return_to_go"], returns)
+    assert returns.isfinite()
+
+
 def test_policy_loss_sums_the_components():
     torch.manual_seed(0)
-    policy, h, label = GaussianPolicy(ENV, 16), torch.randn(2, 3, 16), torch.rand(2, 3, 4)
+    policy = PolicyHead(policy_of(domain_of(ENV).action), 16)
+    h, label = torch.randn(2, 3, 16), torch.rand(2, 3, 4)
     out = policy(h)
     torch.testing.assert_close(policy.loss(out, label), Gaussian.of(out).nll(label).mean((0, 1)).sum())
 
@@ -218,8 +224,10 @@ def test_policy_loss_sums_the_components():
 def test_windows_say_what_happened():
     log = make_log(n_tasks=1, n_streams=1)
     windows = WindowSampler(ENV, log).history(1, 8, 1, torch.Generator().manual_seed(0))
-    for mine, theirs in zip((windows.tokens.observation, windows.action, windows.reward), log[:3], strict=True):
-        assert torch.equal(mine[0], theirs[0, 0])
+    mine = windows.tokens.observation, windows.action, windows.reward
+    theirs = log.observation, log.action, log.reward
+    for ours, given in zip(mine, theirs, strict=True):
+        assert torch.equal(ours[0], given[0, 0])
     ends = torch.arange(4, 40, 5)
     assert torch.equal(windows.next_observation[0, ends], log.terminal_observation[0, 0])
     inside = [t for t in range(39) if t not in ends]
@@ -283,7 +291,7 @@ def test_imagined_steps_are_read_as_real_ones(imitates):
     for t in range(6):
         model.observe(context, Tokens(*(x[:, t] for x in tokens)))
     state = model.root(context)
-    assert isinstance(model, SamplingWorldModel) and torch.equal(state.observation[:, 0], tokens.observation[:, 5])
+    assert isinstance(model, WorldModel) and torch.equal(state.observation[:, 0], tokens.observation[:, 5])
     assert not state.reward_before.any()                             # a new episode begins: the last reward was another's
     state = model.fork(state, torch.zeros(3, 2, dtype=torch.long))
     for t in (6, 7):
@@ -303,7 +311,7 @@ def test_candidates_are_the_mean_and_draws(imitates):
     model, tokens = make_model(imitates), windows_of().tokens
     context = model.begin(3, generator=torch.Generator().manual_seed(0))
     out = model.observe(context, Tokens(*(x[:, 0] for x in tokens)))
-    action = model.candidates(model.root(context), 2000, torch.Generator().manual_seed(1))
+    action = model.propose(model.root(context), 2000, torch.Generator().manual_seed(1)).action
     policy = Gaussian.of(out)
     torch.testing.assert_close(action[:, 0, 0], policy.mean.clamp(-1, 1))
     assert action.shape == (3, 1, 2000, 4) and action.abs().max() == 1
@@ -323,10 +331,10 @@ class Line:
 
     offers = torch.tensor([0.0, -1.0, 1.0, -0.5, 0.5])
 
-    def candidates(self, state, n, generator=None):
-        return self.offers[:n].expand(*state.at.shape, n)[..., None]
+    def propose(self, state, n=1, generator=None):
+        return Proposal(self.offers[:n].expand(*state.at.shape, n)[..., None])
 
-    def imagine_candidates(self, state, action):
+    def imagine(self, state, action=None, *, return_to_go=False, uncertainty=False):
         reached = state.at[..., None] + action[..., 0]
         reward = -(reached - 3).abs() - 2.0 * (reached - 0.5).abs().lt(0.1)      # a ditch at 0.5
         return Imagined(reward, reached[..., None], reward * 3)
@@ -355,7 +363,7 @@ def brute_force(start, depth, return_to_go=False):
 def test_an_exhaustive_beam_equals_brute_force(depth, return_to_go):
     starts = torch.tensor([[0.0], [1.0], [-0.5]])
     config = PlanConfig.preset("paper", "metaworld", depth=depth, beam_width=5**depth, candidates=5, return_to_go=return_to_go)
-    plan = sampled_search(Line(), Line.State(starts), config, 10)
+    plan = search(Line(), Line.State(starts), config, 10)
     assert plan.score.tolist() == pytest.approx([brute_force(x, depth, return_to_go) for x in (0.0, 1.0, -0.5)])
     assert plan.action.shape == (3, depth, 1)
     assert torch.allclose(plan.next_observation[:, -1, 0], starts[:, 0] + plan.action.sum((1, 2)))
@@ -364,8 +372,8 @@ def test_an_exhaustive_beam_equals_brute_force(depth, return_to_go):
 def test_plans_end_with_the_episode_and_see_what_one_step_does_not():
     config = PlanConfig.preset("paper", "metaworld", depth=4, beam_width=25, candidates=5, return_to_go=False)
     root = Line.State(torch.tensor([[0.0]]))
-    assert sampled_search(Line(), root, config, 2).action.shape[1] == 2
-    assert sampled_search(Line(), root, config, 10).action[0, :3, 0].tolist() == [1, 1, 1]
+    assert search(Line(), root, config, 2).action.shape[1] == 2
+    assert search(Line(), root, config, 10).action[0, :3, 0].tolist() == [1, 1, 1]
 
 
 # --- acting in Meta-World ---------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from dicp.config import EnvConfig, ModelConfig, PlanConfig
 from dicp.models import InContextModel, new_model
 from dicp.models.idt import HierarchicalModel
-from dicp.planning import WorldModel, beam_search
+from dicp.planning import WorldModel, search
 from dicp.rollout import Learner, rollout
 from dicp.types import Tokens, Windows
 from dicp.windows import newborn
@@ -251,30 +251,31 @@ def test_imagining_equals_what_would_be_seen(n):
     model, past, g = model_of(certain=False), random_windows(), torch.Generator().manual_seed(3)
     context, _ = live(model, past, n)
     state, lives = model.root(context), [[[]], [[]]]                           # row beam step
-    for _ in range(context.imaginable - 1):
+    for _ in range(context.max_plan_depth - 1):
         beam = torch.randint(len(lives[0]), (2, 3), generator=g)
         cell, action, reward = (torch.randint(b, (2, 3), generator=g) for b in (81, 5, 2))
         state = model.advance(model.fork(state, beam), action, reward, cell)
         lives = [[lives[r][beam[r, k]] + [(cell[r, k], action[r, k], reward[r, k])] for k in range(3)] for r in range(2)]
-    imagined, policy = model.imagine(state, return_to_go=True, doubts=True), model.propose(state)
+    imagined = model.imagine(state, return_to_go=True, uncertainty=True)
+    policy = model.propose(state).log_probability
     assert len(lives[0][0]) == CHUNK - 1 - (n - 1) % CHUNK
     for k in range(3):
         context, _ = live(model, past, n)                                       # the same decisions: seeded
         for step in zip(*(lives[r][k] for r in range(2)), strict=True):
             cell, action, reward = (torch.stack(x) for x in zip(*step, strict=True))
             logits = model.observe(context, Tokens(cell, action, reward, cell, torch.zeros_like(cell)))
-        real = model.imagine(model.root(context), return_to_go=True, doubts=True)
+        real = model.imagine(model.root(context), return_to_go=True, uncertainty=True)
         assert torch.allclose(policy[:, k], logits.log_softmax(-1), atol=1e-4)
         for a, b in zip(imagined, real, strict=True):
             assert torch.allclose(a[:, k], b[:, 0], atol=1e-3)
 
 
-def test_the_imaginable_counts_down_to_the_end_of_the_chunk():
+def test_the_depth_of_a_plan_counts_down_to_the_end_of_the_chunk():
     model, windows = model_of(), random_windows()
     context, left = model.begin(2), []
     for t in range(3 * CHUNK):
         model.observe(context, at(windows.tokens, t))
-        left.append(context.imaginable)
+        left.append(context.max_plan_depth)
     assert left == 3 * [5, 4, 3, 2, 1]
 
 
@@ -284,11 +285,11 @@ def test_a_plan_ends_with_its_chunk():
     context = model.begin(2)
     for t in range(2 * ENV.horizon):
         model.observe(context, at(windows.tokens, t))
-        steps_left = min(ENV.horizon - t % ENV.horizon, context.imaginable)
-        plan = beam_search(model, model.root(context), deep, steps_left)
+        steps_left = min(ENV.horizon - t % ENV.horizon, context.max_plan_depth)
+        plan = search(model, model.root(context), deep, steps_left)
         assert plan.action.shape == (2, CHUNK - t % CHUNK)
         with pytest.raises(ValueError, match="to the chunk's end"):
-            beam_search(model, model.root(context), deep, context.imaginable + 1)
+            search(model, model.root(context), deep, context.max_plan_depth + 1)
 
 
 @torch.no_grad()
@@ -297,8 +298,8 @@ def test_some_agents_plan_as_all_do():
     context, _ = live(model, windows, 23)
     rows = torch.tensor([3, 1])
     part = context.rows(rows)
-    assert part.n_transitions == context.n_transitions == 22 and part.imaginable == context.imaginable == 3
-    everyone, some = (beam_search(model, model.root(c), PlanConfig(ties="order"), c.imaginable) for c in (context, part))
+    assert part.n_transitions == context.n_transitions == 22 and part.max_plan_depth == context.max_plan_depth == 3
+    everyone, some = (search(model, model.root(c), PlanConfig(ties="order"), c.max_plan_depth) for c in (context, part))
     for a, b in zip(everyone, some, strict=True):
         assert torch.allclose(a[rows], b, atol=1e-5)
     certain = model_of()

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 import dicp.checks
-import dicp.rollout
+import dicp.planner
 from dicp.config import Config, EnvConfig, ModelConfig, PlanConfig
 from dicp.envs import all_tasks
 from dicp.models.ad import InContextModel
 from dicp.oracles import Simulator
-from dicp.planning import Imagined, Plan, _liking, beam_search, best_futures
+from dicp.planning import Imagined, Plan, Proposal, best_futures, search, tie_breaks
 from dicp.rollout import Life, rollout
 from dicp.types import Tokens
 from dicp.windows import newborn
@@ -42,12 +42,14 @@ class Table:
         doubt, entropy = torch.rand(2, n_cells, n_actions, generator=g)
         return cls(reward**2, next_cell, 3 * return_to_go, (2 * logits).log_softmax(-1), 1 - doubt / 2, entropy)
 
-    def propose(self, state):
-        return self.logp[state]
+    def propose(self, state, n=1, generator=None):
+        logp = self.logp[state]
+        return Proposal(torch.arange(logp.shape[-1]).expand(logp.shape), logp)
 
-    def imagine(self, state, return_to_go=False, doubts=False):
-        return Imagined(self.reward[state], self.next_cell[state], self.return_to_go[state] if return_to_go else None,
-                        self.probability[state], self.entropy[state])
+    def imagine(self, state, action=None, *, return_to_go=False, uncertainty=False):
+        returns = self.return_to_go[state] if return_to_go else None
+        sure = self.probability[state], self.entropy[state]
+        return Imagined.of_chances(self.reward[state], self.next_cell[state], returns, *sure)
 
     def advance(self, state, action, reward, next_cell):
         assert torch.equal(self.next_cell[state, action], next_cell)
@@ -96,15 +98,15 @@ def test_a_row_with_fewer_different_futures_is_filled_up_with_worthless_copies()
 def test_ties_in_the_policys_order():
     """Children of the first parent come first, each parent's in the policy's order, the first of equals first."""
     logp = torch.tensor([[[0.1, 0.5, 0.4], [0.2, 0.2, 0.6]]]).log()
-    order = _liking(PAPER, torch.zeros(1, 2), logp).flatten().argsort(descending=True)
+    order = tie_breaks("order", logp, offered(logp)).flatten().argsort(descending=True)
     assert order.tolist() == [1, 2, 0, 3 + 2, 3 + 0, 3 + 1]
 
 
 def test_the_paper_draws_the_order_from_the_policy():
     """The first parent's children first; of each parent's the first is drawn from the policy, the next from what is left."""
     logp = torch.tensor([[[0.2, 0.7, 0.1], [0.5, 0.2, 0.3]]]).log().expand(20_000, -1, -1)
-    config, generator = PlanConfig.preset("paper"), torch.Generator().manual_seed(0)
-    liking = _liking(config, torch.zeros(20_000, 2), logp, generator)
+    ties, generator = PlanConfig.preset("paper").ties, torch.Generator().manual_seed(0)
+    liking = tie_breaks(ties, logp, offered(logp), generator)
     order = liking.flatten(1).argsort(dim=-1, descending=True)
     assert (order[:, :3] < 3).all() and (order[:, 3:] >= 3).all()
     firsts = [(order[:, 3 * parent, None] == 3 * parent + torch.arange(3)).float().mean(0) for parent in (0, 1)]
@@ -117,20 +119,27 @@ def test_with_nothing_in_sight_the_papers_plan_begins_as_the_policy_would():
     """Or no plan would ever explore. Where a reward is in sight the plan takes it, however unlikely the policy finds it."""
     root, generator = torch.zeros(20_000, 1, dtype=torch.long), torch.Generator().manual_seed(0)
     config = PlanConfig.preset("paper")
-    nothing = beam_search(table([[0.0, 0.0]]), root, config, 20, generator)
+    nothing = search(table([[0.0, 0.0]]), root, config, 20, generator)
     assert (nothing.action[:, 0] == 1).float().mean().item() == pytest.approx(0.6, abs=0.01)
-    assert (beam_search(table([[1.0, 0.0]]), root, config, 20, generator).action[:, 0] == 0).all()
+    assert (search(table([[1.0, 0.0]]), root, config, 20, generator).action[:, 0] == 0).all()
 
 
 def test_ties_by_log_probability_count_the_whole_path():
     logp = torch.tensor([[[0.1, 0.9], [0.5, 0.5]]]).log()
-    parents = torch.tensor([[0.2, 0.8]]).log()
-    liking = _liking(replace(PAPER, ties="logp"), parents, logp)
-    assert torch.allclose(liking.exp(), torch.tensor([[[0.02, 0.18], [0.4, 0.4]]]))
+    path = torch.tensor([[0.2, 0.8]]).log()[..., None] + logp
+    assert torch.equal(tie_breaks("logp", path, offered(logp)), path)
+    chances = torch.tensor([[0.1, 0.9], [0.5, 0.5]]).log()            # of two steps from cell 0: 0.09, 0.81, ...
+    model = Table(torch.zeros(2, 2), torch.tensor([[0, 1], [1, 1]]), torch.zeros(2, 2), chances, *torch.ones(2, 2, 2))
+    plan = plan_of(model, depth=2, ties="logp", beam_width=4)
+    assert plan.action.tolist() == [[1, 0]]                           # 0.45 against 0.01 and 0.09
+
+
+def offered(logp: torch.Tensor) -> Proposal:
+    return Proposal(torch.arange(logp.shape[-1]).expand(logp.shape), logp)
 
 
 def plan_of(model: Table, start: int = 0, steps_left: int = 20, **changes) -> Plan:
-    return beam_search(model, torch.tensor([[start]]), replace(PAPER, **changes), steps_left)
+    return search(model, torch.tensor([[start]]), replace(PAPER, **changes), steps_left)
 
 
 def test_mode_counts_likely_rewards_mean_all():
@@ -155,8 +164,11 @@ def test_return_to_go_ranks_what_lies_beyond_the_plan():
     assert plan_of(model, depth=1).action.item() == 1                                 # a tie: the policy's choice
     plan = plan_of(model, depth=1, return_to_go=True)
     assert plan.action.item() == 0 and plan.score.item() == 5
-    model = table([[1.0, 0.0]], return_to_go=[[5.0, 5.5]])                            # it is added to the rewards so far
-    assert plan_of(model, depth=1, return_to_go=True).score.item() == 6
+    model = table([[1.0, 0.0]], return_to_go=[[5.0, 5.5]])              # the reward of this step is in it already
+    plan = plan_of(model, depth=1, return_to_go=True)
+    assert plan.score.item() == 5.5 and plan.action.item() == 1
+    model = table([[1.0, 0.0]], return_to_go=[[5.0, 4.0]])              # that of the step before is not
+    assert plan_of(model, depth=2, return_to_go=True).score.item() == 6
 
 
 @pytest.mark.parametrize("sure, first", [(0.5, 1), (0.7, 0)])
@@ -186,7 +198,7 @@ def test_the_curious_prefer_what_they_cannot_foresee():
     plan = plan_of(model, depth=1, curiosity=0.1)
     assert plan.action.item() == 0 and plan.score.item() == pytest.approx(0.15)
     curious = torch.tensor([True, False])
-    plan = beam_search(model, torch.zeros(2, 1, dtype=torch.long), replace(PAPER, depth=1, curiosity=0.1), 20, curious=curious)
+    plan = search(model, torch.zeros(2, 1, dtype=torch.long), replace(PAPER, depth=1, curiosity=0.1), 20, curious=curious)
     assert plan.action.tolist() == [[0], [1]] and plan.score.tolist() == pytest.approx([0.15, 0])
 
 
@@ -207,8 +219,9 @@ def test_rewards_that_differ_by_less_than_the_resolution_tie():
 
 def test_a_model_without_doubts_weighs_nothing():
     class Sure(Table):
-        def imagine(self, state, return_to_go=False, doubts=False):
-            return Imagined(*super().imagine(state, return_to_go)[:3])
+        def imagine(self, state, action=None, *, return_to_go=False, uncertainty=False):
+            said = super().imagine(state, return_to_go=return_to_go)
+            return said._replace(probability=None, entropy=None)
 
     model = Table.random(0)
     sure, changes = Sure(*vars(model).values()), dict(rank="mean", weigh_paths=True, curiosity=1.0)
@@ -246,7 +259,7 @@ def test_impossible_searches_are_refused(sentence, changes, monkeypatch):
     monkeypatch.setattr(dicp.checks, "memory", lambda: 1e9)
     valid = dict(model=Table.random(0), root=torch.tensor([[0]]), config=PAPER, steps_left=4)
     with pytest.raises(ValueError, match=sentence):
-        beam_search(**valid | changes)
+        search(**valid | changes)
 
 
 def test_a_planner_names_the_field_that_it_does_not_know():
@@ -312,7 +325,8 @@ def plain_beam(model: Table, start: int, config: PlanConfig) -> list[int]:
                 children.append(dict(
                     cell=model.next_cell[cell, action].item(), score=score, chance=chance, rewards=parent["rewards"] + likely,
                     logp=parent["logp"] + model.logp[cell, action].item(), actions=[*parent["actions"], action],
-                    worth=score + (model.return_to_go[cell, action].item() if config.return_to_go else 0),
+                    worth=parent["score"] + config.discount**step * model.return_to_go[cell, action].item()
+                    if config.return_to_go else score,
                 ))
         if config.ties == "logp":
             children.sort(key=lambda future: -future["logp"])
@@ -329,6 +343,7 @@ def plain_beam(model: Table, start: int, config: PlanConfig) -> list[int]:
 @pytest.mark.parametrize("changes", [
     {}, dict(ties="logp"), dict(deduplicate=True), dict(ties="logp", deduplicate=True, beam_width=4),
     dict(rank="mean", discount=0.9), dict(rank="mean", deduplicate=True, discount=0.97), dict(return_to_go=True),
+    dict(return_to_go=True, discount=0.9, beam_width=4),
     dict(rank="mean", weigh_paths=True), dict(weigh_paths=True, beam_width=3), dict(rank="mean", curiosity=0.5, discount=0.9),
     dict(rank="mean", weigh_paths=True, curiosity=0.5, deduplicate=True, resolution=0.01, discount=0.97),
 ], ids=str)
@@ -336,7 +351,7 @@ def test_the_beam_equals_one_written_with_lists(changes):
     config = replace(PAPER, depth=5, **changes)
     for seed in range(3):
         model = Table.random(seed)
-        plan = beam_search(model, torch.arange(12)[:, None], config, 20)
+        plan = search(model, torch.arange(12)[:, None], config, 20)
         assert plan.action.tolist() == [plain_beam(model, start, config) for start in range(12)]
 
 
@@ -345,24 +360,24 @@ def best_return(model: Table, cell: int, depth: int, config: PlanConfig, step: i
     values = []
     for action in range(5):
         gain, chances = gain_of(model, cell, action, config, chance)
+        if config.return_to_go and step + 1 == depth:
+            gain = model.return_to_go[cell, action].item()
         value = config.discount**step * gain
         if step + 1 < depth:
             value += best_return(model, model.next_cell[cell, action].item(), depth, config, step + 1, chances)
-        elif config.return_to_go:
-            value += model.return_to_go[cell, action].item()
         values.append(value)
     return max(values)
 
 
 @pytest.mark.parametrize("changes", [
-    {}, dict(rank="mean"), dict(rank="mean", discount=0.9), dict(return_to_go=True),
+    {}, dict(rank="mean"), dict(rank="mean", discount=0.9), dict(return_to_go=True, discount=0.9),
     dict(rank="mean", weigh_paths=True), dict(rank="mean", weigh_paths=True, curiosity=0.3, discount=0.9),
 ], ids=str)
 def test_an_exhaustive_beam_equals_brute_force(changes):
     config = replace(EXHAUSTIVE, **changes)
     for seed in range(3):
         model = Table.random(seed)
-        plan = beam_search(model, torch.arange(12)[:, None], config, 20)
+        plan = search(model, torch.arange(12)[:, None], config, 20)
         brute = [best_return(model, start, 3, config) for start in range(12)]
         torch.testing.assert_close(plan.score, torch.tensor(brute))
 
@@ -400,7 +415,7 @@ def test_an_exhaustive_beam_equals_brute_force_in_a_transformers_imagination():
     context = model.begin(2)
     for t in range(6):
         model.observe(context, Tokens(*(field[:, t] for field in past)))
-    plan = beam_search(model, model.root(context), replace(EXHAUSTIVE, rank="mean"), 20)
+    plan = search(model, model.root(context), replace(EXHAUSTIVE, rank="mean"), 20)
     brute = [best_imagined(model, Tokens(*(field[i : i + 1] for field in past)), 3) for i in range(2)]
     torch.testing.assert_close(plan.score, torch.tensor(brute))
 
@@ -433,8 +448,8 @@ def test_a_perfect_model_plays_the_other_worlds_optimally(env, tasks, depth):
 class RandomOrder(Simulator):
     """Knows everything, and proposes actions in a random order."""
 
-    def propose(self, state):
-        return torch.rand(*state.state.cell.shape, 5).log_softmax(-1)
+    def propose(self, state, n=1, generator=None):
+        return self.policy.propose(torch.rand(*state.state.cell.shape, 5), n)
 
 
 def share_found(distance: int, **changes) -> float:
@@ -443,7 +458,7 @@ def share_found(distance: int, **changes) -> float:
     torch.manual_seed(0)
     model = RandomOrder(ENV, goals)
     root = model.root(model.begin(len(goals) * (800 // len(goals))))
-    return (beam_search(model, root, replace(PAPER, **changes), 20).score > 0).float().mean().item()
+    return (search(model, root, replace(PAPER, **changes), 20).score > 0).float().mean().item()
 
 
 @pytest.mark.parametrize("distance, least, most", [(0, 1, 1), (1, 1, 1), (2, 1, 1), (3, 0.7, 0.9), (4, 0.3, 0.5),
@@ -459,14 +474,14 @@ def test_ten_futures_lose_the_way_to_a_far_goal(distance, least, most):
 
 
 class Spy:
-    """Stands in for `beam_search` and remembers, for each call, how many agents planned and how far, and who was curious."""
+    """Stands in for `search` and remembers, for each call, how many agents planned and how far, and who was curious."""
 
     def __init__(self, monkeypatch):
         self.calls, self.curious = [], []
-        monkeypatch.setattr(dicp.rollout, "beam_search", self)
+        monkeypatch.setattr(dicp.planner, "search", self)
 
     def __call__(self, model, root, config, steps_left, generator, curious):
-        plan = beam_search(model, root, config, steps_left, generator, curious)
+        plan = search(model, root, config, steps_left, generator, curious)
         self.calls.append(tuple(plan.action.shape))
         self.curious.append(curious)
         return plan

@@ -9,7 +9,7 @@ import torch
 from dicp.beliefs import log_of, windows_of
 from dicp.config import Config, EnvConfig, ModelConfig, TrainConfig
 from dicp.models import Model, new_model
-from dicp.models.queries import new_names, remembered, renamed
+from dicp.models.queries import relabelled, remembered
 from dicp.models.transformer import counted_mask
 from dicp.oracles import RandomPolicy
 from dicp.rollout import rollout
@@ -131,7 +131,7 @@ def test_a_context_of_one_episode_forgets_all_of_it(name):
     for tokens, context in zip((windows.tokens, second), contexts, strict=True):
         for t in range(tokens.first.shape[1]):
             model.observe(context, Tokens(*(field[:, t] for field in tokens)))
-    believed = [model.imagine(model.root(context), doubts=True) for context in contexts]
+    believed = [model.imagine(model.root(context), uncertainty=True) for context in contexts]
     torch.testing.assert_close(believed[0].reward, believed[1].reward, atol=1e-5, rtol=1e-4)
     assert torch.equal(believed[0].next_observation, believed[1].next_observation)
 
@@ -177,12 +177,11 @@ def test_rewards_so_far_by_hand():
     assert not any(x.any() for x in small("darkroom", horizon=3).stages(tokens))
 
 
-def test_renamed_cells_keep_their_rows_and_columns():
+def test_relabelled_cells_keep_their_rows_and_columns():
     model = small("darkroom", size=5, horizon=20)
     windows, env = lived(model, n_rollouts=40), model.env
     generator = torch.Generator().manual_seed(0)
-    names = new_names(len(windows.action), env, generator)
-    tokens, led_to = renamed(windows.tokens, names), names.gather(1, windows.next_observation)
+    tokens, led_to = relabelled(windows.tokens, windows.next_observation, env, generator)
     nowhere = windows.tokens.arrived == env.n_cells
     assert torch.equal(tokens.arrived == env.n_cells, nowhere) and nowhere[:, 0].all()
     for old, new in ((windows.tokens.observation, tokens.observation), (windows.next_observation, led_to)):
@@ -198,58 +197,12 @@ def test_renamed_cells_keep_their_rows_and_columns():
 
 @pytest.mark.parametrize("name, relabels, differs", [
     ("darkroom", True, True), ("darkroom", False, False), ("dark_key_to_door", True, True)])
-def test_cells_are_renamed_in_training_where_any_cell_may_pay(name, relabels, differs):
+def test_cells_are_relabelled_in_training_alone_and_where_any_cell_may_pay(name, relabels, differs):
     model = small(name, relabels=relabels)
     windows, generator = lived(model), torch.Generator().manual_seed(0)
     plain, trained = model.predict(windows), model.predict(windows, generator)
     assert torch.allclose(plain.reward, trained.reward) != differs
     assert torch.equal(plain.next_x, trained.next_x) and torch.equal(plain.next_y, trained.next_y)
-
-
-def acting(model: Model, windows, seed: int | None):
-    """The context of agents that have lived these windows, whose names were drawn with the seed."""
-    generator = None if seed is None else torch.Generator().manual_seed(seed)
-    context = model.begin(len(windows.action), generator=generator)
-    for t in range(windows.action.shape[1]):
-        model.observe(context, windows.tokens.at(t))
-    return context
-
-
-@pytest.mark.parametrize("name", ["darkroom", "dark_key_to_door"])
-def test_an_agent_that_acts_sees_the_cells_of_every_episode_under_new_names(name):
-    """What it believes then is what it would believe of a whole window with these names."""
-    model = small(name, n_episodes=2, size=4)
-    windows = lived(model, n_episodes=3)
-    context, other = acting(model, windows, 5), acting(model, windows, 6)
-    names, n_names = context.names, model.env.n_cells + 2
-    assert torch.equal(names.sort(1).values, torch.arange(n_names).expand(len(names), -1))
-    assert len(names.unique(dim=0)) > 1 and not torch.equal(names, other.names)
-    model.observe(context, windows.tokens.at(0))                     # the next episode begins
-    assert not torch.equal(context.names, names)
-
-    seen = newborn(windows.tokens, model.env, 12)
-    led_to = windows.next_observation[:, -12:]
-    renamed_windows = windows.last_steps(12)._replace(
-        tokens=renamed(seen, names), next_observation=names.gather(1, led_to))
-    expected = model.predict(renamed_windows).reward[:, -1].softmax(-1)[:, 1]
-    context = acting(model, windows, 5)
-    imagined = model.imagine(model.root(context))
-    action = windows.action[:, -1:]
-    as_it_was = imagined.next_observation[:, 0].gather(1, action)[:, 0] == led_to[:, -1]
-    believed = imagined.reward[:, 0].gather(1, action)[:, 0]
-    assert as_it_was.any() and torch.allclose(believed[as_it_was], expected[as_it_was], atol=1e-5)
-
-
-def test_names_are_drawn_beside_the_random_numbers_of_others_and_only_where_cells_are_renamed():
-    generator = torch.Generator().manual_seed(3)
-    before = generator.get_state()
-    for name, relabels in (("darkroom", True), ("darkroom", False), ("darkroom_permuted", True)):
-        model = small(name, relabels=relabels)
-        context = model.begin(4, generator=generator)
-        model.observe(context, lived(model, n_rollouts=2).tokens.at(0))
-        assert (context.names is not None) == (name == "darkroom" and relabels)
-    assert torch.equal(generator.get_state(), before)
-    assert acting(small("darkroom"), lived(small("darkroom")), None).names is None
 
 
 def test_in_training_actions_are_forgotten_where_moves_are_hidden():

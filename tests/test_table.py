@@ -80,7 +80,7 @@ def test_an_action_that_moved_the_agent_is_known_and_the_others_share_the_rest()
     known = does >= 0
     truth = torch.tensor(PERMUTATIONS[task])
     assert torch.equal(does[known], truth.expand_as(does)[known]) and known.any() and not known.all()
-    said = model.imagine(model.root(context), doubts=True)
+    said = model.imagine(model.root(context), uncertainty=True)
     assert torch.allclose(said.probability[:, 0][known], torch.tensor(1.0))
     apart = (model.by_move.sort(-1).values.diff() > 0).all(-1)                  # no wall near: five moves, five cells
     asked = apart[read.observation[:, 6]][:, None] & ~known

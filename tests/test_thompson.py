@@ -6,6 +6,7 @@ import torch
 from dicp.config import EnvConfig, PlanConfig
 from dicp.envs import cell_to_xy
 from dicp.oracles import Simulator, exact_belief
+from dicp.planner import Clock
 from dicp.rollout import rollout
 from dicp.thompson import GoalSampler
 
@@ -29,7 +30,7 @@ def test_who_knows_the_goal_walks_there_and_stays():
 def test_a_newborn_draws_every_cell_equally_often():
     sampler = GoalSampler(exact_belief(ENV), PLAN, 9000, torch.Generator().manual_seed(0))
     context = sampler.model.begin(9000)
-    sampler.act(context, 0, ENV.horizon)
+    sampler.act(context, torch.full((9000,), 4), Clock(0, 0, ENV.horizon))
     counts = torch.bincount(sampler.goal, minlength=9).float()
     assert ((counts - 1000).abs() < 5 * 1000**0.5).all()
 

@@ -33,7 +33,8 @@ class PlanConfig:
     ties: Annotated[str, OneOf(("drawn", "order", "logp", "random"))] = "drawn"
     # imagined rewards are rounded to multiples of it, so that nearly equal ones tie
     resolution: Annotated[float, Number(0, 10**6)] = 0.0
-    return_to_go: bool = False         # add the predicted return-to-go to the score (paper: Eq. 3; not in its code)
+    # the predicted return-to-go takes the place of the last imagined reward (paper: Eq. 3; not in its code)
+    return_to_go: bool = False
     # of imagined rewards, per env step
     discount: Annotated[float, Number(0, 1, above=True)] = 1.0
     weigh_paths: bool = False          # an imagined reward counts with the probability of the imagined way to it
@@ -48,9 +49,9 @@ class PlanConfig:
     # Darkroom: no search; as an episode begins, draw a goal in proportion to what the model believes
     # of each cell, and walk there (Thompson sampling)
     draws_goal: bool = False
-    # Meta-World: actions drawn for each future, the policy's mean among them (paper: 10)
+    # where actions are numbers: so many drawn for each future, the policy's mean among them (paper: 10)
     candidates: Futures = 10
-    # Meta-World: steps of each episode before planning starts (paper: none; its code: 50)
+    # steps of each episode before planning starts (paper: none; its code, in Meta-World: 50)
     start_after_step: Annotated[int, Whole(0, 10**6)] = 0
 
     def __post_init__(self):
@@ -76,7 +77,8 @@ class PlanConfig:
             return None
         if env == "metaworld":
             one_of("planner", planner, PLANNERS[:2])
-            settings = dict(depth=1, start_after=1000, start_after_step=50, return_to_go=task in RANKED_BY_RETURN)
+            settings = dict(depth=1, rank="mean", ties="order", start_after=1000, start_after_step=50,
+                            return_to_go=task in RANKED_BY_RETURN)
             return cls(planner, **{**settings, **changes})
         if planner == "thompson":
             one_of(f"planner in {env}", planner, PLANNERS if env == "darkroom" else PLANNERS[:-1])

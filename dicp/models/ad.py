@@ -14,12 +14,13 @@ from torch import Tensor, nn
 from dicp.checks import Count, checked
 from dicp.config import Env, ModelConfig
 from dicp.domain import domain_of
-from dicp.models.categorical import Predictions, imagined_of
+from dicp.models.categorical import Predictions
 from dicp.models.context import Context, EpisodicContext, flat_index, grown
-from dicp.models.gaussian import Gaussian, GaussianPredictions
+from dicp.models.gaussian import GaussianPredictions
 from dicp.models.heads import heads_of
 from dicp.models.transformer import Transformer
-from dicp.planning import Imagined
+from dicp.planning import Imagined, Proposal
+from dicp.policies import PolicyHead, policy_of
 from dicp.selection import log_counts
 from dicp.types import Tokens, Windows
 
@@ -44,7 +45,8 @@ class InContextModel(nn.Module):
         self.env, self.config, heads = env, config, heads_of(env)
         self.embed = heads.embedding(env, config.d_model)
         self.transformer = Transformer(config)
-        self.policy_head = heads.policy(env, config.d_model)
+        self.policy = policy_of(domain_of(env).action)
+        self.policy_head = PolicyHead(self.policy, config.d_model)
         if config.world_model != "none":
             with torch.random.fork_rng([]):                  # what is made after it starts the same with and without it
                 self.world_model_head = heads.world_model(env, config)
@@ -105,28 +107,20 @@ class InContextModel(nn.Module):
         h, nothing = context.h[:, None], context.h.new_zeros(0, len(context.h), 2 * self.config.n_layers * self.config.d_model)
         return BeamState(context, h, context.observation[:, None], context.reward_before[:, None], nothing)
 
-    def propose(self, state: BeamState) -> Float[Tensor, "batch beam n_actions"]:
-        """Log-probabilities of the policy head at the (imagined) present."""
-        return self.policy_head(state.h).log_softmax(-1)
-
-    def imagine(self, state: BeamState, return_to_go: bool = False, doubts: bool = False) -> Imagined:
-        """What each action would lead to, where there is a choice of a few."""
-        return imagined_of(self.world_model_head(state.h), return_to_go, doubts)
+    @torch.no_grad()
+    def propose(
+        self, state: BeamState, n: int = 1, generator: torch.Generator | None = None
+    ) -> Proposal:
+        """Actions of the policy at the (imagined) present."""
+        return self.policy.propose(self.policy_head(state.h), n, generator)
 
     @torch.no_grad()
-    def candidates(
-        self, state: BeamState, n: int, generator: torch.Generator | None = None
-    ) -> Float[Tensor, "batch beam n d_action"]:
-        """Actions to choose from, where there are infinitely many: the policy's mean, and draws from it; clipped."""
-        policy = Gaussian.of(self.policy_head(state.h)[:, :, None])
-        noise = torch.randn(*state.h.shape[:2], n, self.env.d_action, generator=generator).to(state.h)
-        noise[:, :, 0] = 0
-        return (policy.mean + policy.log_std.exp() * noise).clamp(-1, 1)
-
-    @torch.no_grad()
-    def imagine_candidates(self, state: BeamState, action: Float[Tensor, "batch beam n d_action"]) -> Imagined:
-        """What each of these actions would lead to, in the world's units."""
-        return self.world_model_head.imagined(state.h, state.observation, state.reward_before, action)
+    def imagine(
+        self, state: BeamState, action: Tensor | None = None, *, return_to_go: bool = False,
+        uncertainty: bool = False,
+    ) -> Imagined:
+        """What each of the actions would lead to."""
+        return self.world_model_head.imagined(state, action, return_to_go, uncertainty)
 
     @torch.no_grad()
     def advance(self, state: BeamState, action: Tensor, reward: Tensor, next_observation: Tensor) -> BeamState:

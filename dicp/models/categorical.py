@@ -1,7 +1,7 @@
 """What goes into the Transformer, a token a step, and what is read off it: reward, next observation and return-to-go."""
 
 from itertools import accumulate
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -37,17 +37,6 @@ def cross_entropy(logits: Tensor, target: Tensor, weight: Float[Tensor, "batch"]
         return F.cross_entropy(logits.flatten(0, -2), target.flatten())
     each = F.cross_entropy(logits.flatten(0, -2), target.flatten(), reduction="none").view_as(target)
     return (weight[:, None] * each).mean()
-
-
-class CategoricalPolicy(nn.Linear):
-    """Logits of the actions."""
-
-    def __init__(self, env: EnvConfig, d_model: int):
-        super().__init__(d_model, env.n_actions)
-
-    def loss(self, logits: Float[Tensor, "*batch n_actions"], label: Int[Tensor, "*batch"]) -> Tensor:
-        """- log f(label | history), mean (Paper: Eq. 1)."""
-        return cross_entropy(logits, label)
 
 
 class Predictions(NamedTuple):
@@ -86,20 +75,31 @@ class WorldModelHead(nn.Module):
         hidden = hidden[..., None, :] + self.from_action.weight if action is None else hidden + self.from_action(action)
         return Predictions(*self.out(F.silu(hidden)).split(self.sizes, dim=-1))
 
+    def imagined(
+        self, state: Any, action: Tensor | None, return_to_go: bool, uncertainty: bool
+    ) -> Imagined:
+        """What every action would lead to; `action`: all of them."""
+        return imagined_of(self(state.h), return_to_go, uncertainty)
 
-def imagined_of(p: Predictions, return_to_go: bool = False, doubts: bool = False) -> Imagined:
+
+def imagined_of(
+    p: Predictions, return_to_go: bool = False, uncertainty: bool = False
+) -> Imagined:
     """Logits for each action as a planner reads them."""
-    reward, size = (p.reward[..., 1] - p.reward[..., 0]).sigmoid(), p.next_x.shape[-1]
-    next_cell, returns, probability, entropy = p.next_x.argmax(-1) * size + p.next_y.argmax(-1), None, None, None
-    if return_to_go:
-        possible = torch.arange(p.return_to_go.shape[-1], device=reward.device, dtype=reward.dtype)
-        returns = p.return_to_go.softmax(-1) @ possible
-    if doubts:
-        probability, entropy = doubts_of(p.next_x, p.next_y)
-    return Imagined(reward, next_cell, returns, probability, entropy)
+    reward = (p.reward[..., 1] - p.reward[..., 0]).sigmoid()
+    next_cell = p.next_x.argmax(-1) * p.next_x.shape[-1] + p.next_y.argmax(-1)
+    returns = expected_return(p.return_to_go) if return_to_go else None
+    sure = certainty_of(p.next_x, p.next_y) if uncertainty else (None, None)
+    return Imagined.of_chances(reward, next_cell, returns, *sure)
 
 
-def doubts_of(
+def expected_return(logits: Float[Tensor, "*batch n_returns"]) -> Float[Tensor, "*batch"]:
+    """Of a return that may be 0, 1, 2, ..."""
+    possible = torch.arange(logits.shape[-1], device=logits.device, dtype=logits.dtype)
+    return logits.softmax(-1) @ possible
+
+
+def certainty_of(
     next_x: Float[Tensor, "*batch size"], next_y: Float[Tensor, "*batch size"]
 ) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch"]]:
     """(probability of the most likely cell, entropy over all cells in nats), from the logits of its x and y."""

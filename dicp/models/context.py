@@ -1,5 +1,6 @@
 """What an agent remembers: the last episodes of its life, as a window of the kind that it was trained to read."""
 
+import math
 from copy import copy
 
 import torch
@@ -30,6 +31,7 @@ class Context:
     h: Float[Tensor, "batch d_model"]       # the Transformer's reading of the last token
     observation: Tensor                     # the present one [batch ...]
     reward_before: Tensor                   # the last one of this episode, 0 as it begins [batch]
+    max_plan_depth: float = math.inf        # env steps that may be imagined from here
 
 
 class EpisodicContext(Context):
@@ -77,10 +79,6 @@ class EpisodicContext(Context):
         for kept, new in zip(self.seen, tokens, strict=True):
             kept[:, at] = new
         return tokens
-
-    def held(self) -> Tokens:
-        """All tokens that are remembered [batch n]."""
-        return self.seen.map(lambda field: field[:, : self.cache.n_held])
 
     def forget(self) -> Tokens:
         """Drop the oldest episodes; returns the others [batch n], to be read again."""

@@ -4,8 +4,7 @@ Everything outside is in the world's own units (metres, rewards from 0 to 10); i
 same for every task, so that nothing has to be estimated and a context may begin anywhere.
 """
 
-import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from dicp.config import MetaWorldConfig, ModelConfig
 from dicp.planning import Imagined
+from dicp.policies import Gaussian
 from dicp.types import Tokens, Windows
 
 # of hand x, y, z, gripper opening, object x, y, z, q0 to q3, and the same seven of a second object
@@ -23,40 +23,10 @@ CHANGE = (0.01, 0.01, 0.01, 0.1, 0.01, 0.01, 0.01, *[0.1] * 4, 0.01, 0.01, 0.01,
 REWARD = 10.0                # the most that a step pays
 REWARD_CHANGE = 0.1          # of a usual change from one step to the next
 MOST_RISE = 1.0              # of a reward over the last one, that a token tells
-LEAST_LOG_STD = -3.0         # numbers that hardly vary would outweigh all others without a floor
 
 
 def constant(values: tuple[float, ...], n: int) -> Tensor:
     return torch.tensor(values[:n])
-
-
-class Gaussian(NamedTuple):
-    """Independent normal distributions."""
-
-    mean: Float[Tensor, "*batch n"]
-    log_std: Float[Tensor, "*batch n"]
-
-    @classmethod
-    def of(cls, parameters: Float[Tensor, "*batch two_n"]) -> "Gaussian":
-        mean, log_std = parameters.chunk(2, dim=-1)
-        return cls(mean, LEAST_LOG_STD + F.softplus(log_std - LEAST_LOG_STD))
-
-    def nll(self, target: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch n"]:
-        """- log density of each number."""
-        z = (target - self.mean) * (-self.log_std).exp()
-        return 0.5 * z * z + self.log_std + 0.5 * math.log(2 * math.pi)
-
-    def balanced_nll(self, target: Float[Tensor, "*batch n"], beta: float) -> Float[Tensor, "*batch n"]:
-        """The same numbers, but their gradients are weighted by std ** (2 beta), a weight of 1 on average. Plain likelihood
-        divides an error by the variance: where much is uncertain, little is learned (Seitzer et al. 2022, arXiv 2203.09168)."""
-        nll, weight = self.nll(target), (2 * beta * self.log_std.detach()).exp()
-        weight = weight / weight.flatten(0, -2).mean(0)
-        return nll.detach() + weight * (nll - nll.detach())
-
-
-def standard_normal(n: int) -> Float[Tensor, "two_n"]:
-    """The parameters of `Gaussian.of` for `n` independent standard normal numbers."""
-    return torch.tensor([0.0] * n + [LEAST_LOG_STD + math.log(math.expm1(-LEAST_LOG_STD))] * n)
 
 
 class ContinuousEmbedding(nn.Linear):
@@ -80,17 +50,6 @@ class ContinuousEmbedding(nn.Linear):
         return super().forward(torch.cat(parts, dim=-1))
 
 
-class GaussianPolicy(nn.Linear):
-    """Mean and log standard deviation of each component of the action."""
-
-    def __init__(self, env: MetaWorldConfig, d_model: int):
-        super().__init__(d_model, 2 * env.d_action)
-
-    def loss(self, parameters: Float[Tensor, "*batch 8"], label: Float[Tensor, "*batch 4"]) -> Tensor:
-        """- log f(action | history), mean (Paper: Eq. 1)."""
-        return Gaussian.of(parameters).nll(label).sum(-1).mean()
-
-
 class GaussianPredictions(NamedTuple):
     """What the world model says of one (history, action): Gaussians of the change of the reward, of the observation, and of
     the return-to-go, all scaled. What an action changes in a step is a hundredth of what the reward is: planning needs the
@@ -99,6 +58,7 @@ class GaussianPredictions(NamedTuple):
     reward_change: Gaussian
     change: Gaussian
     return_to_go: Gaussian
+    horizon: int                         # env steps an episode
     beta: float = 0.0                    # of `Gaussian.balanced_nll`
 
     def loss_terms(self, windows: Windows) -> dict[str, Tensor]:
@@ -108,8 +68,7 @@ class GaussianPredictions(NamedTuple):
         n = self.change.mean.shape[-1]
         change = (windows.next_observation - windows.tokens.observation) / constant(CHANGE, n).to(self.change.mean)
         rise = windows.reward - windows.tokens.reward_before
-        horizon = windows.tokens.first.shape[1] / windows.tokens.first.sum(1)[0]
-        returns = windows.return_to_go[..., None] / (REWARD * horizon)
+        returns = windows.return_to_go[..., None] / (REWARD * self.horizon)
         return {
             "reward": self.reward_change.balanced_nll(rise[..., None] / REWARD_CHANGE, self.beta).mean(),
             "next_obs": self.change.balanced_nll(change, self.beta).mean(),
@@ -139,14 +98,16 @@ class GaussianWorldModel(nn.Module):
         gain = self.gain(F.silu(self.gain_hidden(h))).unflatten(-1, (-1, action.shape[-1]))                # ... n+2 action
         both = both._replace(mean=both.mean + (gain * action[..., None, :]).sum(-1))
         parts = zip(*(x.split((1, x.shape[-1] - 2, 1), dim=-1) for x in both), strict=True)
-        return GaussianPredictions(*(Gaussian(*part) for part in parts), self.beta)
+        return GaussianPredictions(*(Gaussian(*part) for part in parts), self.horizon, self.beta)
 
     def imagined(
-        self, h: Float[Tensor, "batch beam d_model"], observation: Float[Tensor, "batch beam n"],
-        reward_before: Float[Tensor, "batch beam"], action: Float[Tensor, "batch beam candidate 4"],
+        self, state: Any, action: Float[Tensor, "batch beam candidate d_action"],
+        return_to_go: bool, uncertainty: bool,
     ) -> Imagined:
-        """What each candidate is expected to lead to, in the world's units."""
-        p = self(h[:, :, None], action)
-        next_observation = observation[:, :, None] + p.change.mean * self.change
-        reward = reward_before[:, :, None] + p.reward_change.mean[..., 0] * REWARD_CHANGE
-        return Imagined(reward, next_observation, p.return_to_go.mean[..., 0] * REWARD * self.horizon)
+        """What each candidate is expected to lead to, in the world's units; it is not said how
+        uncertain that is."""
+        p = self(state.h[:, :, None], action)
+        next_observation = state.observation[:, :, None] + p.change.mean * self.change
+        rise = p.reward_change.mean[..., 0] * REWARD_CHANGE
+        returns = p.return_to_go.mean[..., 0] * REWARD * self.horizon if return_to_go else None
+        return Imagined(state.reward_before[:, :, None] + rise, next_observation, returns)

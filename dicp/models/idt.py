@@ -102,7 +102,7 @@ class ChunkContext(Context):
         return self.seen[-1].reward_before
 
     @property
-    def imaginable(self) -> int:
+    def max_plan_depth(self) -> int:
         """Env steps that may be imagined from here: the one about to be taken, and the rest of the chunk."""
         return self.cache.capacity - self.cache.n_held + 1
 
@@ -246,7 +246,7 @@ class HierarchicalModel(InContextModel):
 
     def embed_imagined(self, state: BeamState, tokens: Tokens) -> Float[Tensor, "batch beam d_model"]:
         """One more token a beam, embedded, with the decision."""
-        if len(state.imagined) + 1 >= state.context.imaginable:
-            most = state.context.imaginable
+        if len(state.imagined) + 1 >= state.context.max_plan_depth:
+            most = state.context.max_plan_depth
             raise ValueError(f"a plan is over {most} env steps long; allowed: 1 to {most}, to the chunk's end.")
         return self.embed(tokens) + state.context.decision[:, None]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from dicp.checks import Count, checked, refuse
 from dicp.models.ad import BeamState, InContextModel
 from dicp.models.context import EpisodicContext
-from dicp.planning import Imagined
+from dicp.planning import Imagined, Proposal
 from dicp.types import Tokens
 
 
@@ -24,6 +24,11 @@ class PairedContext:
     def n_transitions(self) -> int:
         """Those whose outcome the world model remembers."""
         return self.world.n_transitions
+
+    @property
+    def max_plan_depth(self) -> float:
+        """Env steps that both can imagine from here."""
+        return min(self.policy.max_plan_depth, self.world.max_plan_depth)
 
     def rows(self, index: Tensor) -> "PairedContext":
         """The same for some of the agents."""
@@ -68,13 +73,21 @@ class PairedModel(nn.Module):
         """One beam a row: nothing imagined yet."""
         return PairedState(self.policy.root(context.policy) if self.proposes else None, self.world.root(context.world))
 
-    def propose(self, state: PairedState) -> Float[Tensor, "batch beam n_actions"]:
-        """The policy's log-probabilities."""
-        return self.world.propose(state.world) if state.policy is None else self.policy.propose(state.policy)
+    def propose(
+        self, state: PairedState, n: int = 1, generator: torch.Generator | None = None
+    ) -> Proposal:
+        """The policy's actions."""
+        if state.policy is None:
+            return self.world.propose(state.world, n, generator)
+        return self.policy.propose(state.policy, n, generator)
 
-    def imagine(self, state: PairedState, return_to_go: bool = False, doubts: bool = False) -> Imagined:
+    def imagine(
+        self, state: PairedState, action: Tensor | None = None, *, return_to_go: bool = False,
+        uncertainty: bool = False,
+    ) -> Imagined:
         """What each action would lead to, as the world model has it."""
-        return self.world.imagine(state.world, return_to_go, doubts)
+        asked = dict(return_to_go=return_to_go, uncertainty=uncertainty)
+        return self.world.imagine(state.world, action, **asked)
 
     def advance(self, state: PairedState, action: Tensor, reward: Tensor, next_cell: Tensor) -> PairedState:
         """Append one imagined transition to each beam (all arguments [batch beam])."""

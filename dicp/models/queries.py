@@ -16,10 +16,17 @@ from torch import Tensor, nn
 
 from dicp.checks import Count, checked
 from dicp.config import EnvConfig, ModelConfig
-from dicp.models.categorical import Predictions, doubts_of, next_cell_logits
+from dicp.domain import domain_of
+from dicp.models.categorical import (
+    Predictions,
+    certainty_of,
+    expected_return,
+    next_cell_logits,
+)
 from dicp.models.context import EpisodicContext, flat_index, grown
 from dicp.models.transformer import Transformer
-from dicp.planning import Imagined
+from dicp.planning import Imagined, Proposal
+from dicp.policies import policy_of
 from dicp.selection import at_tokens, log_counts
 from dicp.types import Tokens, Windows
 from dicp.windows import stages
@@ -62,34 +69,19 @@ class BlankableEmbedding(nn.EmbeddingBag):
 
 
 class StagedContext(EpisodicContext):
-    """What every `EpisodicContext` holds, the rewards so far in the episode, and the names under
-    which the Transformer sees the cells."""
+    """What every `EpisodicContext` holds, and the rewards so far in the episode."""
 
     def __init__(
         self, env: EnvConfig, config: ModelConfig, batch: int, context_length: int | None,
-        device: torch.device, generator: torch.Generator | None = None,
+        device: torch.device,
     ):
-        """generator: draws new names as an episode begins (None: the cells keep their own)."""
         super().__init__(env, config, batch, context_length, device)
         self.stage = torch.zeros(batch, dtype=torch.long, device=device)
-        self.generator, self.names = generator, None
-
-    def rename(self) -> None:
-        """Draw new names."""
-        if self.generator is not None:
-            self.names = new_names(len(self.stage), self.env, self.generator).to(self.stage.device)
-
-    def named(self, tokens: Tokens) -> Tokens:
-        """Tokens, or queries, of each agent (fields [batch ...]) as the Transformer sees them."""
-        if self.names is None:
-            return tokens
-        return renamed(tokens, self.names)
 
     def rows(self, index: Tensor) -> "StagedContext":
         """The same for some of the agents."""
         part = super().rows(index)
         part.stage = self.stage[index]
-        part.names = None if self.names is None else self.names[index]
         return part
 
 
@@ -107,11 +99,10 @@ class Imagination(NamedTuple):
 class QueryModel(nn.Module):
     """P(reward, next observation | history, do(action)), read off queries to one causal Transformer. It has no policy.
 
-    Where any cell may pay, the cells get new names in every training window, rows and columns each by a permutation of
+    Where any cell may pay, the cells of a training window are relabelled at random, rows and columns each by a permutation of
     their own (`config.relabels`): "any cell may pay" is thereby built in (Kirsch et al. 2022, arXiv 2212.04458,
     make general learners so). Which cells lie side by side is then not to be seen, and need not be: there, what
-    an action does depends on the cell alone. An agent that acts gets new names in every episode,
-    too: what one set of names hides from the Transformer, the next one shows.
+    an action does depends on the cell alone.
     """
 
     can_plan = True
@@ -120,6 +111,7 @@ class QueryModel(nn.Module):
     def __init__(self, env: EnvConfig, config: ModelConfig):
         super().__init__()
         self.env, self.config, d, hidden = env, config, config.d_model, config.d_head_hidden
+        self.policy = policy_of(domain_of(env).action)
         self.moves_are_hidden = env.name == "darkroom_permuted"
         self.pays_once = env.name == "dark_key_to_door"
         self.embed = BlankableEmbedding(env, d, MOVES + 2 if self.moves_are_hidden else STAGES, config.n_lines)
@@ -150,8 +142,7 @@ class QueryModel(nn.Module):
             kept = remembered(tokens, self.env, generator)
             log_count = torch.where(kept, 0.0 if log_count is None else log_count, -torch.inf)
         elif generator is not None and self.config.relabels:
-            names = new_names(len(action), self.env, generator).to(action.device)
-            seen, arrived = renamed(tokens, names), names.gather(1, led_to)
+            seen, arrived = relabelled(tokens, led_to, self.env, generator)
         memory = self.embed(seen, self.notes(seen, before))
         asked = [self.query(seen.observation, action, arrived, now)]
         if self.moves_are_hidden:
@@ -188,14 +179,11 @@ class QueryModel(nn.Module):
         return torch.full_like(like, self.env.n_cells + 1)
 
     def query(
-        self, cell: Tensor, action: Tensor, arrived: Tensor, stage: Tensor,
-        context: StagedContext | None = None,
+        self, cell: Tensor, action: Tensor, arrived: Tensor, stage: Tensor
     ) -> Float[Tensor, "*batch d_model"]:
-        """A token with a blank reward and, if `arrived` is blank, a blank outcome (all arguments [*batch]), with the names
-        that cells have in `context`."""
+        """A token with a blank reward and, if `arrived` is blank, a blank outcome (all arguments [*batch])."""
         no, note = torch.zeros_like(action), self.note(cell, arrived, stage)
-        token = Tokens(cell, action, no + BLANK_REWARD, arrived, no)
-        return self.embed(token if context is None else context.named(token), note)
+        return self.embed(Tokens(cell, action, no + BLANK_REWARD, arrived, no), note)
 
     def next_logits(
         self, cell: Int[Tensor, "*batch"], action: Int[Tensor, "*batch"], answer: Float[Tensor, "*batch d_model"] | None
@@ -211,30 +199,21 @@ class QueryModel(nn.Module):
     def begin(
         self, batch: Count, context_length: Count | None = None, generator: torch.Generator | None = None
     ) -> StagedContext:
-        """An empty context for each of `batch` agents, of at most the transitions that the model was trained with. generator:
-        its seed draws the names of the cells (None: they keep their own); it is not advanced."""
-        named_at_random = generator is not None and self.config.relabels and not self.moves_are_hidden
-        names = torch.Generator().manual_seed(generator.initial_seed() + 1) if named_at_random else None
-        return StagedContext(self.env, self.config, batch, context_length, self.device, names)
+        """An empty context for each of `batch` agents, of at most the transitions that the model was trained with."""
+        return StagedContext(self.env, self.config, batch, context_length, self.device)
 
     @torch.no_grad()
     def observe(self, context: StagedContext, tokens: Tokens) -> Float[Tensor, "batch n_actions"]:
         """Append one real token of each agent; it has no policy, all actions are alike to it."""
-        kept = context.forget() if context.is_full else None
-        if bool((tokens.first == 1).all()):
-            context.rename()
-            if kept is None and context.names is not None and context.cache.n_held:
-                kept = context.held()
-        if kept is not None:
-            context.cache.n_held = 0
-            memory = self.embed(context.named(kept), self.notes(kept, self.stages(kept)[0]))
-            self.transformer(memory, context.cache)
+        if context.is_full:
+            kept = context.forget()
+            self.transformer(self.embed(kept, self.notes(kept, self.stages(kept)[0])), context.cache)
         is_first = context.cache.n_held == 0
         before = torch.zeros_like(context.stage) if is_first else context.stage
         came_from = torch.zeros_like(tokens.first) if is_first else context.observation
         tokens = context.note(tokens)
         note = self.note(came_from, tokens.arrived, before)
-        context.h = self.transformer.append(self.embed(context.named(tokens), note), context.cache)
+        context.h = self.transformer.append(self.embed(tokens, note), context.cache)
         if self.pays_once:
             context.stage = torch.where(
                 tokens.first == 1, 0, (context.stage + tokens.last_reward).clamp(max=STAGES - 1)
@@ -248,40 +227,45 @@ class QueryModel(nn.Module):
         nothing = context.h.new_zeros(0, len(context.h), 2 * self.config.n_layers * self.config.d_model)
         return Imagination(context, context.observation[:, None], context.stage[:, None], nothing)
 
-    def propose(self, state: Imagination) -> Float[Tensor, "batch beam n_actions"]:
-        """All actions alike."""
-        return state.context.h.new_zeros(*state.cell.shape, self.env.n_actions)
+    def propose(
+        self, state: Imagination, n: int = 1, generator: torch.Generator | None = None
+    ) -> Proposal:
+        """All actions, all alike."""
+        alike = state.context.h.new_zeros(*state.cell.shape, self.env.n_actions)
+        return self.policy.propose(alike, n, generator)
 
     @torch.no_grad()
-    def imagine(self, state: Imagination, return_to_go: bool = False, doubts: bool = False) -> Imagined:
-        """What each action would lead to."""
-        actions = torch.arange(self.env.n_actions, device=self.device)
-        action = actions.expand(*state.cell.shape, -1)
+    def imagine(
+        self, state: Imagination, action: Tensor | None = None, *, return_to_go: bool = False,
+        uncertainty: bool = False,
+    ) -> Imagined:
+        """What every action would lead to."""
+        if action is None:
+            action = self.propose(state).action
         cell, stage = (x[..., None].expand_as(action) for x in (state.cell, state.stage))
         imagined = state.imagined if state.kept is None else state.imagined.index_select(1, state.kept)
 
         def ask(arrived: Tensor) -> Tensor:
-            asked = self.query(cell, action, arrived, stage, state.context)
+            asked = self.query(cell, action, arrived, stage)
             return self.transformer.ask(asked, state.context.cache, imagined)
 
         moved = ask(self.blank(action)) if self.moves_are_hidden else None
         next_x, next_y = self.next_logits(cell, action, moved)
         next_cell = next_x.argmax(-1) * self.env.size + next_y.argmax(-1)
         answer = ask(next_cell)
-        reward, returns = self.reward(answer), None
-        if return_to_go:
-            possible = torch.arange(self.env.horizon + 1, device=self.device, dtype=answer.dtype)
-            returns = self.returns(answer).softmax(-1) @ possible
-        probability, entropy = doubts_of(next_x, next_y) if doubts else (None, None)
-        return Imagined((reward[..., 1] - reward[..., 0]).sigmoid(), next_cell, returns, probability, entropy)
+        reward = self.reward(answer)
+        reward = (reward[..., 1] - reward[..., 0]).sigmoid()
+        returns = expected_return(self.returns(answer)) if return_to_go else None
+        sure = certainty_of(next_x, next_y) if uncertainty else (None, None)
+        return Imagined.of_chances(reward, next_cell, returns, *sure)
 
     @torch.no_grad()
     def advance(self, state: Imagination, action: Tensor, reward: Tensor, next_cell: Tensor) -> Imagination:
         """Append one imagined transition to each beam (all arguments [batch beam])."""
         no, imagined = torch.zeros_like(action), grown(state.imagined, state.kept)
         note = self.note(state.cell, next_cell, state.stage)
-        token = state.context.named(Tokens(next_cell, action, reward, next_cell, no))
-        self.transformer.branch(self.embed(token, note), state.context.cache, imagined)
+        token = self.embed(Tokens(next_cell, action, reward, next_cell, no), note)
+        self.transformer.branch(token, state.context.cache, imagined)
         stage = (state.stage + reward).clamp(max=STAGES - 1) if self.pays_once else state.stage
         return Imagination(state.context, next_cell, stage, imagined)
 
@@ -293,22 +277,19 @@ class QueryModel(nn.Module):
         return Imagination(state.context, cell, stage, state.imagined, kept)
 
 
-def new_names(
-    batch: int, env: EnvConfig, generator: torch.Generator
-) -> Int[Tensor, "batch name"]:
-    """Another cell for each cell: rows and columns get other numbers, drawn for each of the batch.
-    Nowhere and a blank, the last two, keep theirs."""
-    x, y = torch.rand(2, batch, env.size, generator=generator).argsort(-1)
-    names = (x[:, :, None] * env.size + y[:, None]).flatten(1)
-    beyond = torch.arange(env.n_cells, env.n_cells + 2).expand(batch, -1)
-    return torch.cat((names, beyond), dim=1)
-
-
-def renamed(tokens: Tokens, names: Int[Tensor, "batch name"]) -> Tokens:
-    """The same tokens (fields [batch ...]) in rooms whose cells have other names."""
-    cells = torch.stack((tokens.observation, tokens.arrived), dim=1)
-    observation, arrived = names.gather(1, cells.flatten(1)).view_as(cells).unbind(1)
-    return tokens._replace(observation=observation, arrived=arrived)
+def relabelled(
+    tokens: Tokens, next_cell: Int[Tensor, "batch n"], env: EnvConfig, generator: torch.Generator
+) -> tuple[Tokens, Int[Tensor, "batch n"]]:
+    """The same windows in rooms whose rows and columns have other numbers, drawn for each window."""
+    batch, size = len(next_cell), env.size
+    x, y = torch.rand(2, batch, size, generator=generator).argsort(-1).to(next_cell.device)
+    table = (x[:, :, None] * size + y[:, None]).flatten(1)
+    beyond = torch.arange(env.n_cells, env.n_cells + 2, device=table.device).expand(batch, -1)     # nowhere, blank
+    table = torch.cat((table, beyond), dim=1)
+    tokens = tokens._replace(
+        observation=table.gather(1, tokens.observation), arrived=table.gather(1, tokens.arrived)
+    )
+    return tokens, table.gather(1, next_cell)
 
 
 def remembered(tokens: Tokens, env: EnvConfig, generator: torch.Generator) -> Bool[Tensor, "batch n"]:

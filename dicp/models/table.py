@@ -12,10 +12,12 @@ from torch import Tensor, nn
 
 from dicp.checks import Count, checked
 from dicp.config import EnvConfig, ModelConfig
+from dicp.domain import domain_of
 from dicp.envs import GridRules
 from dicp.models.categorical import outcomes_of
 from dicp.models.context import EpisodicContext
-from dicp.planning import Imagined
+from dicp.planning import Imagined, Proposal
+from dicp.policies import policy_of
 from dicp.types import Tokens, Windows
 from dicp.windows import stages
 
@@ -58,7 +60,7 @@ class TableModel(nn.Module):
 
     def __init__(self, env: EnvConfig, config: ModelConfig):
         super().__init__()
-        self.env, self.config = env, config
+        self.env, self.config, self.policy = env, config, policy_of(domain_of(env).action)
         self.moves_are_hidden = env.name == "darkroom_permuted"
         self.n_stages = STAGES if env.name == "dark_key_to_door" else 1
         n_kinds = env.n_cells if self.moves_are_hidden else 3 * self.n_stages
@@ -123,21 +125,27 @@ class TableModel(nn.Module):
         """One beam a row: nothing imagined yet."""
         return context.noted
 
-    def propose(self, state: Noted) -> Float[Tensor, "batch beam n_actions"]:
-        """All actions alike."""
-        return torch.zeros(*state.cell.shape, self.env.n_actions)
+    def propose(
+        self, state: Noted, n: int = 1, generator: torch.Generator | None = None
+    ) -> Proposal:
+        """All actions, all alike."""
+        alike = torch.zeros(*state.cell.shape, self.env.n_actions)
+        return self.policy.propose(alike, n, generator)
 
-    def imagine(self, state: Noted, return_to_go: bool = False, doubts: bool = False) -> Imagined:
-        """What each action would lead to."""
+    def imagine(
+        self, state: Noted, action: Tensor | None = None, *, return_to_go: bool = False,
+        uncertainty: bool = False,
+    ) -> Imagined:
+        """What every action would lead to."""
         known = state.does[..., None] == torch.arange(self.env.n_actions)                   # batch beam action move
         left = ~known.any(2, keepdim=True).expand_as(known)
         chance = torch.where((state.does == UNKNOWN)[..., None], left / left.sum(-1, keepdim=True), known.float())
         next_cell, probability, entropy = outcomes_of(chance, self.by_move[state.cell])
         if self.moves_are_hidden:
-            return Imagined(self.chance[next_cell], next_cell, None, probability, entropy)
+            return Imagined.of_chances(self.chance[next_cell], next_cell, None, probability, entropy)
         place = state.stage[..., None] * self.env.n_cells + next_cell
         kind = state.stage[..., None] * 3 + state.met.gather(-1, place)
-        return Imagined(self.chance[kind], next_cell)
+        return Imagined.of_chances(self.chance[kind], next_cell)
 
     def advance(self, state: Noted, action: Tensor, reward: Tensor, next_cell: Tensor) -> Noted:
         """Note one transition of each beam (all arguments [batch beam])."""
