@@ -30,7 +30,8 @@ from dicp.models import HierarchicalModel, Model, new_model
 from dicp.oracles import RandomPolicy
 from dicp.planning import search
 from dicp.rollout import rollout
-from dicp.source import TASKS_PER_BLOCK, train_ppo, train_sb3
+from dicp.source import train_ppo, train_sb3
+from dicp.source.discrete import TASKS_PER_BLOCK
 from dicp.training import Trainer
 from dicp.types import Tokens
 
@@ -65,10 +66,10 @@ def source_ppo(env: str, quick: bool) -> Sides:
     tasks = tasks[:: len(tasks) // TASKS_PER_BLOCK][:TASKS_PER_BLOCK]
 
     def ours() -> int:
-        return len(train_ppo(world, tasks, source, 0).cell)
+        return len(train_ppo(world, tasks, source, 0).reward)
 
     def reference() -> int:
-        return len(train_sb3(world, tasks[0], source, 0).cell)
+        return len(train_sb3(world, tasks[0], source, 0).reward)
 
     return Sides(ours, reference)
 

@@ -19,7 +19,7 @@ from dicp.config import Env, EnvConfig, MetaWorldConfig, PlanConfig, SourceConfi
 from dicp.envs.grid import GridRules, GridState, GridWorld
 from dicp.envs.metaworld import ml1_instances
 from dicp.envs.tasks import SplitSeed, Task, all_tasks, check_tasks, split_tasks
-from dicp.envs.worlds import SeenMetaWorld
+from dicp.envs.worlds import N_NUMBERS, SeenMetaWorld
 from dicp.types import Log, Space, Tokens
 
 __all__ = ["domain_of", "split_of", "world_of"]
@@ -52,6 +52,8 @@ class Domain(ABC):
     no_transition: NoTransition
     name: str                               # in files and tables: "darkroom", "metaworld-reach-v3"
     says_success = False                    # a step tells whether the task's criterion is met
+    # at the horizon an episode is cut off, not over: what would have come counts for the source
+    timeout_bootstraps = False
     # of the arrays in which learning histories are stored: what they hold, and their names where
     # these are not those of `dicp.types.Log`
     meanings: Mapping[str, str] = MEANINGS
@@ -76,6 +78,16 @@ class Domain(ABC):
     def make(self, tasks: Sequence[Task], n_streams: int) -> Any:
         """`n_streams` agents in each of the tasks, stepped together: `reset()` gives observations
         [task stream ...], `step` a `dicp.types.Step`."""
+
+    def make_for_source(self, tasks: Sequence[Task], n_streams: int) -> Any:
+        """The same as the source algorithm sees it; its observations (`source_observation`) may hold
+        more numbers than those of other agents, which come first."""
+        return self.make(tasks, n_streams)
+
+    @property
+    def source_observation(self) -> Space:
+        """What the source sees."""
+        return self.observation
 
     @abstractmethod
     def max_return(self, tasks: Sequence[Task]) -> Shaped[Tensor, "task"]:
@@ -144,7 +156,9 @@ class GridDomain(Domain):
 
     def __init__(self, config: EnvConfig):
         super().__init__(config)
-        self.observation, self.action = Space(config.n_cells), Space(config.n_actions)
+        side = config.size
+        self.observation = Space(config.n_cells, coordinates_below=(side, side))
+        self.action = Space(config.n_actions)
         self.no_transition = NoTransition(config.n_actions, 0, config.n_cells)
         self.name = config.name
 
@@ -207,7 +221,7 @@ class ArmDomain(Domain):
     config: MetaWorldConfig
     reward, max_reward = Space(), 10.0
     no_transition = NoTransition(0, 0, 0)
-    says_success = True
+    says_success = timeout_bootstraps = True
     # the likeliest reward is the expected one, candidates have no order, and reality never is
     # exactly what was imagined
     unread = {
@@ -240,6 +254,14 @@ class ArmDomain(Domain):
 
     def make(self, tasks: Sequence[Task], n_streams: int) -> SeenMetaWorld:
         return SeenMetaWorld(self.config, tasks, n_streams)
+
+    def make_for_source(self, tasks: Sequence[Task], n_streams: int) -> SeenMetaWorld:
+        """With all numbers of the library's observation, those of the last step among them."""
+        return SeenMetaWorld(self.config, tasks, n_streams, N_NUMBERS)
+
+    @property
+    def source_observation(self) -> Space:
+        return Space(shape=(N_NUMBERS,))
 
     def max_return(self, tasks: Sequence[Task]) -> Shaped[Tensor, "task"]:
         """Nobody can do better than this; few come close."""

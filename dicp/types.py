@@ -15,12 +15,17 @@ __all__ = ["Log", "Space", "Step", "Tokens", "Windows"]
 
 class Space(NamedTuple):
     """What an observation, an action or a reward is: one of `n` things, or (`n` None) real numbers
-    of some shape, each from `low` to `high`."""
+    of some shape, each from `low` to `high`.
+
+    coordinates_below: where a number stands for several, as a cell for its x and y, the bound of
+    each; the last one counts fastest.
+    """
 
     n: int | None = None
     shape: tuple[int, ...] = ()
     low: float = -math.inf
     high: float = math.inf
+    coordinates_below: tuple[int, ...] = ()
 
     @property
     def is_discrete(self) -> bool:
@@ -48,6 +53,19 @@ class Space(NamedTuple):
     def bounds(self) -> tuple[float, float]:
         """The least and the largest value."""
         return (self.low, self.high) if self.n is None else (0, self.n - 1)
+
+    @property
+    def factors(self) -> tuple[int, ...]:
+        """The bound of each coordinate of one of `n` things; of what has none, `n`."""
+        return self.coordinates_below or (self.n,)
+
+    def coordinates(self, index: Int[Tensor, "*batch"]) -> Int[Tensor, "*batch k"]:
+        """Of one of `n` things."""
+        parts = []
+        for factor in reversed(self.factors):
+            parts.append(index % factor)
+            index = index // factor
+        return torch.stack(parts[::-1], dim=-1)
 
     def full(self, batch: int, value: float) -> Shaped[Tensor, "batch ..."]:
         """The same value so many times."""

@@ -49,7 +49,6 @@ from dicp.parts import Part
 from dicp.planning import WorldModel
 from dicp.rollout import Learner, Life, rollout
 from dicp.runs import Run, run_named
-from dicp.source.continuous import World
 from dicp.training import Trainer
 from dicp.types import Log, Tokens, Windows
 from dicp.windows import WindowSampler
@@ -91,7 +90,6 @@ BY_TYPE: dict[Any, Callable[[], Any]] = {
     GridEnv: Darkroom,
     MetaWorld: meta_world,
     WorldState: lambda: meta_world().get_state(),
-    World: meta_world,
     Log: log,
     WindowSampler: lambda: WindowSampler(ENV, log()),
     Trained: lambda: Trained(small_model(), "cached", pd.DataFrame(), 1.0),

@@ -259,7 +259,6 @@ NOT_CALLED = {
     "reproduce.record",
     "reproduce.reproduce",
     "reproduce.ship",
-    "source.train_continuous_ppo",
     "source.train_ppo",
     "source.train_sb3",
     "training.Trainer",

@@ -23,6 +23,7 @@ from dicp.config import EnvConfig, MetaWorldConfig, SourceConfig
 from dicp.envs import GridWorld, all_tasks
 from dicp.history import HistoryError, LearningHistories, blocks, collect
 from dicp.history.collection import open_or_create
+from dicp.source.discrete import TASKS_PER_BLOCK
 from dicp.types import Log
 
 ENV = EnvConfig("darkroom", size=3, horizon=2)
@@ -250,7 +251,7 @@ def test_two_workers_write_the_same_bytes_as_one(whole, path, capsys):
 def test_blocks_depend_on_the_number_of_tasks_only():
     for n_tasks in (1, 8, 73, 108, 6233):
         size = blocks.block_size(EnvConfig(), n_tasks, "ppo")
-        assert 1 <= size <= blocks.TASKS_PER_BLOCK
+        assert 1 <= size <= TASKS_PER_BLOCK
     assert [blocks.block_size(EnvConfig(), n, "ppo") for n in (108, 8)] == [27, 2]
     assert [blocks.block_size(EnvConfig(), 73, how) for how in ("sb3", walk)] == [1, 2]
     assert blocks.block_size(MetaWorldConfig(), 60, "ppo") == 5

@@ -15,11 +15,14 @@ import torch
 from beyond import beyond
 
 from dicp.config import EnvConfig, SourceConfig
+from dicp.domain import domain_of
 from dicp.envs import GridRules, all_tasks, cell_to_xy
 from dicp.envs.grid import GridState
 from dicp.source import train_ppo, train_sb3
-from dicp.source.ppo import GridNets, Minibatch, advantages, learn, minibatches, ppo_gradient
-from dicp.source.sb3 import GridVecEnv, make_ppo
+from dicp.source.discrete import Minibatch, TableAgents
+from dicp.source.nets import Experience, Nets
+from dicp.source.ppo import advantages, experience_of, learn
+from dicp.source.sb3 import RecordedVecEnv, make_ppo
 from dicp.types import Log
 
 DATA = Path(__file__).parent / "data"
@@ -35,19 +38,24 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 # --- one update -------------------------------------------------------------------------------------------------------
 
 
+def new_agents(env: EnvConfig, n: int, source: SourceConfig, generator: torch.Generator) -> TableAgents:
+    return TableAgents(domain_of(env), n, source, generator)
+
+
 def random_problem(clip_range: float = 0.2, n: int = 3, transitions: int = 80):
     """Networks with random weights, and random data of few different cells, far from the old policy."""
     source = SourceConfig(width=16, batch_size=transitions // 2, clip_range=clip_range)
     generator = torch.Generator().manual_seed(1)
-    nets = GridNets(EnvConfig(), n, source, generator)
+    agents = new_agents(EnvConfig(), n, source, generator)
+    nets = agents.nets
     nets.weights += 0.2 * torch.randn(nets.weights.shape, generator=generator) * (nets.weights != 0)
     shape = (n, transitions)
     cell, action = torch.randint(12, shape, generator=generator), torch.randint(5, shape, generator=generator)
     old_logp = -1.6 + 0.5 * torch.randn(shape, generator=generator)
-    return nets, [cell, action, old_logp, *(3 * torch.randn((2, *shape), generator=generator))]
+    return agents, Experience(cell, action, old_logp, *(3 * torch.randn((2, *shape), generator=generator)))
 
 
-def plain_loss(nets: GridNets, weights: torch.Tensor, data: list[torch.Tensor]) -> torch.Tensor:
+def plain_loss(nets: Nets, weights: torch.Tensor, data: list[torch.Tensor]) -> torch.Tensor:
     """The PPO loss as the textbook writes it, one row a transition, nothing merged; summed over tasks."""
     (w1, w2, w3, b), n, source = nets.split(weights), nets.n_tasks, nets.source
     cell, action, old_logp, advantage, target = data
@@ -63,27 +71,28 @@ def plain_loss(nets: GridNets, weights: torch.Tensor, data: list[torch.Tensor]) 
 
 @pytest.mark.parametrize("clip_range, share_clipped", [(0.2, (0.2, 0.8)), (1e-3, (0.4, 0.6)), (1e3, (0.0, 0.0))])
 def test_gradient_is_autograds(clip_range, share_clipped):
-    nets, data = random_problem(clip_range)
-    half = nets.source.batch_size
-    batch = next(minibatches(nets, data, torch.arange(2 * half)))
-    ppo_gradient(nets, batch)
+    agents, data = random_problem(clip_range)
+    nets, half = agents.nets, agents.source.batch_size
+    batch = next(agents.minibatches(data, torch.arange(2 * half)))
+    agents.write_gradient(batch)
     weights = nets.weights.clone().requires_grad_()
     plain_loss(nets, weights, [d[:, :half] for d in data]).backward()
     torch.testing.assert_close(nets.grad, weights.grad, atol=1e-5, rtol=1e-4)
-    ratio = nets.tables()[0].flatten(1).gather(1, data[0] * 5 + data[1]).sub(data[2]).exp()[:, :half]
+    ratio = agents.tables()[0].flatten(1).gather(1, data[0] * 5 + data[1]).sub(data[2]).exp()[:, :half]
     clipped = (ratio * batch.loss < batch.floor).float().mean()
     assert share_clipped[0] <= clipped <= share_clipped[1]
 
 
 def test_adam_step_is_torchs():
     """Gradient clipping per task and Adam, three steps, against torch's own on each task alone."""
-    nets, data = random_problem()
+    agents, data = random_problem()
+    nets = agents.nets
     nets.source = replace(nets.source, learning_rate=0.01)
     order = torch.arange(80)
     before, size = nets.weights.clone(), nets.source.batch_size
     steps = [torch.arange(size), torch.arange(size, 80)]
-    for _, batch in zip(steps, minibatches(nets, data, order), strict=True):
-        ppo_gradient(nets, batch)
+    for _, batch in zip(steps, agents.minibatches(data, order), strict=True):
+        agents.write_gradient(batch)
         nets.adam_step()
     for task in range(3):
         weights = before.clone().requires_grad_()
@@ -101,7 +110,7 @@ def test_adam_step_is_torchs():
             torch.testing.assert_close(ours[[task, task + 3]], theirs[[task, task + 3]], atol=1e-5, rtol=0)
 
 
-def sb3_weights(policy, nets: GridNets):
+def sb3_weights(policy, nets: Nets):
     """(ours, theirs) for every weight of one task."""
     width, body = nets.source.width, policy.mlp_extractor
     pairs = (body.policy_net, policy.action_net), (body.value_net, policy.value_net)
@@ -120,17 +129,22 @@ def test_three_updates_equal_stable_baselines3(horizon):
     """
     env = EnvConfig(horizon=horizon)
     source = SourceConfig(n_streams=30, env_steps=60, batch_size=600, n_epochs=4, learning_rate=3e-3)
-    vec_env = GridVecEnv(env, (4, 5), source.n_streams)
+    vec_env = RecordedVecEnv(domain_of(env), (4, 5), source.n_streams, source.env_steps)
     model = make_ppo(vec_env, source, seed=0)
-    nets = GridNets(env, 1, source, torch.Generator())
+    agents = new_agents(env, 1, source, torch.Generator())
+    nets = agents.nets
     for ours, theirs in sb3_weights(model.policy, nets):
         ours.copy_(theirs.detach())
     before = nets.weights.clone()
     model.learn(source.env_steps * source.n_streams)
-    log = vec_env.log(source.env_steps)
-    for stop in (20, 40, 60):
+    log = vec_env.log()
+    for update, stop in enumerate((20, 40, 60)):
         last = log.observation[..., stop].long() if stop < 60 else vec_env.world.state.cell
-        learn(nets, log, stop - 20, last, torch.Generator())
+        agents.begin_update(update)
+        cell, action, reward = (x[..., stop - 20 : stop] for x in (log.observation, log.action, log.reward))
+        done = [(t + 1) % horizon == 0 for t in range(stop - 20, stop)]
+        data = experience_of(agents, (cell.long(), action.long()), reward.float(), done, last)
+        learn(agents, data, torch.Generator())
     assert (nets.weights - before).abs().max() > 0.02
     for ours, theirs in sb3_weights(model.policy, nets):
         torch.testing.assert_close(ours, theirs.detach(), atol=1e-5, rtol=0)
@@ -138,7 +152,8 @@ def test_three_updates_equal_stable_baselines3(horizon):
 
 def test_starts_as_stable_baselines3():
     source = SourceConfig()
-    nets = GridNets(EnvConfig(), 2, source, torch.Generator().manual_seed(0))
+    agents = new_agents(EnvConfig(), 2, source, torch.Generator().manual_seed(0))
+    nets = agents.nets
     w1, w2, w3, b = nets.layers
     eye = torch.eye(64)
     for i in range(4):
@@ -161,9 +176,9 @@ def test_advantages_by_hand():
 
 
 def test_minibatches_keep_every_transition():
-    nets, data = random_problem()
+    agents, data = random_problem()
     order = torch.randperm(80, generator=torch.Generator().manual_seed(3))
-    batches: list[Minibatch] = list(minibatches(nets, data, order))
+    batches: list[Minibatch] = list(agents.minibatches(data, order))
     assert len(batches) == 2
     for i, batch in enumerate(batches):
         chosen = order[i * 40 : (i + 1) * 40]
@@ -280,7 +295,7 @@ def test_log_follows_the_rules(env, tasks, train):
 
 
 def test_terminal_observation_is_the_last_one():
-    vec_env = GridVecEnv(EnvConfig(horizon=2), (0, 0), 3)
+    vec_env = RecordedVecEnv(domain_of(EnvConfig(horizon=2)), (0, 0), 3, 2)
     assert vec_env.reset().tolist() == [[4, 4]] * 3
     vec_env.step(np.array([0, 2, 4]))
     obs, _, done, infos = vec_env.step(np.array([0, 2, 4]))

@@ -1,28 +1,35 @@
 """Meta-World as a rollout sees it: in tensors, with the numbers that agents see."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dicp.checks import Count, checked, refuse
+from dicp.checks import Count, Whole, checked, refuse
 from dicp.config import MetaWorldConfig
 from dicp.envs.metaworld import MetaWorld
 from dicp.envs.tasks import Instance
 from dicp.types import Step
 
-__all__ = ["SeenMetaWorld"]
+__all__ = ["N_NUMBERS", "SeenMetaWorld"]
+
+N_NUMBERS = 39                          # of the library's observation
 
 
 class SeenMetaWorld:
     """Meta-World with the numbers that agents see, in single precision."""
 
     @checked
-    def __init__(self, env: MetaWorldConfig, tasks: Sequence[Instance], n_streams: Count):
+    def __init__(
+        self, env: MetaWorldConfig, tasks: Sequence[Instance], n_streams: Count,
+        n_numbers: Annotated[int, Whole(1, N_NUMBERS)] | None = None,
+    ):
+        """n_numbers: the first so many of the library's (None: `env.n_observed`)."""
         self.world, self.tasks = MetaWorld(env.task, tasks, n_streams, env.horizon), tasks
-        self.n_observed = env.n_observed
+        self.n_observed = n_numbers or env.n_observed
 
     @property
     def t(self) -> int:

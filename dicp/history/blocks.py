@@ -13,7 +13,8 @@ import torch
 from tqdm import tqdm
 
 from dicp.checks import refuse, whole
-from dicp.config import Env, EnvConfig, SourceConfig
+from dicp.config import Env, SourceConfig
+from dicp.domain import domain_of
 from dicp.envs.tasks import Task
 from dicp.history.claims import claim
 from dicp.history.histories import LearningHistories
@@ -21,24 +22,19 @@ from dicp.history.logs import as_tensors, check_log
 from dicp.history.opening import HistoryError
 from dicp.history.workers import runner
 from dicp.processes import end_with_parent, one_thread
-from dicp.source import TASKS_PER_BLOCK, train_continuous_ppo, train_ppo
+from dicp.source.ppo import agents_of, train_ppo
 from dicp.types import Log
 
-INSTANCES_PER_BLOCK = 5             # of Meta-World, learnt at once: eight CPU-minutes
 POLL_SECONDS = 1.0                  # between two looks at what another process computes
 Algorithm = Callable[[Env, Sequence[Task], SourceConfig, int], Log]     # (env, tasks, source, seed)
 
 
 def block_size(env: Env, n_tasks: int, algorithm: str | Algorithm) -> int:
-    """How many tasks the source learns at once. Fixed by the number of tasks alone, so that the
-    bytes never depend on the machine; a multiple of four blocks, so that two or four cores end
-    together."""
+    """How many tasks the source learns at once. Fixed by the world and the number of tasks alone, so
+    that the bytes never depend on the machine."""
     if algorithm != "ppo":
         return whole("algorithm.tasks_per_block", getattr(algorithm, "tasks_per_block", 1), 1)
-    if not isinstance(env, EnvConfig):
-        return INSTANCES_PER_BLOCK
-    n_blocks = 4 * -(-n_tasks // (4 * TASKS_PER_BLOCK))
-    return -(-n_tasks // n_blocks)
+    return agents_of(domain_of(env)).block_size(n_tasks)
 
 
 def block_seed(seed: int, first: int) -> int:
@@ -139,19 +135,10 @@ def of_tasks(log: object, histories: LearningHistories, tasks: Sequence[Task]) -
     return log
 
 
-def run_ppo(env: Env, tasks: Sequence[Task], source: SourceConfig, seed: int) -> Log:
-    if isinstance(env, EnvConfig):
-        return train_ppo(env, tasks, source, seed)
-    from dicp.envs.metaworld import MetaWorld
-
-    world = MetaWorld(env.task, tasks, source.n_streams, env.horizon)
-    return train_continuous_ppo(world, range(env.n_observed), source, seed)
-
-
 def run_sb3(env: Env, tasks: Sequence[Task], source: SourceConfig, seed: int) -> Log:
     from dicp.source.sb3 import train_sb3
 
     return Log.concat([train_sb3(env, task, source, seed) for task in tasks])
 
 
-ALGORITHMS = {"ppo": run_ppo, "sb3": run_sb3}
+ALGORITHMS = {"ppo": train_ppo, "sb3": run_sb3}

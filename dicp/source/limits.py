@@ -18,6 +18,13 @@ def check_finite(update: int, source: SourceConfig, **values: Tensor) -> None:
             raise FloatingPointError(f"{what} are not finite; {cure}.")
 
 
+def check_given(name: str, values: Tensor, env_step: int) -> None:
+    """Raise `ValueError` unless what the world gives is finite."""
+    if values.is_floating_point() and not values.isfinite().all():
+        what = f"The {name} that the world gives at env step {env_step}"
+        raise ValueError(f"{what} is nan or infinite; allowed: finite numbers.")
+
+
 def check_fits(
     source: SourceConfig, n_tasks: int, n_inputs: int, n_outputs: int, bytes_per_step: int
 ) -> None:

@@ -1,12 +1,32 @@
 """The networks of PPO for many tasks at once: all policy and value nets in one stack, with gradients by hand."""
 
 from math import prod, sqrt
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from dicp.config import SourceConfig
+
+
+class Experience(NamedTuple):
+    """What one update learns from."""
+
+    # of the policy nets: what they have read, or an observation to look up
+    input: Shaped[Tensor, "..."]
+    action: Shaped[Tensor, "task transition ..."]         # as drawn
+    old_logp: Float[Tensor, "task transition"]
+    advantage: Float[Tensor, "task transition"]
+    value_target: Float[Tensor, "task transition"]
+
+
+def normalised(advantage: Float[Tensor, "*batch transition"]) -> Float[Tensor, "*batch transition"]:
+    """The advantages of each task's minibatch, with mean 0 and standard deviation 1."""
+    if advantage.shape[-1] == 1:
+        return advantage
+    spread = advantage.std(-1, keepdim=True) + 1e-8
+    return (advantage - advantage.mean(-1, keepdim=True)) / spread
 
 
 class Nets:

@@ -1,101 +1,142 @@
-"""PPO for many grid-world tasks at once: the update of stable-baselines3, with the weights of all tasks in one stack.
+"""PPO for many tasks at once: the update of stable-baselines3, with the weights of all tasks in one
+stack.
 
-Networks this small are bound by the number of calls, not by arithmetic. What makes it fast:
-1. Stack: policy and value networks of all tasks are one batch of matrices, one minibatch step of all is 50 calls.
-2. Look up: an agent sees one of 81 cells. While it acts, its policy is a table, made once an update.
-3. Merge: 50 transitions hold 30 different cells in the first update, 6 in the last. Evaluate each cell once and add up
-   the gradients of the transitions that share it: the same gradient, to rounding, in 111 CPU-seconds instead of 191.
-4. Write the gradient by hand, without autograd, into buffers that live as long as the run.
+The loop is the same in every world; what an agent does with its networks is told by the spaces
+(`agents_of`).
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dicp.checks import Seed, at_least, checked
-from dicp.config import EnvConfig, SourceConfig
-from dicp.envs import GridWorld, Task, cell_to_xy
-from dicp.source.limits import check_finite, check_fits
-from dicp.source.nets import Nets
-from dicp.types import Log, Space
+from dicp.checks import Seed, at_least, checked, refuse
+from dicp.config import Env, SourceConfig
+from dicp.domain import Domain, domain_of
+from dicp.envs import Task
+from dicp.source.continuous import GaussianAgents
+from dicp.source.discrete import TableAgents
+from dicp.source.limits import check_finite, check_fits, check_given
+from dicp.source.nets import Experience, Nets
+from dicp.source.record import Recorder, bytes_per_step
+from dicp.types import Log
 
-__all__ = ["TASKS_PER_BLOCK", "train_ppo"]
-
-# CPU-seconds of one thread for the 81 goals of Darkroom in blocks of 9, 14, 27, 41 and 81: 118, 107, 89, 96, 94
-# (stable-baselines3: 46 a goal, 3,770 in all). Small blocks pay for calls, large ones for padding to the most cells.
-TASKS_PER_BLOCK = 27
-
-
-class Minibatch(NamedTuple):
-    """A minibatch with its transitions merged by cell; `slot` numbers the different cells of a task's minibatch."""
-
-    input: Float[Tensor, "net slot 3"]              # x, y, 1 of each different cell, for the policy and the value nets
-    choice: Int[Tensor, "task transition"]          # slot * n_actions + action
-    old_logp: Float[Tensor, "task transition"]
-    loss: Float[Tensor, "task transition"]          # -advantage / batch_size; PPO lowers the sum of ratio * loss, ...
-    floor: Float[Tensor, "task transition"]         # ... of which nothing below this floor counts
-    count: Float[Tensor, "task slot"]               # share of the transitions that are in this cell
-    value_target: Float[Tensor, "task slot"]        # sum of their value targets / batch_size
+__all__ = ["agents_of", "train_ppo"]
 
 
-class GridNets(Nets):
-    """The networks of the agents in a grid world, which see the coordinates of their cell."""
+@runtime_checkable
+class Agents(Protocol):
+    """One agent a task: how it acts, and the gradient of its networks."""
 
-    def __init__(self, env: EnvConfig, n_tasks: int, source: SourceConfig, generator: torch.Generator):
-        super().__init__(2, env.n_actions, n_tasks, source, generator)
-        self.env, cells = env, torch.arange(env.n_cells)
-        self.inputs = torch.cat([cell_to_xy(cells, env.size).float(), torch.ones(env.n_cells, 1)], dim=1)
+    nets: Nets
+    source: SourceConfig
 
-    def tables(self) -> tuple[Float[Tensor, "task cell action"], Float[Tensor, "task cell"]]:
-        """(log-probabilities, values) of every cell."""
-        out = self.forward(self.inputs.expand(2 * self.n_tasks, -1, -1))
-        return out[: self.n_tasks].log_softmax(-1), out[self.n_tasks :, :, 0].clone()
+    def begin_update(self, update: int) -> None: ...
+
+    def choose(self, observation: Tensor, generator: torch.Generator) -> tuple[Tensor, tuple]:
+        """(the action of each stream, as executed; what an update has to know of the step: first
+        the observation and the action)."""
+
+    def value(self, observation: Tensor) -> Float[Tensor, "task stream"]: ...
+
+    def recall(self, memory: tuple) -> tuple[Tensor, Tensor]:
+        """(log-probabilities, values) [task stream step] of what `choose` gave."""
+
+    def minibatches(self, data: Experience, order: Int[Tensor, "transition"]) -> Iterator[Any]: ...
+
+    def write_gradient(self, batch: Any) -> None: ...
 
 
-def ppo_gradient(nets: GridNets, batch: Minibatch) -> None:
-    """Write the gradient of the clipped PPO loss and of `value_coef` times the squared error of the value.
+def agents_of(domain: Domain) -> type[TableAgents] | type[GaussianAgents]:
+    """The agents of a world. Raises `ValueError` where they can be of neither kind."""
+    kinds = domain.observation.is_discrete, domain.action.is_discrete
+    if kinds[0] != kinds[1]:
+        told = ["one of a few" if kind else "numbers" for kind in kinds]
+        allowed = "both one of a few, or both numbers"
+        raise refuse("observations and actions are", tuple(told), allowed)
+    return TableAgents if kinds[0] else GaussianAgents
 
-    Schulman et al. 2017 (arXiv 1707.06347), equation 7. With A the advantage, min(ratio * A, clip(ratio) * A) equals
-    min(ratio * A, A + clip_range * |A|), so a log-probability gets the gradient ratio * A, or none beyond that bound.
+
+@checked
+def train_ppo(
+    env: Env, tasks: Sequence[Task], source: SourceConfig, seed: Seed,
+    on_update: Callable[[int], None] | None = None,
+) -> Log:
+    """Train one PPO agent a task, side by side, and log every transition of the first
+    `source.n_kept` streams.
+
+    The paper's source algorithm (section 5.1, appendix): stable-baselines3's PPO with the settings
+    in `SourceConfig`. The tasks of one call share random numbers and the order of the minibatches,
+    nothing else: the log is reproduced by the same seed and the same list of tasks. `on_update(i)`
+    is called after update i = 0, 1, ...
+
+    `FloatingPointError` where weights, gradients or actions are not finite any more.
     """
-    n, n_slots = nets.n_tasks, batch.input.shape[1]
-    out, d_out = nets.forward(batch.input), nets.workspace(n_slots)[-1]
-    logp = out[:n].log_softmax(-1)
-    d_logp = logp.view(n, -1).gather(1, batch.choice).sub_(batch.old_logp).exp_().mul_(batch.loss)
-    d_logp.mul_(d_logp >= batch.floor)
-    d_policy = d_out[:n].zero_()                          # of a softmax: what an action got, less its share of the sum
-    d_policy.view(n, -1).scatter_add_(1, batch.choice, d_logp)
-    d_policy.sub_(logp.exp_().mul_(d_policy.sum(-1, keepdim=True)))
-    d_value = torch.mul(out[n:, :, 0], batch.count, out=d_out[n:, :, 0])
-    d_value.sub_(batch.value_target).mul_(2 * nets.source.value_coef)
-    nets.backward(batch.input, d_out)
+    return ppo(domain_of(env), tasks, source, seed, on_update)
 
 
-def minibatches(nets: GridNets, data: Sequence[Tensor], order: Int[Tensor, "transition"]) -> Iterator[Minibatch]:
-    """One epoch: shuffle, cut, normalise the advantages of each minibatch, merge its transitions by cell; all at once.
+def ppo(
+    domain: Domain, tasks: Sequence[Task], source: SourceConfig, seed: int,
+    on_update: Callable[[int], None] | None = None,
+) -> Log:
+    """The same in any world."""
+    n_tasks, kind = len(tasks), agents_of(domain)
+    at_least("number of tasks", n_tasks, 1)
+    n_outputs = domain.action.n or domain.action.shape[0]
+    check_fits(source, n_tasks, kind.n_inputs(domain), n_outputs, bytes_per_step(domain))
+    world = domain.make_for_source(tasks, source.n_streams)
+    generator = torch.Generator().manual_seed(seed)
+    agents = kind(domain, n_tasks, source, generator)
+    recorder = Recorder(domain, n_tasks, source.n_kept, source.env_steps)
+    observation = world.reset()
+    for update, start in enumerate(range(0, source.env_steps, source.n_steps)):
+        observation, data = act(agents, world, observation, recorder, start, generator)
+        learn(agents, data, generator)
+        nets = agents.nets
+        check_finite(update, source, gradients=nets.sum_of_norms, weights=nets.weights)
+        if on_update is not None:
+            on_update(update)
+    return recorder.log
 
-    `data`: cell, action, old log-probability, advantage and value target, each [task, transition].
-    """
-    n, size = nets.n_tasks, nets.source.batch_size
-    cell, action, old_logp, advantage, target = (d[:, order].view(n, -1, size).transpose(0, 1) for d in data)
-    if size > 1:
-        advantage = (advantage - advantage.mean(-1, keepdim=True)) / (advantage.std(-1, keepdim=True) + 1e-8)
-    loss = advantage / -size
-    floor = loss - nets.source.clip_range * loss.abs()
-    seen = torch.zeros(*cell.shape[:2], nets.env.n_cells, dtype=torch.long).scatter_(2, cell, 1)
-    rank = seen.cumsum(2)                                 # the k-th cell seen, in index order, is slot k - 1
-    slot = rank.gather(2, cell) - 1
-    n_slots = rank[:, :, -1].amax(1).tolist()             # of the task with most; the others are padded with cell 0
-    zeros = torch.zeros(*cell.shape[:2], max(n_slots))
-    x = nets.inputs[zeros.long().scatter_(2, slot, cell)].repeat(1, 2, 1, 1)
-    count = zeros.scatter_add(2, slot, torch.full_like(loss, 1 / size))
-    target = zeros.scatter_add(2, slot, target / size)
-    parts = Minibatch(x, slot * nets.env.n_actions + action, old_logp, loss, floor, count, target)
-    for k, x, *per_transition, count, target in zip(n_slots, *parts, strict=True):
-        yield Minibatch(x[:, :k], *per_transition, count[:, :k], target[:, :k])
+
+def act(
+    agents: Agents, world: Any, observation: Tensor, recorder: Recorder, start: int,
+    generator: torch.Generator,
+) -> tuple[Tensor, Experience]:
+    """Take `n_steps` steps in every stream, from env step `start` on, and record them: (the
+    observation after them, the experience)."""
+    source, memory, rewards, done = agents.source, [], [], []
+    agents.begin_update(start // source.n_steps)
+    for t in range(start, start + source.n_steps):
+        check_given("observation", observation, t)
+        action, known = agents.choose(observation, generator)
+        step = world.step(action)
+        check_given("reward", step.reward, t)
+        recorder.note(t, observation, action, step)
+        reward = step.reward.float()
+        if step.done and recorder.domain.timeout_bootstraps:
+            # cut off, not over: what would have come is worth what the value net says
+            reward = reward + source.gamma * agents.value(step.next_observation)
+        memory.append(known)
+        rewards.append(reward)
+        done.append(step.done)
+        observation = step.observation
+    memory = tuple(torch.stack(parts, dim=2) for parts in zip(*memory, strict=True))
+    return observation, experience_of(agents, memory, torch.stack(rewards, 2), done, observation)
+
+
+def experience_of(
+    agents: Agents, memory: tuple[Tensor, ...], reward: Float[Tensor, "task stream step"],
+    done: Sequence[bool], observation: Tensor,
+) -> Experience:
+    """What an update learns from; `observation`: after the last step."""
+    logp, value = agents.recall(memory)
+    last_value = agents.value(observation)
+    advantage = advantages(reward, value, last_value, done, agents.source)
+    parts = memory[0], memory[1], logp, advantage, advantage + value
+    return Experience(*(part.flatten(1, 2) for part in parts))
 
 
 def advantages(
@@ -104,7 +145,8 @@ def advantages(
 ) -> Float[Tensor, "task stream step"]:
     """Generalised advantage estimates (Schulman et al. 2016, arXiv 1506.02438).
 
-    After a step with `done` the value is 0: the horizon is a termination, as in the paper's environments.
+    After a step with `done` the value is 0: the horizon is a termination, as in the paper's
+    environments (where it is not, the reward holds what comes after it).
     """
     result, running = torch.empty_like(value), torch.zeros_like(last_value)
     for t in reversed(range(len(done))):
@@ -115,75 +157,11 @@ def advantages(
     return result
 
 
-def act(nets: GridNets, world: GridWorld, log: Log, start: int, generator: torch.Generator) -> None:
-    """Take `n_steps` steps in every stream, from env step `start` on, and log them."""
-    logp, values = nets.tables()
-    update = start // nets.source.n_steps
-    check_finite(update, nets.source, action_probabilities=logp, values=values)
-    bounds = logp.exp().cumsum(-1)[..., :-1]              # an action is the number of bounds below a uniform number
-    for t in range(start, start + nets.source.n_steps):
-        cell = world.state.cell
-        bound = bounds.gather(1, cell[..., None].expand(-1, -1, bounds.shape[-1]))
-        action = (torch.rand(*cell.shape, 1, generator=generator) > bound).sum(-1)
-        step = world.step(action)
-        log.observation[..., t], log.action[..., t], log.reward[..., t] = cell, action, step.reward
-        if step.done:
-            log.terminal_observation[..., t // nets.env.horizon] = step.next_observation
-
-
-def learn(
-    nets: GridNets, log: Log, start: int, last_cell: Int[Tensor, "task stream"], generator: torch.Generator
-) -> None:
-    """One update of PPO from the `n_steps` logged from `start` on; `last_cell`: where the agents are after them."""
-    source, stop = nets.source, start + nets.source.n_steps
-    fields = log.observation, log.action, log.reward
-    cell, action, reward = (part[..., start:stop].long() for part in fields)
-    flat_cell, flat_action = cell.flatten(1), action.flatten(1)
-    logp, values = nets.tables()
-    old_logp = logp.flatten(1).gather(1, flat_cell * nets.env.n_actions + flat_action)
-    value = values.gather(1, flat_cell)
-    done = [(t + 1) % nets.env.horizon == 0 for t in range(start, stop)]
-    last_value = values.gather(1, last_cell)
-    advantage = advantages(reward.float(), value.view(cell.shape), last_value, done, source).flatten(1)
-    data = flat_cell, flat_action, old_logp, advantage, advantage + value
-    for _ in range(source.n_epochs):
-        order = torch.randperm(value.shape[1], generator=generator)
-        for batch in minibatches(nets, data, order):
-            ppo_gradient(nets, batch)
-            nets.adam_step()
-
-
-def empty_log(env: EnvConfig, n_tasks: int, source: SourceConfig) -> Log:
-    """Room for what all streams do."""
-    steps = n_tasks, source.n_streams, source.env_steps
-    cell, byte = dict(dtype=Space(env.n_cells).stored_as), dict(dtype=torch.uint8)
-    last = torch.empty(*steps[:2], source.env_steps // env.horizon, **cell)
-    return Log(torch.empty(steps, **cell), torch.empty(steps, **byte), torch.empty(steps, **byte), last)
-
-
-@checked
-def train_ppo(
-    env: EnvConfig, tasks: Sequence[Task], source: SourceConfig, seed: Seed,
-    on_update: Callable[[int], None] | None = None,
-) -> Log:
-    """Train one PPO agent a task, side by side, and log every transition of every stream.
-
-    The paper's source algorithm (section 5.1, appendix): stable-baselines3's PPO with the settings in `SourceConfig`.
-    The tasks of one call share random numbers and the order of the minibatches, nothing else: the log is reproduced by
-    the same seed and the same list of tasks. `on_update(i)` is called after update i = 0, 1, ...
-
-    `FloatingPointError` where weights, gradients or probabilities are not finite any more.
-    """
-    at_least("number of tasks", len(tasks), 1)
-    check_fits(source, len(tasks), 2, env.n_actions, bytes_per_step=3)
-    world = GridWorld(env, tasks, source.n_streams)
-    generator = torch.Generator().manual_seed(seed)
-    nets = GridNets(env, len(tasks), source, generator)
-    log = empty_log(env, len(tasks), source)
-    for update, start in enumerate(range(0, source.env_steps, source.n_steps)):
-        act(nets, world, log, start, generator)
-        learn(nets, log, start, world.state.cell, generator)
-        check_finite(update, source, gradients=nets.sum_of_norms, weights=nets.weights)
-        if on_update is not None:
-            on_update(update)
-    return log
+def learn(agents: Agents, data: Experience, generator: torch.Generator) -> None:
+    """One update of PPO."""
+    n_transitions = data.advantage.shape[1]
+    for _ in range(agents.source.n_epochs):
+        order = torch.randperm(n_transitions, generator=generator)
+        for batch in agents.minibatches(data, order):
+            agents.write_gradient(batch)
+            agents.nets.adam_step()

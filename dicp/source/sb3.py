@@ -1,7 +1,8 @@
 """The source algorithm through stable-baselines3: reference for `train_ppo`, and where another
 algorithm plugs in."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable
 from typing import Annotated, Any, Protocol, runtime_checkable
 
 import gymnasium
@@ -13,11 +14,12 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv
 
 from dicp.checks import Whole, checked, refuse
-from dicp.config import Env, EnvConfig, SourceConfig
-from dicp.envs import GridWorld, Task, cell_to_xy
-from dicp.source.continuous import World
+from dicp.config import Env, SourceConfig
+from dicp.domain import Domain, domain_of
+from dicp.envs import Task
 from dicp.source.limits import check_fits
-from dicp.types import Log, Space
+from dicp.source.record import Recorder, bytes_per_step
+from dicp.types import Log
 
 __all__ = ["train_sb3"]
 
@@ -33,7 +35,57 @@ class Learner(Protocol):
 
 
 class RecordedVecEnv(VecEnv):
-    """The streams of one task as the vectorised environment of stable-baselines3."""
+    """The streams of one task as the vectorised environment of stable-baselines3; remembers every
+    transition.
+
+    Observations are numbers: where an observation is one of a few things, its coordinates. Where the
+    world says so (`timeout_bootstraps`), episodes are cut off at the horizon, not over:
+    `TimeLimit.truncated` tells stable-baselines3 to add the value of the last observation.
+    """
+
+    def __init__(self, domain: Domain, task: Task, n_streams: int, env_steps: int):
+        self.domain, self.n_steps = domain, 0
+        self.world = domain.make_for_source([task], n_streams)
+        self.recorder = Recorder(domain, 1, n_streams, env_steps)
+        self.observation = self.world.reset()
+        super().__init__(n_streams, observation_box(domain), action_space(domain))
+
+    def numbers(self, observation: torch.Tensor) -> np.ndarray:
+        """Observations [1 stream ...] as stable-baselines3 reads them."""
+        if self.domain.observation.is_discrete:
+            observation = self.domain.observation.coordinates(observation)
+        return observation[0].numpy().astype(np.float32)
+
+    def reset(self) -> np.ndarray:
+        self.observation = self.world.reset()
+        return self.numbers(self.observation)
+
+    def step_async(self, actions: np.ndarray) -> None:
+        self.chosen = torch.as_tensor(actions)[None]
+
+    def step_wait(self):
+        step = self.world.step(self.chosen)
+        if self.n_steps < self.recorder.log.reward.shape[2]:
+            self.recorder.note(self.n_steps, self.observation, self.chosen, step)
+        self.n_steps += 1
+        infos = [{} for _ in range(self.num_envs)]
+        if step.done:
+            for info, last in zip(infos, self.numbers(step.next_observation), strict=True):
+                info["terminal_observation"] = last
+                if self.domain.timeout_bootstraps:
+                    info["TimeLimit.truncated"] = True
+        self.observation = step.observation
+        reward = step.reward[0].numpy().astype(np.float32)      # stable-baselines3 adds to it
+        done = np.full(self.num_envs, step.done)
+        return self.numbers(step.observation), reward, done, infos
+
+    def log(self) -> Log:
+        """Every stream; `ValueError` if the algorithm took too few steps."""
+        env_steps = self.recorder.log.reward.shape[2]
+        if self.n_steps < env_steps:
+            taken = f"The algorithm took {self.n_steps} env steps a stream"
+            raise ValueError(f"{taken}; allowed: at least {env_steps}.")
+        return self.recorder.log
 
     def close(self) -> None:
         pass
@@ -51,102 +103,20 @@ class RecordedVecEnv(VecEnv):
         return [False for _ in self._get_indices(indices)]
 
 
-class GridVecEnv(RecordedVecEnv):
-    """A grid world; remembers every transition.
-
-    Observations are the raw coordinates, 0 to size - 1, as floats. The horizon is a termination: no
-    `TimeLimit.truncated`.
-    """
-
-    def __init__(self, env: EnvConfig, task: Task, n_streams: int):
-        self.world = GridWorld(env, [task], n_streams)
-        self.cells, self.actions, self.rewards, self.terminal_cells = [], [], [], []
-        box = gymnasium.spaces.Box(0.0, env.size - 1.0, (2,), np.float32)
-        super().__init__(n_streams, box, gymnasium.spaces.Discrete(env.n_actions))
-
-    def observe(self, cell: torch.Tensor) -> np.ndarray:
-        return cell_to_xy(cell[0], self.world.config.size).numpy().astype(np.float32)
-
-    def reset(self) -> np.ndarray:
-        return self.observe(self.world.reset())
-
-    def step_async(self, actions: np.ndarray) -> None:
-        self.chosen = torch.as_tensor(actions)[None]
-
-    def step_wait(self):
-        self.cells.append(self.world.state.cell)
-        step = self.world.step(self.chosen)
-        self.actions.append(self.chosen)
-        self.rewards.append(step.reward)
-        infos = [{} for _ in range(self.num_envs)]
-        if step.done:
-            self.terminal_cells.append(step.next_observation)
-            for info, last in zip(infos, self.observe(step.next_observation), strict=True):
-                info["terminal_observation"] = last
-        reward = step.reward[0].numpy().astype(np.float32)
-        return self.observe(step.observation), reward, np.full(self.num_envs, step.done), infos
-
-    def log(self, env_steps: int) -> Log:
-        """The first `env_steps` steps of every stream."""
-        check_length(self.cells, env_steps)
-        n_episodes = env_steps // self.world.config.horizon
-        cell = Space(self.world.config.n_cells).stored_as
-        none = torch.empty(1, self.num_envs, 0)
-        terminal = self.terminal_cells[:n_episodes]
-        last = torch.stack(terminal, -1) if terminal else none
-        steps = (self.cells[:env_steps], self.actions[:env_steps], self.rewards[:env_steps])
-        cells, actions, rewards = (torch.stack(part, -1) for part in steps)
-        return Log(cells.to(cell), actions.byte(), rewards.byte(), last.to(cell))
+def observation_box(domain: Domain) -> gymnasium.spaces.Box:
+    """The numbers that an algorithm sees."""
+    space = domain.source_observation
+    if space.is_discrete:
+        high = np.array(space.factors, np.float32) - 1
+        return gymnasium.spaces.Box(np.zeros_like(high), high, dtype=np.float32)
+    return gymnasium.spaces.Box(space.low, space.high, space.shape, np.float32)
 
 
-class ContinuousVecEnv(RecordedVecEnv):
-    """A world with continuous actions (of one task); remembers every transition, of the
-    observations the numbers `seen`.
-
-    At the horizon episodes are cut off, not over: `TimeLimit.truncated` says so, and
-    stable-baselines3 adds the value of the last observation.
-    """
-
-    def __init__(self, world: World, seen: Sequence[int]):
-        self.world, self.seen, self.steps, self.terminal = world, list(seen), [], []
-        self.observation, box = world.reset(), gymnasium.spaces.Box
-        of_any = box(-np.inf, np.inf, self.observation.shape[-1:], np.float64)
-        super().__init__(world.n_streams, of_any, box(-1, 1, (4,), np.float32))
-
-    def reset(self) -> np.ndarray:
-        self.observation = self.world.reset()
-        return self.observation[0]
-
-    def step_async(self, actions: np.ndarray) -> None:
-        self.chosen = actions.astype(float)[None]
-
-    def step_wait(self):
-        step = self.world.step(self.chosen)
-        # copies: stable-baselines3 adds to the rewards that it is given
-        record = self.observation[..., self.seen], self.chosen, step.reward, step.success
-        self.steps.append([torch.tensor(x, dtype=torch.float32) for x in record])
-        infos = [{} for _ in range(self.num_envs)]
-        if step.done:
-            terminal = step.next_observation[..., self.seen]
-            self.terminal.append(torch.tensor(terminal, dtype=torch.float32))
-            for info, last in zip(infos, step.next_observation[0], strict=True):
-                info |= {"terminal_observation": last, "TimeLimit.truncated": True}
-        self.observation = step.observation
-        return step.observation[0], step.reward[0], np.full(self.num_envs, step.done), infos
-
-    def log(self, env_steps: int) -> Log:
-        """The first `env_steps` steps of every stream."""
-        check_length(self.steps, env_steps)
-        *parts, success = (torch.stack(x, dim=2) for x in zip(*self.steps[:env_steps], strict=True))
-        n_episodes = env_steps // self.world.horizon
-        terminal = torch.stack(self.terminal[:n_episodes], dim=2)
-        return Log(*parts, terminal, success.byte())
-
-
-def check_length(steps: Sequence, env_steps: int) -> None:
-    if len(steps) < env_steps:
-        taken = f"The algorithm took {len(steps)} env steps a stream"
-        raise ValueError(f"{taken}; allowed: at least {env_steps}.")
+def action_space(domain: Domain) -> gymnasium.Space:
+    action = domain.action
+    if action.is_discrete:
+        return gymnasium.spaces.Discrete(action.n)
+    return gymnasium.spaces.Box(action.low, action.high, action.shape, np.float32)
 
 
 def quiet(model: BaseAlgorithm) -> BaseAlgorithm:
@@ -224,16 +194,11 @@ def train_sb3(
     stable-baselines3 seeds the global generators of `random` and NumPy; that of torch is put back.
     `FloatingPointError` where the weights are not finite any more.
     """
-    n_inputs, bytes_per_step = (2, 24) if isinstance(env, EnvConfig) else (39, 4 * 17)
-    check_fits(source, 1, n_inputs, 5, bytes_per_step)
-    if isinstance(env, EnvConfig):
-        vec_env = GridVecEnv(env, task, source.n_streams)
-    else:
-        from dicp.envs.metaworld import MetaWorld
-
-        world = MetaWorld(env.task, [task], source.n_streams, env.horizon)
-        vec_env = ContinuousVecEnv(world, range(env.n_observed))
+    domain = domain_of(env)
+    n_inputs = math.prod(observation_box(domain).shape)
+    check_fits(source, 1, n_inputs, 5, 2 * bytes_per_step(domain))
+    vec_env = RecordedVecEnv(domain, task, source.n_streams, source.env_steps)
     with torch.random.fork_rng(devices=[]):
         model = new_model(algorithm, vec_env, source, seed)
         learn(model, source.env_steps * source.n_streams, source)
-    return vec_env.log(source.env_steps)
+    return vec_env.log()
