@@ -1,6 +1,7 @@
 """What a world model believes: about every cell, asked alike of trained models, simulators and the exact belief; and about
 the steps of given lives."""
 
+import math
 from typing import Any
 
 import torch
@@ -30,8 +31,9 @@ def check_life(life: Life, env: Env) -> None:
         raise refuse("life.observation", None, "a life of rollout(..., record=True)")
     if life.horizon != env.horizon:
         raise refuse("env.horizon", env.horizon, f"{life.horizon}, that of the life")
-    in_grid, expected = life.success is None, isinstance(env, EnvConfig)
-    if in_grid != expected or (in_grid and int(life.observation.max()) >= env.n_cells):
+    domain, observation = domain_of(env), life.observation
+    same = observation.shape[3:] == domain.observation.shape
+    if not same or (domain.observation.n or math.inf) <= float(observation.max()):
         raise refuse("env", env, "the world of the life")
 
 
@@ -74,7 +76,8 @@ def remember(model: Learner, tokens: Tokens) -> Any:
     """The context of a model that has read `tokens` (fields [agent n]) one after the other."""
     if tokens.first.ndim != 2 or not len(tokens.first):
         raise refuse("tokens.first", tokens.first, "fields [agent n] of at least one agent")
-    if isinstance(env := getattr(model, "env", None), EnvConfig):
+    env = getattr(model, "env", None)
+    if env is not None and domain_of(env).observation.n:
         check_tokens(tokens, env)
     context = model.begin(len(tokens.observation))
     for t in range(tokens.observation.shape[1]):
@@ -111,12 +114,10 @@ def lives_of_the_exact_belief(config: Config) -> Log:
     """Something else to train on: in each of the split's training tasks `train.n_streams` lives of the exact belief with the
     Bayes planner, as long as a window. Like the first episodes of a source, and unlike the later ones, they hold no action
     that knew more than its own history (*compliant*, Lee et al. 2023, arXiv 2306.14892); unlike these, many rewards."""
-    env, train = config.env, config.train
-    if not isinstance(env, EnvConfig):
-        raise refuse("config.env", env.name, "a grid")
+    env, train, believer = config.env, config.train, exact_belief(config.env)
     tasks, plan = split_of(env, config.split)[0], PlanConfig.preset("bayes", env.name)
     n_episodes = config.model.context_length // env.horizon
-    return log_of(rollout(exact_belief(env), env, tasks, train.n_streams, n_episodes, plan, train.seed))
+    return log_of(rollout(believer, env, tasks, train.n_streams, n_episodes, plan, train.seed))
 
 
 @checked
@@ -144,7 +145,7 @@ def p_reward(model: Model, windows: Windows) -> Float[Tensor, "batch n"]:
     if not model.can_plan:
         kind = model.config.world_model
         raise refuse("model.config.world_model", kind, "'observational', 'queries', 'heads'")
-    if not isinstance(model.env, EnvConfig):
+    if domain_of(model.env).reward.n != 2:
         raise refuse("model.env.name", model.env.name, "a grid, where a reward is there or not")
     check_windows(windows, model.env)
     return model.predict(windows).reward.softmax(-1)[..., 1]

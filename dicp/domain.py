@@ -161,6 +161,10 @@ class GridDomain(Domain):
         self.action = Space(config.n_actions)
         self.no_transition = NoTransition(config.n_actions, 0, config.n_cells)
         self.name = config.name
+        # what an action does differs from task to task
+        self.moves_are_hidden = config.name == "darkroom_permuted"
+        # a goal pays once an episode, and the next one only after it
+        self.pays_once = config.name == "dark_key_to_door"
 
     def split(self, seed: int) -> tuple[list[Task], list[Task]]:
         return split_tasks(self.config.name, seed, self.config.size)

@@ -297,4 +297,4 @@ class ActionExplorer(Explorer):
 @checked
 def exact_belief(env: EnvConfig) -> Explorer:
     """The explorer of this world."""
-    return ActionExplorer(env) if env.name == "darkroom_permuted" else GoalExplorer(env)
+    return ActionExplorer(env) if domain_of(env).moves_are_hidden else GoalExplorer(env)

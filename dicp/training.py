@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from copy import deepcopy
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from os import PathLike
 from pathlib import Path
 
@@ -125,6 +125,7 @@ class Trainer:
         """`tasks` of the histories: for DPT's labels alone; None: the training tasks of the config's split."""
         self.config, train = config, config.train
         check_training(config, torch.device(device))
+        self.without_repeats = replace(train, most_repeats=1)
         check_form(config.env, histories)
         check_values(config.env, histories)
         if tasks is not None:
@@ -157,6 +158,8 @@ class Trainer:
 
     def _step(self) -> None:
         started, train = time.process_time(), self.config.train
+        if self.update < train.repeats_after * train.updates:
+            train = self.without_repeats
         terms = losses(self.model, self.sampler, train, self.generator)
         total = sum(terms.values())
         self._check("loss", total, terms)

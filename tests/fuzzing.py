@@ -20,8 +20,9 @@ from dicp.checks import OneOf
 # Modules that offer nothing to a user: the rules themselves, and what the public functions are
 # built on.
 INTERNAL = (
-    "dicp.checks", "dicp.processes", "dicp.rollout_checks", "dicp.selection", "dicp.store",
-    "dicp.thompson",
+    "dicp.checks", "dicp.planner", "dicp.policies", "dicp.processes", "dicp.rollout_checks",
+    "dicp.selection", "dicp.source.continuous", "dicp.source.discrete", "dicp.source.record",
+    "dicp.store", "dicp.thompson",
 )
 # Arguments that may be anything at all: fields of a plan and columns of a table, which are looked at
 # one by one, and what a reader answers.
@@ -37,11 +38,11 @@ OPEN = {
 # Methods that a rollout, a planner or a training calls, never a user: what goes in was checked at
 # their door. A `step` looks at its action itself.
 INNER = {
-    "advance", "at", "begin", "blank", "chances", "concat", "count", "draw",
-    "embed_imagined", "forgetful", "fork", "forward", "imagine", "items", "kinds",
-    "last_steps", "learn", "load_state_dict", "map", "next_logits", "note", "notes", "observe",
-    "of_tasks", "predict", "propose", "query", "read", "root", "rows", "stack", "stages", "step",
-    "surprise", "to",
+    "advance", "at", "begin", "blank", "chances", "concat", "coordinates", "count", "draw",
+    "embed_imagined", "forgetful", "fork", "forward", "full", "imagine", "kinds", "last_steps",
+    "learn", "load_state_dict", "map", "next_logits", "note", "notes", "observe", "of_chances", "of_tasks",
+    "predict", "propose", "query", "read", "root", "rows", "stack", "stages", "step", "surprise",
+    "to",
 }
 
 PLAIN = (float("nan"), float("inf"), -float("inf"), -1, 0, 2**63, 1e308, True, "0", None, [])

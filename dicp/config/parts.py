@@ -165,6 +165,8 @@ class TrainConfig:
     prefers_rare: bool = False
     # queries, heads: of a window's (cell, action) pairs some count up to so many times (1: none do)
     most_repeats: Annotated[int, Whole(1, 10**6)] = 1
+    # from this share of the updates on; before, each counts once: so to look up is learned sooner
+    repeats_after: BelowOne = 0.0
     seed: Seed = 0
 
     def __post_init__(self):

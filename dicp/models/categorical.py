@@ -17,13 +17,24 @@ class TokenEmbedding(nn.EmbeddingBag):
     """The sum of one embedding for each field of a token; a cell has two, one for x and one for y."""
 
     def __init__(self, env: EnvConfig, d_model: int):
-        sizes = [env.size, env.size, env.n_actions + 1, 2, 2, env.size + 1, env.size + 1]
+        sizes = self.sizes(env)
         super().__init__(sum(sizes), d_model, mode="sum")
         # PyTorch's unit variance drowns what attention adds: 600 updates end at 0.39 of the highest return, this at 0.6
         nn.init.normal_(self.weight, std=0.1)
         xy = [(cell // env.size, cell % env.size) for cell in range(env.n_cells)] + [(env.size, env.size)]    # last: nowhere
         self.register_buffer("offsets", torch.tensor([*accumulate([0, *sizes[:-1]])]), persistent=False)
         self.register_buffer("xy", torch.tensor(xy), persistent=False)
+
+    @staticmethod
+    def sizes(env: EnvConfig) -> list[int]:
+        """How many values each field of a token may have."""
+        size = env.size
+        return [size, size, env.n_actions + 1, 2, 2, size + 1, size + 1]
+
+    @classmethod
+    def n_rows(cls, env: EnvConfig) -> int:
+        """Embeddings of all fields."""
+        return sum(cls.sizes(env))
 
     def forward(self, tokens: Tokens) -> Float[Tensor, "*batch d_model"]:
         rest = torch.stack((tokens.last_action, tokens.last_reward, tokens.first), dim=-1)
@@ -74,6 +85,12 @@ class WorldModelHead(nn.Module):
         hidden = self.from_context(h)
         hidden = hidden[..., None, :] + self.from_action.weight if action is None else hidden + self.from_action(action)
         return Predictions(*self.out(F.silu(hidden)).split(self.sizes, dim=-1))
+
+    @staticmethod
+    def n_parameters(env: EnvConfig, config: ModelConfig) -> int:
+        """About how many it has."""
+        n_outputs = 2 * env.size + env.horizon + 3
+        return config.d_head_hidden * (config.d_model + n_outputs + env.n_actions + 2)
 
     def imagined(
         self, state: Any, action: Tensor | None, return_to_go: bool, uncertainty: bool

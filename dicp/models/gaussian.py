@@ -35,9 +35,14 @@ class ContinuousEmbedding(nn.Linear):
 
     def __init__(self, env: MetaWorldConfig, d_model: int):
         n = env.n_observed
-        super().__init__(3 * n + env.d_action + 4, d_model)
+        super().__init__(self.n_rows(env), d_model)
         for name, values in (("centre", CENTRE), ("scale", SCALE), ("change", CHANGE)):
             self.register_buffer(name, constant(values, n), persistent=False)
+
+    @staticmethod
+    def n_rows(env: MetaWorldConfig) -> int:
+        """Numbers that it reads."""
+        return 3 * env.n_observed + env.d_action + 4
 
     def forward(self, tokens: Tokens) -> Float[Tensor, "*batch d_model"]:
         seen, n = (tokens.observation - self.centre) / self.scale, len(self.scale)
@@ -99,6 +104,12 @@ class GaussianWorldModel(nn.Module):
         both = both._replace(mean=both.mean + (gain * action[..., None, :]).sum(-1))
         parts = zip(*(x.split((1, x.shape[-1] - 2, 1), dim=-1) for x in both), strict=True)
         return GaussianPredictions(*(Gaussian(*part) for part in parts), self.horizon, self.beta)
+
+    @staticmethod
+    def n_parameters(env: MetaWorldConfig, config: ModelConfig) -> int:
+        """About how many it has."""
+        d, hidden, n_predicted = config.d_model, config.d_head_hidden, env.n_observed + 2
+        return hidden * (2 * d + hidden + (2 + env.d_action) * n_predicted)
 
     def imagined(
         self, state: Any, action: Float[Tensor, "batch beam candidate d_action"],

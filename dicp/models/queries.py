@@ -111,9 +111,9 @@ class QueryModel(nn.Module):
     def __init__(self, env: EnvConfig, config: ModelConfig):
         super().__init__()
         self.env, self.config, d, hidden = env, config, config.d_model, config.d_head_hidden
-        self.policy = policy_of(domain_of(env).action)
-        self.moves_are_hidden = env.name == "darkroom_permuted"
-        self.pays_once = env.name == "dark_key_to_door"
+        domain = domain_of(env)
+        self.policy = policy_of(domain.action)
+        self.moves_are_hidden, self.pays_once = domain.moves_are_hidden, domain.pays_once
         self.embed = BlankableEmbedding(env, d, MOVES + 2 if self.moves_are_hidden else STAGES, config.n_lines)
         self.transformer = Transformer(config)
         self.reward = nn.Linear(d, 2)

@@ -5,10 +5,15 @@ The numbers are estimates. They grow with every size in the configs, and are wit
 of the truth.
 """
 
+import math
+from functools import cache
+
 import torch
 
 from dicp.checks import fits_memory
-from dicp.config import Config, Env, EnvConfig, ModelConfig
+from dicp.config import Config, Env, ModelConfig
+from dicp.domain import domain_of
+from dicp.models.heads import heads_of
 
 FLOAT, LONG = 4, 8
 MODULES = 30_000         # bytes of Python objects a layer of a Transformer
@@ -17,14 +22,14 @@ TUPLES = 150             # bytes a cell of the table of the cells' places, while
 
 def model_bytes(env: Env, config: ModelConfig) -> int:
     """Of an untrained model."""
-    d, grid = config.d_model, isinstance(env, EnvConfig)
+    d, heads = config.d_model, heads_of(env)
     n_transformers, n_embeddings = (2, 3) if config.imitates == "idt" else (1, 1)
     n_layers = config.n_layers * n_transformers + (2 if config.imitates == "idt" else 0)
     layer = 4 * d * d + 3 * d * config.d_ff + 2 * d
-    token = 4 * env.size + 12 if grid else 3 * env.n_observed + 8
     decisions = 6 * d * config.d_decision if config.imitates == "idt" else 0
-    n_parameters = n_layers * layer + n_embeddings * token * d + head_parameters(env, config)
-    table = env.n_cells * TUPLES * n_embeddings if grid else 0
+    embeddings = n_embeddings * heads.embedding.n_rows(env)
+    n_parameters = n_layers * layer + embeddings * d + head_parameters(env, config)
+    table = (domain_of(env).observation.n or 0) * TUPLES * n_embeddings
     return FLOAT * (n_parameters + decisions) + n_layers * MODULES + table
 
 
@@ -34,26 +39,35 @@ def head_parameters(env: Env, config: ModelConfig) -> int:
     if config.world_model == "none":
         return 0
     if config.world_model in ("queries", "table"):
-        moves = d if env.name == "darkroom_permuted" else env.n_cells * env.n_actions
-        return hidden * (moves + d + env.horizon + 8) + d * (2 * env.size + 12)
-    if isinstance(env, EnvConfig):
-        return hidden * (d + 2 * env.size + env.horizon + 10)
-    return hidden * (2 * d + hidden + 6 * (env.n_observed + 2))
+        domain = domain_of(env)
+        moves = d if domain.moves_are_hidden else domain.observation.n * domain.action.n
+        return hidden * (moves + d + env.horizon + 8) + d * (heads_of(env).embedding.n_rows(env) + 8)
+    return heads_of(env).world_model.n_parameters(env, config)
 
 
 def context_bytes(env: Env, config: ModelConfig, context_length: int) -> int:
     """Of one agent's context: the tokens, keys and values of each."""
-    grid = isinstance(env, EnvConfig)
     n_tokens = context_length
     if config.imitates == "idt":
         n_tokens = context_length // config.chunk + config.chunk
-    token = 5 * LONG if grid else FLOAT * (3 * env.n_observed + 8)
-    return n_tokens * (2 * config.n_layers * config.d_model * FLOAT + token)
+    memory = 2 * config.n_layers * config.d_model * FLOAT
+    return n_tokens * (memory + token_bytes(env))
+
+
+@cache
+def token_bytes(env: Env) -> int:
+    """Of one token."""
+    domain = domain_of(env)
+    tokens = domain.first_tokens(domain.observation.full(1, 0))
+    return sum(field.nbytes for field in tokens)
 
 
 def window_bytes(env: Env) -> int:
-    """Of one position of a training window."""
-    return 12 * LONG if isinstance(env, EnvConfig) else FLOAT * (6 * env.n_observed + 20)
+    """Of one position of a training window: a token, and what is said of the step besides."""
+    domain = domain_of(env)
+    spaces = domain.observation, domain.action, domain.action, *[domain.reward] * 3
+    n_numbers = sum(math.prod(space.shape) for space in spaces)
+    return token_bytes(env) + LONG * n_numbers
 
 
 def layer_bytes(config: ModelConfig) -> int:
@@ -87,7 +101,9 @@ def check_training(config: Config, device: torch.device) -> None:
     env, model, batch = config.env, config.model, config.train.batch_size
     needs = batch * model.context_length * window_bytes(env)
     if config.train.most_repeats > 1:                    # a mask, and a draw for each cell and action
-        needs += batch * FLOAT * (model.context_length**2 + 3 * env.n_cells * env.n_actions)
+        domain = domain_of(env)
+        n_pairs = domain.observation.n * domain.action.n
+        needs += batch * FLOAT * (model.context_length**2 + 3 * n_pairs)
     if device.type == "cpu":
         needs += batch * model.context_length * layer_bytes(model)
         needs += 4 * model_bytes(env, model)             # weights, gradients, AdamW's two moments

@@ -60,9 +60,9 @@ class TableModel(nn.Module):
 
     def __init__(self, env: EnvConfig, config: ModelConfig):
         super().__init__()
-        self.env, self.config, self.policy = env, config, policy_of(domain_of(env).action)
-        self.moves_are_hidden = env.name == "darkroom_permuted"
-        self.n_stages = STAGES if env.name == "dark_key_to_door" else 1
+        self.env, self.config, domain = env, config, domain_of(env)
+        self.policy, self.moves_are_hidden = policy_of(domain.action), domain.moves_are_hidden
+        self.n_stages = STAGES if domain.pays_once else 1
         n_kinds = env.n_cells if self.moves_are_hidden else 3 * self.n_stages
         self.register_buffer("chance", torch.full((n_kinds,), 0.5))
         room = EnvConfig("darkroom", size=env.size)

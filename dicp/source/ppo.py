@@ -23,7 +23,7 @@ from dicp.source.nets import Experience, Nets
 from dicp.source.record import Recorder, bytes_per_step
 from dicp.types import Log
 
-__all__ = ["agents_of", "train_ppo"]
+__all__ = ["train_ppo"]
 
 
 @runtime_checkable
