@@ -29,7 +29,7 @@ from dicp.artifacts import (
 )
 from dicp.checks import Count, checked, refuse, whole
 from dicp.config import ENVS, ML1_TASKS, Config
-from dicp.config.parts import ALONE
+from dicp.config.presets import ALONE
 from dicp.domain import domain_of, split_of
 from dicp.envs import Task
 from dicp.models import PairedModel

@@ -10,7 +10,7 @@ from typing import Annotated, NamedTuple
 from dicp.artifacts import world_parts
 from dicp.checks import Each, OneOf, checked, one_of, text
 from dicp.config import ENVS, IMITATORS, PLANNERS, Config, PlanConfig
-from dicp.config.parts import ALONE
+from dicp.config.presets import ALONE
 from dicp.domain import domain_of, split_of
 from dicp.envs import Task
 from dicp.worlds import World

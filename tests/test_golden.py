@@ -4,7 +4,11 @@ A trained model and a recorded run are found by a hash of their configuration. A
 them, and nothing else would notice.
 """
 
+import hashlib
+import itertools
 import json
+from contextlib import suppress
+from dataclasses import asdict
 
 import pandas as pd
 import pytest
@@ -12,9 +16,10 @@ import torch
 from golden import GOLDEN, WEIGHTS, deeds
 
 from dicp import artifacts, reproduce, runs
-from dicp.config import Config
+from dicp.config import ENVS, IMITATORS, ML1_TASKS, PLANNERS, PROFILES, WORLD_MODELS, Config, PlanConfig
 from dicp.history import LearningHistories
 
+N_PRESETS, DIGEST = 603, "840dc33925"
 STORES = sorted((artifacts.SHIPPED / "histories").glob("*.zarr.zip"))
 COSTS = sorted((artifacts.SHIPPED / "results").glob("*_cost.csv"))
 
@@ -59,6 +64,23 @@ def test_nothing_is_left_to_do_where_all_is_recorded(path, tmp_path, monkeypatch
     names = recorded.loc[recorded["split"] == 0, "run"]
     assert reproduce.reproduce(world, [name for name in names if not runs.is_retired(name, world)], [0]) == 0
     assert "nothing to do" in capsys.readouterr().out and not list(tmp_path.rglob("*.csv"))
+
+
+def test_presets_say_what_they_said():
+    """Every combination; whoever means to change one writes the new digest here, and says so in the commit."""
+    said = {}
+    for env, task in [*((name, None) for name in ENVS), *(("metaworld", task) for task in ML1_TASKS)]:
+        for settings in itertools.product(PROFILES, WORLD_MODELS, IMITATORS):
+            with suppress(ValueError):                                      # DPT in Meta-World, say
+                profile, kind, imitates = settings
+                config = Config.preset(env, profile, kind, 1, 2, imitates, task)
+                said[f"{env} {task} {settings}"] = [asdict(config), config.key, config.history_key]
+        for planner in PLANNERS:
+            with suppress(ValueError):
+                plan = PlanConfig.preset(planner, env, task)
+                said[f"{env} {task} {planner}"] = plan and asdict(plan)
+    text = json.dumps(said, sort_keys=True)
+    assert (len(said), hashlib.sha1(text.encode()).hexdigest()[:10]) == (N_PRESETS, DIGEST)
 
 
 def test_all_that_is_shipped_is_looked_at():

@@ -11,7 +11,7 @@ from helpers import flipped
 from dicp import estimate, figures, parts, probes, recorded, reproduce, results, runs
 from dicp.artifacts import weights_name
 from dicp.config import ENVS, IMITATORS, PlanConfig, TrainConfig
-from dicp.config.parts import ALONE
+from dicp.config.presets import ALONE
 from dicp.envs import split_tasks
 from dicp.models import new_model
 from dicp.runs import ABLATIONS, RUNS, config_of, lives_of, part_name, plan_of

@@ -20,7 +20,8 @@ import torch
 from dicp.artifacts import histories_of
 from dicp.beliefs import log_of
 from dicp.config import ENVS, Config, EnvConfig, PlanConfig
-from dicp.config.parts import ALONE, DATA
+from dicp.config.parts import DATA
+from dicp.config.presets import ALONE
 from dicp.envs import Task, split_tasks, split_validation
 from dicp.history.logs import Log
 from dicp.models import Model

@@ -19,7 +19,6 @@ from dicp.config.env import (
     from_dict,
 )
 from dicp.config.parts import (
-    ALONE,
     IMITATORS,
     RETIRED,
     WORLD_MODELS,
@@ -31,6 +30,7 @@ from dicp.config.parts import (
     WorldModelKind,
 )
 from dicp.config.plan import PLANNERS, PlanConfig
+from dicp.config.presets import ALONE, PRESETS, SHARED_SOURCE, sum_of
 
 __all__ = [
     "ENVS", "IMITATORS", "METHODS", "ML1_TASKS", "PLANNERS", "PROFILES", "RETIRED", "WORLD_MODELS",
@@ -39,17 +39,6 @@ __all__ = [
 ]
 
 PROFILES = ("fast", "paper")
-HALF_FAILURES = ("sweep-v3", "push-v3")      # of Meta-World: half of a batch is of all histories, for the world model alone
-FAINT_WORLD_MODEL = ("pick-place-v3", "peg-insert-side-v3")         # where IDT's world model counts a third of the others'
-# Of a world model alone, chosen on the validation tasks of split 0 (Darkroom: docs/tuning.csv; elsewhere not recorded).
-QUERY_MODEL = {
-    "darkroom": dict(n_lines=4), "darkroom_permuted": dict(context_length=100, n_lines=4), "dark_key_to_door": {},
-}
-QUERY_TRAINING = {
-    "darkroom": dict(updates=2000, n_compared=100, most_repeats=64),
-    "darkroom_permuted": dict(updates=1000, most_repeats=64),
-    "dark_key_to_door": dict(updates=2500, prefers_rare=True),
-}
 # dicp: with a retired world model; it and the last three imitate nobody
 METHODS = (*IMITATORS, "dicp_ad", "dicp_dpt", "dicp_idt", "dicp", "queries", "heads", "table")
 
@@ -127,58 +116,18 @@ class Config:
         """The settings that this project's results use (`fast`), or the paper's own (`paper`: on an H100 11 to 27 minutes in
         Darkroom, four to six hours in Meta-World). Each split has learning histories of its own. task: which of Meta-World's
         (default: reach-v3). Raises `ValueError`, naming what it does not know."""
-        if env == "metaworld":
-            return cls._metaworld(task or "reach-v3", profile, world_model, seed, split, imitates)
-        if task is not None:
+        if task is not None and env != "metaworld":
             raise ValueError(f"task is {task!r}; allowed: none in {env}, only in metaworld.")
-        world, source, small = EnvConfig.preset(env), SourceConfig.preset(env), env == "darkroom"
-        model = ModelConfig(world_model, imitates, context_length=80 if small else 200)
-        # In Darkroom the best return of a stream says how far its goal is, and whoever is asked for what a near goal allows
-        # passes by the others. Validation tasks, last ten episodes: 0.53 when asked for 18, 0.74 for 14, 0.65 for nothing; test
-        # tasks of split 0: 0.75 for 18, 0.56 for 14.
-        model = replace(model, asks_return=(env, imitates) != ("darkroom", "idt"))
-        train = TrainConfig(seed=seed, n_streams=source.n_kept, batch_size=64 if small else 32,
-                            push_walls=(env, imitates) == ("darkroom_permuted", "dpt"))
-        if profile == "paper":
-            model = replace(model, n_heads=4, dropout=0.1)
-            train = replace(train, updates=50_000, batch_size=512, warmup=1, max_stride=1, min_final_return=0.0)
-            if world_model in ALONE:
-                train = replace(train, data="first_episodes")
-        elif world_model in ALONE:
-            model = replace(model, n_layers=2, **QUERY_MODEL[env])
-            train = replace(train, batch_size=32, data="first_episodes", **QUERY_TRAINING[env])
-            if imitates == "idt":
-                train = replace(train, most_repeats=1)
-        # the 6,561 tasks of key-to-door make up for one seed
-        return cls(world, source, model, train, split, source_seed=0 if env == "dark_key_to_door" else split)
-
-    @classmethod
-    def _metaworld(cls, task: str, profile: str, world_model: str, seed: int, split: int, imitates: str) -> "Config":
-        source = SourceConfig.preset("metaworld")
-        model = ModelConfig(world_model, imitates, context_length=1000, forgets=5)
-        # IDT's low level is one network for policy and world model, and sees ten steps. Success per episode in 20 validation
-        # instances, policy alone / the paper's planner, one seed each. Reach, last 40 of 100 episodes: 0.29 / 0.74 with a
-        # weight of 0.1, 0.78 / 0.98 with 0.3, 0.36 / 0.84 with 1. Push, after 40 (1,500 updates): 0.41 / 0.60 with 0.3,
-        # 0.19 / 0.35 with 1; AD there 0.41 / 0.35 and 0.34 / 0.43. Pick-place, after 40 (by return-to-go): 0.49 / 0.46 with
-        # 0.1, 0.27 / 0.35 with 0.3. Peg-insert-side, after 60 (the same): 0.22 / 0.51 with 0.1, 0.21 / 0.32 with 0.3,
-        # 0.02 / 0.31 with 1.
-        weight = 0.1 if imitates == "idt" and task in FAINT_WORLD_MODEL else 0.3
-        # In 31 of sweep's 50 training instances the source hardly ever succeeds in the end (push: 4, reach: 0). AD, after 100
-        # episodes: 0.10 if it imitates all histories, 0.44 those of the better half. DICP-IDT with a plan: 0.70 if both its
-        # parts learn from all, 0.42 from successful ones alone (1,500 updates each), 0.81 if the policy imitates these and the
-        # world model learns from all (3,000). DICP-AD's policy: 0.02 after 1,500 updates, 0.49 after 3,000. Where few fail
-        # (pick-place: 5), an eighth of a batch is enough for the world model: DICP-IDT's policy 0.27 if it imitates nearly all
-        # windows, 0.20 half of them. Push, DICP-IDT, policy alone / planner, after 60 episodes: 0.45 / 0.48 with an eighth and
-        # IDT's weight of 0.1, 0.49 / 0.50 with half and 0.3.
-        train = TrainConfig(seed=seed, n_streams=source.n_kept, batch_size=8, updates=3000, max_stride=11,
-                            world_model_weight=1.0 if world_model == "none" else weight, min_final_success=0.1,
-                            failures_share=0.5 if task in HALF_FAILURES else 0.125)
-        if profile == "paper":
-            wide = dict(d_model=64, n_heads=8, d_ff=256) if imitates == "ad" else dict(n_heads=4)
-            model = replace(model, dropout=0.1, forgets=1, **wide)
-            train = replace(train, updates=50_000, batch_size=512, warmup=1, max_stride=1, min_final_return=0.0,
-                            min_final_success=0.0, world_model_weight=1.0)
-        return cls(MetaWorldConfig(task=task), source, model, train, split, source_seed=split)
+        task = (task or "reach-v3") if env == "metaworld" else None
+        which = dict(
+            env=env, task=task, profile=profile, world_model=world_model, imitates=imitates
+        )
+        world = EnvConfig.preset(env) if task is None else MetaWorldConfig(task=task)
+        source = SourceConfig.preset(env)
+        model = ModelConfig(world_model, imitates, **sum_of(PRESETS, "model", which))
+        changes = dict(seed=seed, n_streams=source.n_kept) | sum_of(PRESETS, "train", which)
+        source_seed = 0 if env in SHARED_SOURCE else split
+        return cls(world, source, model, TrainConfig(**changes), split, source_seed)
 
     @checked
     def cut(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Annotated, Any
 
 from dicp.checks import OneOf, Whole, check_fields, checked, nearest, one_of, refuse, shown
+from dicp.config.presets import PRESETS, sum_of
 
 ENVS = ("darkroom", "darkroom_permuted", "dark_key_to_door")
 ML1_TASKS = (
@@ -50,7 +51,7 @@ class EnvConfig:
     @checked
     def preset(cls, env: Annotated[str, OneOf(ENVS)]) -> "EnvConfig":
         """The paper's room and horizon. Raises `ValueError` for another world."""
-        return cls(env, horizon=20 if env == "darkroom" else 50)
+        return cls(env, **sum_of(PRESETS, "env", {"env": env}))
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from typing import Annotated
 
 from dicp.checks import Each, Number, OneOf, Seed, Share, Whole, check_fields, checked, one_of
 from dicp.config.env import GRIDS_AND_ARM
+from dicp.config.presets import PRESETS, sum_of
 
 IMITATORS = ("ad", "dpt", "idt")
 WORLD_MODELS = ("none", "observational", "queries", "heads", "table")
 RETIRED = ("interventional",)                  # look-ups built by hand; what they earned stays among the recorded results
-ALONE = ("queries", "heads", "table")          # world models without a policy
 DATA = ("histories", "first_episodes", "exact_belief")
 
 # What no machine could build, or no run could end, is refused where it is written.
@@ -81,12 +81,7 @@ class SourceConfig:
     @checked
     def preset(cls, env: Annotated[str, OneOf(GRIDS_AND_ARM)]) -> "SourceConfig":
         """The paper's settings (Table 4). Raises `ValueError` for a world that there is not."""
-        return {
-            "darkroom": cls(),
-            "darkroom_permuted": cls(n_steps=50),
-            "dark_key_to_door": cls(n_steps=50, batch_size=100, n_epochs=10, keep_streams=10),
-            "metaworld": cls(env_steps=10_000, n_steps=100, batch_size=200, keep_streams=10),
-        }[env]
+        return cls(**sum_of(PRESETS, "source", {"env": env}))
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,11 @@ from typing import Annotated, Any
 
 from dicp.checks import Number, OneOf, Whole, check_fields, checked, one_of
 from dicp.config.env import GRIDS_AND_ARM, ML1_TASKS, check_keys
+from dicp.config.presets import PLANS, sum_of
 
 PLANNERS = ("none", "paper", "gated", "bayes", "thompson")
 # more than a context of any length can be continued by
 Futures = Annotated[int, Whole(1, 10**6)]
-# Tasks of Meta-World in which the paper's planner ranks by the return-to-go, as in its text; in the others by the reward alone,
-# as in its code. Success per episode of DICP-IDT in 20 validation instances after 60 episodes, policy alone / by reward / by
-# return-to-go: reach 0.78 / 0.98 / 0.87, push 0.49 / 0.50 / 0.49 (there DICP-AD's decided: 0.65 / 0.47 / 0.24), pick-place
-# 0.49 / 0.38 / 0.46, peg-insert-side 0.22 / 0.22 / 0.51; sweep after 40: 0.32 / 0.05 / 0.70.
-RANKED_BY_RETURN = ("sweep-v3", "pick-place-v3", "peg-insert-side-v3")
 
 
 @dataclass(frozen=True)
@@ -77,17 +73,7 @@ class PlanConfig:
             return None
         if env == "metaworld":
             one_of("planner", planner, PLANNERS[:2])
-            settings = dict(depth=1, rank="mean", ties="order", start_after=1000, start_after_step=50,
-                            return_to_go=task in RANKED_BY_RETURN)
-            return cls(planner, **{**settings, **changes})
         if planner == "thompson":
             one_of(f"planner in {env}", planner, PLANNERS if env == "darkroom" else PLANNERS[:-1])
-            return cls(planner, **{"draws_goal": True, "start_after": 0, **changes})
-        depth, full = (8, 80) if env == "darkroom" else (16, 200)
-        settings = {
-            "paper": dict(depth=depth, start_after=full),
-            "gated": dict(depth=depth, needs_reward=True, start_after=0, replan=False),
-            "bayes": dict(beam_width=81, depth=25, rank="mean", ties="random", resolution=1e-3, discount=0.97,
-                          weigh_paths=True, curiosity=0.003, deduplicate=True, start_after=0, replan=False),
-        }[planner]
-        return cls(planner=planner, **{**settings, **changes})
+        which = dict(planner=planner, env=env, task=task)
+        return cls(planner, **{**sum_of(PLANS, "plan", which), **changes})
