@@ -1,0 +1,90 @@
+"""The three grids."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Shaped, UInt8
+from torch import Tensor
+
+from dicp.config import EnvConfig, PlanConfig, SourceConfig
+from dicp.domain.base import MEANINGS, Domain, NoTransition
+from dicp.envs.grid import GridRules, GridState, GridWorld
+from dicp.envs.tasks import Task, all_tasks, check_tasks, split_tasks
+from dicp.types import Log, Space
+
+
+class GridDomain(Domain):
+    """The three grids: an observation is a cell, a reward 0 or 1."""
+
+    config: EnvConfig
+    reward, max_reward = Space(2), 1.0
+    meanings = MEANINGS | {
+        "observation": "where the agent is before the action: x * size + y",
+        "action": "+x, -x, +y, -y, stay",
+        "reward": "0 or 1, for this action",
+        "terminal_observation": "where the last action of the episode led",
+    }
+    stored_names = {"observation": "cell", "terminal_observation": "terminal_cell"}
+    unread = {"candidates": PlanConfig.candidates}         # all actions are tried
+
+    def __init__(self, config: EnvConfig):
+        super().__init__(config)
+        side = config.size
+        self.observation = Space(config.n_cells, coordinates_below=(side, side))
+        self.action = Space(config.n_actions)
+        self.no_transition = NoTransition(config.n_actions, 0, config.n_cells)
+        self.name = config.name
+        self.moves_are_hidden = config.name == "darkroom_permuted"
+        self.pays_once = config.name == "dark_key_to_door"
+
+    def split(self, seed: int) -> tuple[list[Task], list[Task]]:
+        return split_tasks(self.config.name, seed, self.config.size)
+
+    def source_tasks(self, source: SourceConfig, seed: int) -> list[Task]:
+        """All tasks of the world: they serve every split."""
+        return all_tasks(self.config.name, self.config.size)
+
+    def training_tasks(self, source: SourceConfig, seed: int) -> list[Task]:
+        return self.split(seed)[0]
+
+    def make(self, tasks: Sequence[Task], n_streams: int) -> GridWorld:
+        return GridWorld(self.config, tasks, n_streams)
+
+    def max_return(self, tasks: Sequence[Task]) -> Shaped[Tensor, "task"]:
+        return GridRules.of(self.config, tasks).max_return(self.config.horizon)
+
+    def outcome(
+        self, observation: Tensor, next_observation: Tensor, reward: Tensor, reward_before: Tensor
+    ) -> Tensor:
+        """The cell."""
+        return next_observation
+
+    def check_tasks(self, tasks: Sequence[Task]) -> None:
+        check_tasks(self.config, tasks)
+
+    def check_moves(self, task: Task, log: Log) -> None:
+        """Each action must lead where the rules say (mostly a cell after the reset was taken for
+        the terminal one)."""
+        config, rules = self.config, GridRules.of(self.config, [task])
+        led_to = rules.next_cell[0, log.observation.int(), log.action.int()]
+        wrong = led_to != log.next_observation
+        wrong[:, :: config.horizon] |= log.observation[:, :: config.horizon] != rules.start
+        if wrong.any():
+            stream, step = wrong.nonzero()[0].tolist()
+            where = f"{config.name}, task {task}, stream {stream}, step {step}"
+            allowed = "true moves, terminal observations before the reset"
+            raise ValueError(f"The log of {where} breaks the rules; allowed: {allowed}.")
+
+    def optimal_actions(
+        self, tasks: Sequence[Task], push_walls: bool = False
+    ) -> UInt8[Tensor, "task stage cell"]:
+        """Of the shortest ways the one along the longer leg first: it turns early, so a walk soon
+        shows two of its actions, not one. `push_walls`: on a goal by the wall push against it. That
+        is as good as to stay, and where nobody knows which action stays (Darkroom-Permuted), the way
+        there has shown which one pushes."""
+        rules = GridRules.of(self.config, tasks)
+        cell = torch.arange(self.config.n_cells).expand(len(rules.goals), -1)
+        stages = (torch.full_like(cell, stage) for stage in range(rules.goals.shape[1]))
+        how = dict(longer_leg_first=True, push_walls=push_walls)
+        actions = [rules.optimal_action(GridState(cell, stage), **how) for stage in stages]
+        return torch.stack(actions, dim=1).to(torch.uint8)
