@@ -75,10 +75,9 @@ def rollout(
     at most `context_length` transitions (None: as many as the model was trained with): the last whole episodes.
 
     Without a plan the action is sampled from the policy (`greedy` takes the most likely one: it never explores). `record`
-    False keeps rewards and successes alone, for lives of a hundred thousand steps. Raises
-    `ValueError`, before anything is computed, for a model of another world, one whose dropout is on
-    (training mode) or with weights that are not finite, for tasks that are not of the world, and
-    for what does not fit the memory.
+    False keeps rewards and successes alone, for lives of a hundred thousand steps. Raises `ValueError`, before anything is
+    computed, for a model of another world, one in training mode whose dropout is on or with weights that are not finite,
+    for tasks that are not of the world, and for what does not fit the memory.
     """
     check_rollout(model, env, tasks, n_rollouts, n_episodes, plan, context_length, record)
     domain, generator = domain_of(env), torch.Generator().manual_seed(seed)

@@ -1,5 +1,6 @@
-"""Which windows a batch is made of, and how often each of their tokens counts: chosen by where an
-agent went and what it did there, or by how rare a reward is.
+"""Which windows a batch is made of, under which names cells are seen in them, which tokens are kept
+and how often each counts: chosen by where an agent went and what it did there, or by how rare a
+reward is.
 
 None of this bends what is learned. Where an agent went and what it tried there is known before the
 reward is: given its way, a reward is as likely in the chosen windows as in all, and to have seen the
@@ -48,6 +49,34 @@ def log_counts(
     repeated = torch.rand(pairs, generator=generator) < share
     log_count = torch.rand(pairs, generator=generator) * math.log(most) * repeated
     return at_tokens(log_count, tokens, first=0.0)
+
+
+def relabelled(
+    tokens: Tokens, next_cell: Int[Tensor, "batch n"], env: EnvConfig, generator: torch.Generator
+) -> tuple[Tokens, Int[Tensor, "batch n"]]:
+    """The same windows in rooms whose rows and columns have other numbers, drawn for each window."""
+    batch, size = len(next_cell), env.size
+    x, y = torch.rand(2, batch, size, generator=generator).argsort(-1).to(next_cell.device)
+    table = (x[:, :, None] * size + y[:, None]).flatten(1)
+    beyond = torch.arange(env.n_cells, env.n_cells + 2, device=table.device).expand(batch, -1)     # nowhere, blank
+    table = torch.cat((table, beyond), dim=1)
+    tokens = tokens._replace(
+        observation=table.gather(1, tokens.observation), arrived=table.gather(1, tokens.arrived)
+    )
+    return tokens, table.gather(1, next_cell)
+
+
+def remembered(tokens: Tokens, env: EnvConfig, generator: torch.Generator) -> Bool[Tensor, "batch n"]:
+    """Which tokens of a window are kept; the others are forgotten. Of each window some actions, and of these some of the
+    cells that they were tried in, many or few: whatever the outcome was, so that what is left says as much of it as before.
+    A random walker soon has tried every action in many cells; a planner's context may hold no more than the two actions that
+    it needs, one of them mostly against a wall."""
+    batch, n_actions, n_cells = len(tokens.first), env.n_actions, env.n_cells
+    n_kept = torch.randint(n_actions + 1, (batch, 1), generator=generator)
+    some = torch.rand(batch, n_actions, generator=generator).argsort(-1) < n_kept
+    share = torch.rand(batch, 1, 1, generator=generator)
+    keeps = (torch.rand(batch, n_cells, n_actions, generator=generator) < share) & some[:, None]
+    return at_tokens(keeps, tokens, first=True)
 
 
 def spread_streams(

@@ -88,8 +88,8 @@ curve, (*key, goal) = learning_curves[shown], [c for c in rules.goals[shown].tol
 marks, n_paying = {"goal": goal, "key": key[0] if key else None, "start": rules.start}, n if rules.pays_forever else 2
 middle = 1 + int((curve > curve[-5:].mean() / 2).float().argmax())         # first episode half as good as the last
 
-by_episode = log.map(lambda part: part.long().unflatten(-1, (-1, n)))
-cell, action, reward = by_episode.observation, by_episode.action, by_episode.reward        # task stream episode step
+steps_of = (log.observation, log.action, log.reward)
+cell, action, reward = (part.long().unflatten(-1, (-1, n)) for part in steps_of)         # task stream episode step
 searching = reward.cumsum(-1) - reward < n_paying            # until nothing pays any more
 end, bright = {"darkroom": ("a straight walk", 0.7), "darkroom_permuted": ("a way to the corner", 0.7),
                "dark_key_to_door": ("a way to key and door", 0.35)}[p.env]

@@ -385,7 +385,7 @@ p_good = (prefers * good[stage, cell]).sum(-1)                                  
 
 history = sample.load([task])                                        # the source's own, for comparison: ten streams
 their_stage, they_found = stage_of(history.reward[0]), (history.episode_returns[0].cumsum(-1) == 0).sum(-1)
-did_good = good[their_stage, by_episode(history.cell[0]), by_episode(history.action[0])].float()
+did_good = good[their_stage, by_episode(history.observation[0]), by_episode(history.action[0])].float()
 births = p.env == "darkroom_permuted"                                # count from birth there, not from a reward
 
 # %%
@@ -525,7 +525,7 @@ if key_to_door:
     both = {"source": sample.load(unseen).reward, name: life.reward}                     # task life step
     opened = {label: (by_episode(reward).sum(-1) == 2).any(-1).float().mean(1) for label, reward in both.items()}
     share = {label: torch.bincount(where[has == 1], minlength=81) / (has == 1).sum().clamp(min=1) for label, where, has in (
-        ("source", by_episode(history.cell[0])[:, -5:], their_stage[:, -5:]), (name, cell[:, -10:], stage[:, -10:]))}
+        ("source", by_episode(history.observation[0])[:, -5:], their_stage[:, -5:]), (name, cell[:, -10:], stage[:, -10:]))}
     theirs, ours = opened.values()
     title = f"The door: the source opens it in {theirs.mean():.0%} of its lives, {name} in {ours.mean():.0%}"
     if (ours[theirs < 0.2] < 0.3).all(): title = f"Where the source is stuck at the key, {name} is stuck, too"

@@ -203,8 +203,8 @@ assert favourite < alone and favourite < drawn
 
 # %%
 class Undecided(Simulator):                                  # knows everything; likes the actions in a random order
-    def propose(self, state):
-        return torch.rand(*state.state.cell.shape, world.n_actions)
+    def propose(self, state, n=1, generator=None):
+        return self.policy.propose(torch.rand(*state.state.cell.shape, world.n_actions), n)
 
 def kept(where, beam_width, alike=id):
     torch.manual_seed(p.seed)

@@ -254,7 +254,7 @@ NOT_CALLED = {
     "history.collect",
     "oracles.Explorer",
     "parts.parts_of",
-    "reproduce.measure",
+    "measuring.measure",
     "reproduce.probe_models",
     "reproduce.record",
     "reproduce.reproduce",

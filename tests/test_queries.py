@@ -9,10 +9,10 @@ import torch
 from dicp.beliefs import log_of, windows_of
 from dicp.config import Config, EnvConfig, ModelConfig, TrainConfig
 from dicp.models import Model, new_model
-from dicp.models.queries import relabelled, remembered
 from dicp.models.transformer import counted_mask
 from dicp.oracles import RandomPolicy
 from dicp.rollout import rollout
+from dicp.selection import relabelled, remembered
 from dicp.training import losses
 from dicp.types import Tokens
 from dicp.windows import WindowSampler, newborn

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from helpers import flipped
 
-from dicp import estimate, figures, parts, probes, recorded, reproduce, results, runs
+from dicp import estimate, figures, measuring, parts, probes, recorded, reproduce, results, runs
 from dicp.artifacts import weights_name
 from dicp.config import ENVS, IMITATORS, PlanConfig, TrainConfig
 from dicp.config.presets import ALONE
@@ -277,10 +277,10 @@ def test_only_a_checkout_can_be_changed(asked, option, tmp_path, monkeypatch, ca
 def test_jobs_reach_the_collection_of_histories(asked, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        reproduce, "load_or_train", lambda config, n_jobs: seen.append(n_jobs) or 1 / 0
+        measuring, "load_or_train", lambda config, n_jobs: seen.append(n_jobs) or 1 / 0
     )
     monkeypatch.setattr(
-        reproduce, "histories_of", lambda config, tasks, n_jobs: seen.append(n_jobs) or 1 / 0
+        measuring, "histories_of", lambda config, tasks, n_jobs: seen.append(n_jobs) or 1 / 0
     )
     for run in ("ad", "source"):
         with pytest.raises(ZeroDivisionError):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dicp.checks import Count, checked
@@ -27,7 +27,7 @@ from dicp.models.context import EpisodicContext, flat_index, grown
 from dicp.models.transformer import Transformer
 from dicp.planning import Imagined, Proposal
 from dicp.policies import policy_of
-from dicp.selection import at_tokens, log_counts
+from dicp.selection import log_counts, relabelled, remembered
 from dicp.types import Tokens, Windows
 from dicp.windows import stages
 
@@ -275,31 +275,3 @@ class QueryModel(nn.Module):
         cell, stage = (x.flatten()[flat].view(beam.shape) for x in (state.cell, state.stage))
         kept = flat if state.kept is None else state.kept[flat]
         return Imagination(state.context, cell, stage, state.imagined, kept)
-
-
-def relabelled(
-    tokens: Tokens, next_cell: Int[Tensor, "batch n"], env: EnvConfig, generator: torch.Generator
-) -> tuple[Tokens, Int[Tensor, "batch n"]]:
-    """The same windows in rooms whose rows and columns have other numbers, drawn for each window."""
-    batch, size = len(next_cell), env.size
-    x, y = torch.rand(2, batch, size, generator=generator).argsort(-1).to(next_cell.device)
-    table = (x[:, :, None] * size + y[:, None]).flatten(1)
-    beyond = torch.arange(env.n_cells, env.n_cells + 2, device=table.device).expand(batch, -1)     # nowhere, blank
-    table = torch.cat((table, beyond), dim=1)
-    tokens = tokens._replace(
-        observation=table.gather(1, tokens.observation), arrived=table.gather(1, tokens.arrived)
-    )
-    return tokens, table.gather(1, next_cell)
-
-
-def remembered(tokens: Tokens, env: EnvConfig, generator: torch.Generator) -> Bool[Tensor, "batch n"]:
-    """Which tokens of a window are kept; the others are forgotten. Of each window some actions, and of these some of the
-    cells that they were tried in, many or few: whatever the outcome was, so that what is left says as much of it as before.
-    A random walker soon has tried every action in many cells; a planner's context may hold no more than the two actions that
-    it needs, one of them mostly against a wall."""
-    batch, n_actions, n_cells = len(tokens.first), env.n_actions, env.n_cells
-    n_kept = torch.randint(n_actions + 1, (batch, 1), generator=generator)
-    some = torch.rand(batch, n_actions, generator=generator).argsort(-1) < n_kept
-    share = torch.rand(batch, 1, 1, generator=generator)
-    keeps = (torch.rand(batch, n_cells, n_actions, generator=generator) < share) & some[:, None]
-    return at_tokens(keeps, tokens, first=True)
