@@ -64,7 +64,8 @@ def away(a, b=(4, 4)):                                       # steps from cell t
     return abs(a[0] - b[0]) + abs(a[1] - b[1])
 
 
-world, source, n = EnvConfig.preset(p.env), SourceConfig.preset(p.env), EnvConfig.preset(p.env).horizon
+world, n = EnvConfig.preset(p.env), EnvConfig.preset(p.env).horizon
+source = replace(SourceConfig.preset(p.env), keep_streams=100)
 train_tasks, held_out = split_tasks(p.env, p.split)
 if p.env == "darkroom":
     tasks = {f"goal {d} step{'s' * (d > 1)} away": next(t for t in train_tasks if away(t) == d) for d in (1, 3, 5, 8)}
@@ -393,7 +394,7 @@ histories.discard(tasks[3:])                                 # as if the process
 assert histories.done.tolist() == [True, True, True, False]
 histories = history.collect(path, world, short, tasks, seed=p.seed, n_jobs=1, progress=False)        # goes on there
 assert histories.done.all()
-assert all(torch.equal(a, b) for a, b in zip(stored, histories.load(), strict=True))
+assert all(torch.equal(values, getattr(stored, name)) for name, values in histories.load().items())
 histories.dataset
 
 # %% [markdown]
@@ -408,7 +409,8 @@ histories.dataset
 # %%
 my_guess = None       # first episode in which steps towards the goal prevail, e.g. 4
 
-was, did, got = (part.long().unflatten(-1, (-1, n)) for part in stored[:3])              # task stream episode step
+steps_of = (stored.observation, stored.action, stored.reward)
+was, did, got = (part.long().unflatten(-1, (-1, n)) for part in steps_of)                # task stream episode step
 counts = torch.nn.functional.one_hot(did, 5).sum((1, 3))                                 # task episode action
 variant = (torch.arange(4) % len(rules.next_cell)).view(4, 1, 1, 1)
 leads_to, first_goal = rules.next_cell[variant, was], rules.goals[:, 0].view(4, 1, 1, 1, 1)

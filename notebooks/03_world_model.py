@@ -342,7 +342,7 @@ closer = goal_at[leads_to] < goal_at[:, None]                                   
 if not moves_hidden:
     source = sample.load(unseen)                                                          # task stream step
     last = slice(-10 * world.horizon, None)                                               # its last ten episodes
-    cell, action = (x[:, :, last].long() for x in (source.cell, source.action))
+    cell, action = (x[:, :, last].long() for x in (source.observation, source.action))
     first_goal = GridRules.of(world, unseen).goals[:, 0]                                  # in Key-to-Door the key
     paid = source.reward[:, :, last].unflatten(-1, (-1, world.horizon)).cumsum(-1).flatten(-2) - source.reward[:, :, last]
     goals = first_goal[:, None, None].expand_as(cell)
@@ -547,7 +547,7 @@ rate = float(first_episodes.reward.float().mean())
 blind = -rate * log(rate) - (1 - rate) * log(1 - rate)
 if moves_hidden:                                         # the entropies of the next x and the next y, any move as likely
     axis = F.one_hot(cell_to_xy(leads_to), world.size).float().mean(1)                   # cell x-or-y coordinate
-    blind = float(-(axis * axis.clamp(min=1e-9).log()).sum((1, 2))[first_episodes.cell.long()].mean())
+    blind = float(-(axis * axis.clamp(min=1e-9).log()).sum((1, 2))[first_episodes.observation.long()].mean())
 term = "next_obs" if moves_hidden else "reward"
 losses = {"yours": trainer.log[term], "recorded run": trained["queries"].log[term]}
 assert losses["recorded run"][-100:].mean() < 0.7 * blind

@@ -162,7 +162,7 @@ def plain_beam(model, root, depth, beam_width, alike=id):    # `alike`: of futur
         futures = list(names.values())[:beam_width]
     return futures                                           # best first
 
-depth = min(paper.depth, min(n, here.max_plan_depth) - 1)                             # IDT: not beyond its chunk
+depth = min(paper.depth, here.max_plan_depth - 1)                             # IDT: not beyond its chunk
 by_rule = PlanConfig.preset("paper", room, ties="order")
 for model, root in roots:
     best, plan = plain_beam(model, root, depth, paper.beam_width)[0], search(model, root, by_rule, depth)
@@ -277,7 +277,7 @@ else:                                                        # agents that have 
 # %%
 def moment(step):                                            # what it plans, and what it has done before
     context = remember(trained, Tokens(*(field[row, None, : step + 1] for field in seen)))
-    plan = search(trained, trained.root(context), paper, min(n - step % n, min(n, context.max_plan_depth)), dice)
+    plan = search(trained, trained.root(context), paper, min(n - step % n, context.max_plan_depth), dice)
     *key, goal = (int(cell) for cell in rules.goals[row // astray.observation.shape[1]] if cell >= 0)
     return {"plan": plan.next_observation[0], "claims": plan.next_observation[0][plan.reward[0] == 1].tolist(), "goal": goal,
             "key": key[0] if key else None, "visited": seen.arrived[row, 1 : step + 1].unique(),
@@ -351,7 +351,7 @@ assert after["plan"].eq(goal if key == [] else key[0]).sum() >= (1 if key else 5
 
 
 # %%
-def search(panels):                                          # Darkroom: where do they look before the find?
+def where_looked(panels):                                    # Darkroom: where do they look before the find?
     corner, shares = max(held_out, key=lambda xy: abs(xy[0] - 4) + abs(xy[1] - 4)), {}
     agents = {"policy": (trained, None), "the paper's planner": (trained, paper), "Bayes planner": (explorer, bayes)}
     for ax, (name, (model, plan)) in zip(panels, agents.items(), strict=True):
@@ -398,7 +398,7 @@ if permuted:
                 "action; black: rewards; arrows: what each action does, which the agent cannot see")
 else:
     figure, panels = plt.subplots(1, 3, figsize=(11, 4.6))
-    title, note = (search if dark else stages)(panels)
+    title, note = (where_looked if dark else stages)(panels)
     plot.claim(figure, title, note)
 
 # %% [markdown]
