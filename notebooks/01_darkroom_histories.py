@@ -409,8 +409,7 @@ histories.dataset
 # %%
 my_guess = None       # first episode in which steps towards the goal prevail, e.g. 4
 
-steps_of = (stored.observation, stored.action, stored.reward)
-was, did, got = (part.long().unflatten(-1, (-1, n)) for part in steps_of)                # task stream episode step
+was, did, got = (getattr(stored, name).long().unflatten(-1, (-1, n)) for name in ("observation", "action", "reward"))
 counts = torch.nn.functional.one_hot(did, 5).sum((1, 3))                                 # task episode action
 variant = (torch.arange(4) % len(rules.next_cell)).view(4, 1, 1, 1)
 leads_to, first_goal = rules.next_cell[variant, was], rules.goals[:, 0].view(4, 1, 1, 1, 1)

@@ -20,7 +20,8 @@ from dicp.checks import OneOf
 # Modules that offer nothing to a user: the rules themselves, and what the public functions are
 # built on.
 INTERNAL = (
-    "dicp.checks", "dicp.planner", "dicp.policies", "dicp.processes", "dicp.rollout_checks",
+    "dicp.checks", "dicp.config.presets", "dicp.planner", "dicp.policies", "dicp.processes",
+    "dicp.rollout_checks",
     "dicp.selection", "dicp.source.continuous", "dicp.source.discrete", "dicp.source.record",
     "dicp.store", "dicp.thompson",
 )

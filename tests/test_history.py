@@ -520,7 +520,7 @@ def test_a_sample_fits_in_one_file_and_reads_the_same(whole, tmp_path):
     fails("read only", small.write, 0, BY_HAND)
     fails("is a sample to read; collect into a folder", collect_here, sample)
     again = small.save_sample(tmp_path / "again.zarr.zip", tasks=[(0, 1)])
-    assert torch.equal(LearningHistories.open(again).load().cell, small.load([(0, 1)]).cell)
+    assert torch.equal(LearningHistories.open(again).load().observation, small.load([(0, 1)]).observation)
 
 
 def test_a_damaged_sample_is_refused(whole, tmp_path):

@@ -38,7 +38,7 @@ def told(path, labels=True):
         histories.n_streams,
         histories.done.tolist(),
     ]
-    arrays = [values.numpy().tobytes() for values in histories.load()]
+    arrays = [values.numpy().tobytes() for _, values in histories.load().items()]
     if labels:
         data = histories.dataset
         facts += [
@@ -124,7 +124,7 @@ def test_the_shipped_samples_say_what_they_said():
     sums = {}
     for path in SAMPLES:
         log = LearningHistories.open(path).load()
-        sums[log_name(path)] = sum(int(values.long().sum()) for values in log)
+        sums[log_name(path)] = sum(int(values.long().sum()) for _, values in log.items())
         assert len(log.reward) == 16
     assert sums == {
         "dark_key_to_door": 6_714_543,
@@ -262,7 +262,7 @@ def test_arguments_are_checked(grids, tmp_path, bad):
         "source": lambda: collect_here(path, source=bad),
         "algorithm": lambda: collect_here(path, algorithm=bad),
         "log": lambda: histories.write(0, bad),
-        "reward": lambda: histories.write(0, type(log)(*(x[0] for x in log))._replace(reward=bad)),
+        "reward": lambda: histories.write(0, log.map(lambda x: x[0])._replace(reward=bad)),
         "index": lambda: histories.write(bad, log),
         "discard": lambda: histories.discard([bad]),
     }
@@ -301,7 +301,7 @@ def test_what_does_not_fit_into_memory_is_refused_before_it_is_asked_for(tmp_pat
 def test_the_log_of_another_world_is_refused(grids, arm):
     log = LearningHistories.open(arm).load()
     with pytest.raises(
-        ValueError, match=r"The log of task \(0, 0\) holds observation, .*; allowed: cell, action"
+        ValueError, match=r"The log of task \(0, 0\) holds observation, .*; allowed in darkroom: obs"
     ):
-        LearningHistories.open(grids).write(0, type(log)(*(x[0] for x in log)))
+        LearningHistories.open(grids).write(0, log.map(lambda x: x[0]))
     assert torch.is_tensor(log.reward)

@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dicp import artifacts, domain
+from dicp import artifacts
 from dicp.config import Config, MetaWorldConfig, SourceConfig
+from dicp.domain import arm
 from dicp.history import HistoryError, LearningHistories, collect
 from dicp.types import Log
 
@@ -94,7 +95,7 @@ def test_a_cut_run_collects_fewer_instances_and_steps(tmp_path, monkeypatch):
     """Of the first training instances alone, beside the whole run's histories, not in their place."""
     monkeypatch.setenv("DICP_CACHE", str(tmp_path))
     instances = [(float(i),) * 6 for i in range(50)]
-    monkeypatch.setattr(domain, "instances_of", lambda task, seed: (instances, [(-x,) * 6 for x, *_ in instances]))
+    monkeypatch.setattr(arm, "instances_of", lambda task, seed: (instances, [(-x,) * 6 for x, *_ in instances]))
     asked = []
     monkeypatch.setattr(artifacts, "collect", lambda path, env, *rest, **_: asked.append((path.name, *rest[:2])))
     whole = Config.preset("metaworld", world_model="observational")

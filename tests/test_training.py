@@ -449,7 +449,7 @@ def test_of_first_episodes_no_more_is_collected_than_them(env, horizon, n_steps,
     first, whole = artifacts.training_log(settings, 1), artifacts.load_or_collect(settings, n_jobs=1)
     n = first.reward.shape[-1]
     assert n_first * horizon <= n < whole.reward.shape[-1] and n % horizon == 0
-    for one, all_of_it in zip(first, whole, strict=True):
+    for (_, one), (_, all_of_it) in zip(first.items(), whole.items(), strict=True):
         assert torch.equal(one, all_of_it[..., : one.shape[-1]])
     losses = [Trainer(settings, log) for log in (first, whole)]
     for _ in range(2):
