@@ -71,7 +71,7 @@ def histories() -> Any:
     path = Path(tempfile.mkdtemp()) / "histories"
     store = LearningHistories.create(path, EnvConfig(), SOURCE, TASKS)
     for index in range(len(TASKS)):
-        store.write(index, log().map(lambda x: x[index]))
+        store.write(index, log().map(lambda x, i=index: x[i]))
     return store
 
 
