@@ -104,9 +104,8 @@ def log_of(life: Life) -> Log:
     highest = int(torch.maximum(life.observation, life.next_observation).max())
     stored = Space(highest + 1).stored_as
     terminal = life.next_observation[..., life.horizon - 1 :: life.horizon]
-    cells = (x.to(stored) for x in (life.observation, terminal))
-    observation, terminal_observation = cells
-    return Log(observation, life.action.byte(), life.reward.byte(), terminal_observation)
+    steps = life.observation.to(stored), life.action.byte(), life.reward.byte()
+    return Log(*steps, terminal.to(stored))
 
 
 @checked

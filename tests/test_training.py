@@ -228,6 +228,16 @@ def test_the_loss_of_a_world_model_alone_is_that_of_its_predictions(log):
     assert all(term < 10 for term in expected.values())                        # nothing that happens is thought impossible
 
 
+def test_tokens_count_once_until_their_share_of_the_training_is_over(log):
+    """Then the two trainings part."""
+    once, later = (Trainer(tiny("queries", data="first_episodes", updates=4, **changes), log)
+                   for changes in ({}, {"most_repeats": 64, "repeats_after": 0.5}))
+    for parts in (False, False, True):
+        for trainer in (once, later):
+            trainer.step()
+        assert equal(weights(once.model), weights(later.model)) != parts
+
+
 def test_the_seed_decides_the_weights_and_the_windows(log):
     first, again, other = (Trainer(tiny(seed=seed), log) for seed in (0, 0, 1))
     assert equal(weights(first.model), weights(again.model)) and not equal(weights(first.model), weights(other.model))

@@ -5,9 +5,9 @@ from dataclasses import dataclass, fields
 from typing import Annotated, Any
 
 from dicp.checks import OneOf, Whole, check_fields, checked, nearest, one_of, refuse, shown
-from dicp.config.presets import PRESETS, sum_of
+from dicp.config.presets import GRIDS, PRESETS, sum_of
 
-ENVS = ("darkroom", "darkroom_permuted", "dark_key_to_door")
+ENVS = GRIDS
 ML1_TASKS = (
     "assembly-v3", "basketball-v3", "bin-picking-v3", "box-close-v3", "button-press-topdown-v3", "button-press-topdown-wall-v3",
     "button-press-v3", "button-press-wall-v3", "coffee-button-v3", "coffee-pull-v3", "coffee-push-v3", "dial-turn-v3",

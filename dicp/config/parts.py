@@ -5,10 +5,10 @@ from typing import Annotated
 
 from dicp.checks import Each, Number, OneOf, Seed, Share, Whole, check_fields, checked, one_of
 from dicp.config.env import GRIDS_AND_ARM
-from dicp.config.presets import PRESETS, sum_of
+from dicp.config.presets import ALONE, PRESETS, sum_of
 
 IMITATORS = ("ad", "dpt", "idt")
-WORLD_MODELS = ("none", "observational", "queries", "heads", "table")
+WORLD_MODELS = ("none", "observational", *ALONE)
 RETIRED = ("interventional",)                  # look-ups built by hand; what they earned stays among the recorded results
 DATA = ("histories", "first_episodes", "exact_belief")
 

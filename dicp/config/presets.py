@@ -7,7 +7,7 @@ What a setting was chosen on stands in docs/tuning.csv, one line each, with the 
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-__all__ = ["PLANS", "PRESETS", "SHARED_SOURCE", "Row", "sum_of"]
+__all__ = ["ALONE", "GRIDS", "PLANS", "PRESETS", "SHARED_SOURCE", "Row", "sum_of"]
 
 GRIDS = ("darkroom", "darkroom_permuted", "dark_key_to_door")
 ALONE = ("queries", "heads", "table")                # world models without a policy

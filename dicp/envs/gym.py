@@ -3,6 +3,7 @@
 `import dicp` registers them: `gymnasium.make("dicp/Darkroom-v0", goal=(7, 2), render_mode="rgb_array")`.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -43,7 +44,7 @@ def check_cell(what: str, value: Any, size: int) -> Cell:
     return plain(x), plain(y)
 
 
-class GridEnv(gymnasium.Env):
+class GridEnv(gymnasium.Env, ABC):
     """What the three worlds share. The observation is the cell (x, y); the horizon terminates the episode.
 
     A task that is not given is drawn anew at every reset. Every info holds `success`: the agent has been on the goal in
@@ -65,9 +66,9 @@ class GridEnv(gymnasium.Env):
         self.episode_return = 0
         self._now: tuple[Task, GridRules] | None = None
 
+    @abstractmethod
     def draw_task(self) -> Task:
         """The task that was asked for; what was left open is drawn from `np_random`."""
-        raise NotImplementedError
 
     def _set_task(self, task: Task) -> None:
         if self._now is None or task != self._now[0]:
