@@ -94,6 +94,11 @@ PRESETS = (
         model={"n_lines": 4},
         train={"updates": 2000, "n_compared": 100, "most_repeats": 64},
     ),
+    # counted often from the start, they hide from some seeds that there is something to look up
+    Row(
+        {"env": "darkroom", "world_model": "queries", "profile": "fast"},
+        train={"repeats_after": 0.25},
+    ),
     Row(
         {"env": "darkroom_permuted", "world_model": ALONE, "profile": "fast"},
         model={"context_length": 100, "n_lines": 4},
