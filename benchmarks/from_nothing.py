@@ -17,12 +17,11 @@ from pathlib import Path
 import torch
 
 from dicp import store
-from dicp.config import ENVS, Config, PlanConfig
+from dicp.config import ENVS, Config, EnvConfig, PlanConfig
+from dicp.domain import domain_of
 from dicp.envs import split_tasks
 from dicp.history import collect
-from dicp.results import SOLVED_AT
 from dicp.rollout import rollout
-from dicp.runs import MOST_TASKS, N_EPISODES, N_ROLLOUTS
 from dicp.training import train
 
 MOST_TRAINING_TASKS = 3000          # key-to-door has 6,233
@@ -32,10 +31,13 @@ IMITATORS = (("none", "none"), ("observational", "gated"))
 class Stages:
     """CPU seconds of each stage, printed as they come."""
 
-    def __init__(self, env: str, seed: int, n_rollouts: int):
-        self.env, self.seed, self.n_rollouts, self.rows = env, seed, n_rollouts, []
+    def __init__(self, env: str, seed: int, n_rollouts: int | None):
+        self.env, self.seed, self.rows = env, seed, []
+        self.domain = domain_of(EnvConfig.preset(env))
+        n_tasks, usual = self.domain.evaluation.sizes
+        self.n_rollouts = n_rollouts or usual
         train_tasks, held_out = split_tasks(env, seed)
-        self.tasks, self.held_out = train_tasks[:MOST_TRAINING_TASKS], held_out[: MOST_TASKS[env]]
+        self.tasks, self.held_out = train_tasks[:MOST_TRAINING_TASKS], held_out[:n_tasks]
 
     def run(self, name: str, work):
         started = time.process_time()
@@ -58,9 +60,9 @@ class Stages:
         plan, name = PlanConfig.preset(planner, self.env), f"{config.method}, {config.model.world_model}, {planner}"
         model = self.run(f"train {name}", lambda: train(config, histories, progress=False, tasks=self.tasks).model.eval())
         life = self.run(f"evaluate {name}: {len(self.held_out)} held-out tasks x {self.n_rollouts} lives", lambda: rollout(
-            model, config.env, self.held_out, self.n_rollouts, N_EPISODES, plan, self.seed))
+            model, config.env, self.held_out, self.n_rollouts, self.domain.evaluation.n_episodes, plan, self.seed))
         share = life.episode_return / life.max_return[:, None, None]
-        solved = (life.episode_return[..., :5] >= SOLVED_AT[self.env]).any(-1).float().mean().item()
+        solved = self.domain.solved(life.episode_return[..., :5], self.held_out).any(-1).float().mean().item()
         self.rows[-1] |= {"last_10": share[..., 40:].mean().item(), "all": share.mean().item(), "solved_by_5": solved}
         print("    " + ", ".join(f"{what} {self.rows[-1][what]:.3f}" for what in ("last_10", "all", "solved_by_5")), flush=True)
 
@@ -74,7 +76,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    stages = Stages(args.env, args.seed, args.rollouts or N_ROLLOUTS[args.env])
+    stages = Stages(args.env, args.seed, args.rollouts)
 
     config = Config.preset(args.env, world_model="queries", seed=args.seed, split=args.seed)
     first = replace(config, source=replace(config.source, env_steps=config.source.n_steps))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dicp.believed import believed_rewards
 from dicp.checks import Count, checked, refuse
-from dicp.config import Config, Env, EnvConfig, PlanConfig
+from dicp.config import Config, EnvConfig, PlanConfig, WorldConfig
 from dicp.domain import domain_of, split_of
 from dicp.models import Model
 from dicp.oracles import exact_belief
@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 
-def check_life(life: Life, env: Env) -> None:
+def check_life(life: Life, env: WorldConfig) -> None:
     """Raise `ValueError` unless the life was recorded whole, in a world like this one."""
     if life.observation is None:
         raise refuse("life.observation", None, "a life of rollout(..., record=True)")
@@ -86,7 +86,7 @@ def remember(model: Learner, tokens: Tokens) -> Any:
 
 
 @checked
-def windows_of(life: Life, env: Env) -> Windows:
+def windows_of(life: Life, env: WorldConfig) -> Windows:
     """Whole lives as windows, as if cut from learning histories: [agent step]."""
     check_life(life, env)
     returns = life.episode_return.flatten(0, 1)

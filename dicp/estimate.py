@@ -5,13 +5,14 @@ from collections.abc import Sequence
 import pandas as pd
 
 from dicp import runs
-from dicp.artifacts import lies_ready, weights_name
+from dicp.artifacts import lies_ready, weights_name, world_parts
 from dicp.checks import checked
+from dicp.config import registry
 from dicp.parts import Part, find, parts_of, shipped
-from dicp.recorded import recorded_costs
+from dicp.recordings import recorded_costs
 from dicp.runs import SPLITS, Names, Run, Splits
 from dicp.store import StoreError
-from dicp.worlds import WORLDS, World
+from dicp.worlds import World, worlds
 
 __all__ = ["report"]
 
@@ -52,13 +53,13 @@ def _cpu_seconds(part: Part) -> tuple[float, float]:
     """Of training and of acting, as in other splits of the same run, else of a run with the same
     model and planner, else of the same kind of world; acting in proportion to the env steps."""
     alike = [run.name for run in runs.runs_in(part.world) if _kind(run) == _kind(part.run)]
-    for worlds in ([part.world], _worlds_like(part.world)):
-        known = [costs for costs in map(recorded_costs, worlds) if len(costs)]
+    for names in ([part.world], _worlds_like(part.world)):
+        known = [costs for costs in map(recorded_costs, names) if len(costs)]
         if not known:
             continue
         costs = pd.concat(known)
-        for names in ([part.run.name], alike):
-            rows = costs[costs["run"].isin(names)]
+        for same in ([part.run.name], alike):
+            rows = costs[costs["run"].isin(same)]
             if len(rows):
                 per_step = (rows["evaluate_cpu_s"] / rows["env_steps"]).mean()
                 return float(rows["train_cpu_s"].mean()), float(per_step * _env_steps(part))
@@ -70,7 +71,8 @@ def _kind(run: Run) -> tuple:
 
 
 def _worlds_like(world: str) -> list[str]:
-    return [other for other in WORLDS if runs.is_grid(other) == runs.is_grid(world)]
+    kind = registry.domain_class(world_parts(world)[0])
+    return [other for other in worlds() if registry.domain_class(world_parts(other)[0]) is kind]
 
 
 def _env_steps(part: Part) -> int:

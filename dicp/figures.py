@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dicp import ml1, plot, runs, store
+from dicp import ml1, plot, store
 from dicp.checks import checked
 from dicp.config import ENVS
 from dicp.runs import CONTROL, RUNS
@@ -45,7 +45,7 @@ def figures_of(
     """All methods of a grid world beside the paper's, the control of what a world model was trained
     on ("..._control"), and all grid worlds in one, "overview"; of Meta-World all five tasks, as
     "metaworld_..."."""
-    if runs.is_grid(world):
+    if world in TITLES:
         return _of_grids(world, table_of) | _of_control(world, table_of(world), probes)
     tables = {name: table_of(f"metaworld-{task}") for name, task in ml1.TASKS.items()}
     return _of_arms({name: table for name, table in tables.items() if table is not None})

@@ -47,7 +47,7 @@ def measure(run: Run, env: World, split: Split, n_jobs: Count = 2) -> tuple[pd.D
             highest = domain_of(config.env).max_return(tasks).float()
             model = model.prompted(highest.repeat_interleave(n_rollouts))
         life = rollout(model, config.env, tasks, n_rollouts, runs.n_episodes_of(env, run), plan, split,
-                       run.greedy, run.context_length, record=runs.is_grid(env))
+                       run.greedy, run.context_length, record=False)
         if not run.world_model:
             settings |= {"method": run.name, "world_model": "none"}
         table = results.from_life(life, config, tasks, plan, rollout_seed=split, **settings)

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dicp.checks import Count, check_fields, checked, fits_memory, one_of, refuse
-from dicp.config import Env, EnvConfig
+from dicp.config import EnvConfig, WorldConfig
 from dicp.domain import domain_of
 from dicp.envs import GridRules, GridState, Task
 from dicp.envs.tasks import PERMUTATIONS
@@ -39,8 +39,9 @@ class RandomPolicy:
     as PPO's first actions are."""
 
     can_plan = False
+    name = "random"                 # in tables
 
-    def __init__(self, env: Env):
+    def __init__(self, env: WorldConfig):
         self.env, self.parameters = env, policy_of(domain_of(env).action).uninformed()
 
     @checked
@@ -72,6 +73,7 @@ class Simulator:
     tasks: Sequence[Task]
     can_plan = True
     has_policy = False
+    name = "simulator"
 
     def __post_init__(self):
         check_fields(self, "")
@@ -160,6 +162,7 @@ class Explorer(ABC):
 
     can_plan = True
     has_policy = False
+    name = "exact_belief"
     worlds = ("darkroom", "darkroom_permuted", "dark_key_to_door")     # that this one is for
     n_goals: int                    # parts of what is hidden that are learned of separately
     n_hypotheses: int               # for each of them

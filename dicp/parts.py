@@ -15,7 +15,7 @@ from dicp import runs, store
 from dicp.artifacts import cache_folder
 from dicp.checks import checked
 from dicp.config import PlanConfig
-from dicp.recorded import COSTS, EXACT, is_recorded, recorded, recorded_costs, recorded_path
+from dicp.recordings import COSTS, EXACT, is_recorded, recorded, recorded_costs, recorded_path
 from dicp.runs import SPLITS, Names, Run, Splits
 from dicp.store import StoreError
 from dicp.tables import COMPACT, decode, encode, need_columns, validate

@@ -1,6 +1,6 @@
 """Plans carried from step to step of an episode, and what they count on."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Int, Shaped
@@ -9,7 +9,7 @@ from torch import Tensor
 from dicp.config import PlanConfig
 from dicp.planning import Plan, WorldModel, search
 
-__all__ = ["Clock", "Hopes", "Planner"]
+__all__ = ["Clock", "Hopes", "OwnPlanner", "Planner"]
 
 NEVER = -10**9           # an env step
 
@@ -20,6 +20,19 @@ class Clock(NamedTuple):
     env_step: int
     episode_step: int
     steps_left: int          # of the episode, this one included
+
+
+@runtime_checkable
+class OwnPlanner(Protocol):
+    """What a rollout asks of a planner."""
+
+    def act(
+        self, context: Any, observation: Tensor, clock: Clock
+    ) -> tuple[Tensor | None, Bool[Tensor, "batch"]]:
+        """(action, whether to take it instead of the policy's) of each agent at this env step."""
+
+    def notice(self, reward: Tensor, next_observation: Tensor) -> None:
+        """What came of it."""
 
 
 class Planner:

@@ -209,7 +209,11 @@ def same_place(
     imagined: Imagined, children: Futures, depth: int
 ) -> Int[Tensor, "batch future"]:
     """A number for each (next observation, rewards so far)."""
-    return (imagined.next_observation * (depth + 1) + children.rewards).flatten(1)
+    rewards, n = children.rewards, depth + 1
+    if rewards.is_floating_point():                     # as whole numbers: the sums that there are
+        sums, rewards = rewards.unique(return_inverse=True)
+        n = len(sums)
+    return (imagined.next_observation * n + rewards).flatten(1)
 
 
 @checked

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from dicp import recorded, store
+from dicp import recordings, store
 from dicp.beliefs import first_arrivals, tokens_of, windows_of
 from dicp.checks import Count, Seed, checked, one_of, refuse
 from dicp.config import EnvConfig, PlanConfig
@@ -181,7 +181,7 @@ def moves(model: Learner, life: Life, env: EnvConfig) -> list[Probed]:
 def recorded_probes(world: World) -> pd.DataFrame:
     """Columns run, split, probe, value, exact: of the world models of recorded runs, as `probe` says. No rows where nothing is
     recorded; `StoreError` where the file is damaged."""
-    return table_in(recorded.RECORDED, world)
+    return table_in(recordings.RECORDED, world)
 
 
 def table_in(folder: Path, world: str) -> pd.DataFrame:

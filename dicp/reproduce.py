@@ -17,17 +17,19 @@ from pathlib import Path
 import pandas as pd
 
 import dicp
-from dicp import artifacts, estimate, figures, parts, probes, recorded, results, runs, store
+from dicp import artifacts, estimate, figures, parts, probes, recordings, results, runs, store
 from dicp.artifacts import (
     SHIPPED,
     histories_of,
     load_or_train,
     save_trained,
     weights_name,
+    world_parts,
 )
 from dicp.checks import Count, checked, refuse, whole
-from dicp.config import ENVS, ML1_TASKS
-from dicp.domain import split_of
+from dicp.config import ENVS, ML1_TASKS, registry
+from dicp.config.env import named
+from dicp.domain import domain_of, split_of
 from dicp.measuring import control_of, measure
 from dicp.parts import Part
 from dicp.processes import stoppable
@@ -87,9 +89,9 @@ def make(part: Part, package: dict[str, parts.Made], n_jobs: int) -> bool:
         print(f"{error} It is made anew.", flush=True)
     table, cost = measure(part.run, part.world, part.split, n_jobs)
     parts.write_part(part, table, cost)
-    share, last = results.normalised(table), 0.8 * table["episode"].max()
-    if not runs.is_grid(part.world):
-        share = table["success"]
+    told = domain_of(runs.config_of(part.run, part.world, part.split).env).says_success
+    share = table["success"] if told else results.normalised(table)
+    last = 0.8 * table["episode"].max()
     at_the_end = share[table["episode"] > last].mean()
     print(f"{part}: {share.mean():.3f} over all, {at_the_end:.3f} at the end, "
           f"{cost['train_cpu_s']:.0f} + {cost['evaluate_cpu_s']:.0f} CPU-s", flush=True)
@@ -104,7 +106,7 @@ def probe_models(
     missing; returns of how many. Arguments and errors: as `reproduce`."""
     path, package = probes.probes_path(parts.results_folder(), world), {}
     if not again:
-        package = probes.read_probes(probes.probes_path(recorded.RECORDED, world))
+        package = probes.read_probes(probes.probes_path(recordings.RECORDED, world))
     wanted = {key: where for key, where in probed(world).items()
               if where[0].name in names and where[1] in splits and key not in package}
     if not wanted:
@@ -132,7 +134,7 @@ def probe_models(
 def probed(world: str) -> dict[str, tuple[Run, int]]:
     """The runs whose world models are measured, by run, split and the config's key."""
     asked = [run for run in runs.runs_in(world) if run.policy and run.planner == "bayes"]
-    if world == "darkroom_permuted":
+    if domain_of(named(*world_parts(world))).moves_are_hidden:
         asked = [run for run in asked if run.world_model != "table"]          # it predicts no shares
     return {f"{run.name}-{split}-{runs.config_of(run, world, split).key}": (run, split)
             for run in asked for split in SPLITS}
@@ -140,7 +142,7 @@ def probed(world: str) -> dict[str, tuple[Run, int]]:
 
 def record_probes(world: str) -> None:
     """Put what this machine measured into the package, beside what is there and still holds."""
-    path = probes.probes_path(recorded.RECORDED, world)
+    path = probes.probes_path(recordings.RECORDED, world)
     before, holds = probes.read_probes(path), probed(world)
     mine = probes.read_probes(probes.probes_path(parts.results_folder(), world))
     after = {key: value for key in holds for value in [mine.get(key, before.get(key))] if value}
@@ -156,7 +158,7 @@ def record(world: World, tracked: bool = False) -> None:
         raise refuse("tracked", tracked, "False outside a checkout")
     if not tracked and not (parts.results_folder() / world).exists():
         return                                            # what the package has is all there is
-    folder = recorded.RECORDED if tracked else parts.results_folder()
+    folder = recordings.RECORDED if tracked else parts.results_folder()
     pictures = (checkout() if tracked else folder) / "figures"
     with store.lock(parts.results_folder() / "locks" / f"{world}.lock", what=world):
         store.sweep(folder)
@@ -168,7 +170,7 @@ def record(world: World, tracked: bool = False) -> None:
             record_probes(world)
         said = probes.table_in(folder, world)
         draw = partial(figures.draw, world, pictures, partial(table_of, world, found[0], tracked), said)
-        is_new = recorded.write_recorded(folder, world, *found, finish=draw)
+        is_new = recordings.write_recorded(folder, world, *found, finish=draw)
         if tracked and not is_new:
             draw()
     if is_new or tracked:
@@ -202,7 +204,7 @@ def ship(env: World) -> None:
     configs = {config.key: config for config in (runs.config_of(run, env, 0) for run in trained)}
     for config in configs.values():
         save_trained(load_or_train(config), config, SHIPPED / "weights" / weights_name(config))
-    if not runs.is_grid(env):
+    if env not in ENVS:
         return
     train, test = split_of(config.env, 0)
     (SHIPPED / "histories").mkdir(exist_ok=True)
@@ -213,7 +215,7 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """What was asked for on the command line, checked; adds `world`, its name."""
     parser = argparse.ArgumentParser(prog="python -m dicp.reproduce", description=__doc__)
     add = parser.add_argument
-    add("--env", default="darkroom", choices=(*ENVS, "metaworld"))
+    add("--env", default="darkroom", choices=registry.names())
     add("--task", choices=ML1_TASKS, metavar="TASK", help="of Meta-World's (default: reach-v3)")
     add("--runs", nargs="+", metavar="RUN", help="these alone (default: all but the ablations)")
     add("--splits", nargs="+", type=int, default=list(SPLITS), choices=SPLITS)
@@ -227,19 +229,19 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--record", action="store_true", help="in a checkout: update tables and figures")
     add("--ship", action="store_true", help="in a checkout: ship weights and sample histories")
     args = parser.parse_args(arguments)
-    if args.task and args.env != "metaworld":
-        parser.error(f"--task is {args.task!r}; allowed: none with --env {args.env}, only with "
-                     "--env metaworld.")
-    args.world = f"metaworld-{args.task or 'reach-v3'}" if args.env == "metaworld" else args.env
+    try:
+        args.world = domain_of(named(args.env, args.task)).name
+    except ValueError as error:
+        parser.error(f"--{error}")
     if (args.record or args.ship) and checkout() is None:
         parser.error("--record and --ship change a checkout of the repository; this package was "
                      "installed. Without them, results go into the cache.")
     try:
         default = [run.name for run in runs.runs_in(args.world) if run in RUNS]
         asked = dict.fromkeys(args.runs or default)
-        named = [runs.run_named(name, args.world).name for name in asked]
-        args.runs = runs.with_seeds(named, args.world, args.seeds)
-        more = {f"{name}_seed1" for name in named} & {run.name for run in runs.runs_in(args.world)}
+        known = [runs.run_named(name, args.world).name for name in asked]
+        args.runs = runs.with_seeds(known, args.world, args.seeds)
+        more = {f"{name}_seed1" for name in known} & {run.name for run in runs.runs_in(args.world)}
         if args.seeds > 1 and not more:
             few = "1, of these runs; more of queries_first_bayes and the like, in Darkroom"
             raise refuse("--seeds", args.seeds, few)

@@ -4,31 +4,33 @@
 the same number from both.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 import dicp
 from dicp import tables
 from dicp.bootstrap import CELL, interval
 from dicp.checks import Count, Each, Index, OneOf, Share, checked, one_of, refuse, text
-from dicp.config import ENVS, Config, PlanConfig
+from dicp.config import Config, PlanConfig, registry
+from dicp.config.env import named
 from dicp.domain import domain_of
-from dicp.recorded import is_recorded, recorded
+from dicp.recordings import is_recorded, recorded
+from dicp.rollout_checks import a_plan
 from dicp.tables import CONTROLS, MEASURES, PROVENANCE, REQUIRED, load, save, settings_of, validate
 from dicp.types import Log
 
 __all__ = [
-    "BY", "CONTROLS", "MEASURES", "REQUIRED", "SOLVED_AT", "build", "compact", "curve", "difference",
+    "BY", "CONTROLS", "MEASURES", "REQUIRED", "build", "compact", "curve", "difference",
     "env_steps_to_solve", "from_life", "from_source", "in_blocks", "is_recorded", "load",
     "normalised", "plan_settings", "recorded", "refuse_pooling", "save",
     "settings_of", "summary", "validate",
 ]
 
-SOLVED_AT = {"darkroom": 1, "darkroom_permuted": 1, "dark_key_to_door": 2}    # return from which an episode is solved
 BY = ("env", "method", "world_model", "planner")
 VALUES = ("episode_return", "normalised", "success", "solved_so_far")
 Columns = Annotated[Sequence[str], Each(text)]
@@ -43,9 +45,12 @@ def _life(what: str, value: object) -> object:
 
 
 @checked
-def plan_settings(plan: PlanConfig | None) -> dict:
-    """A planner's settings as flat columns; without a planner only `planner` = "none"."""
-    return {"planner": "none"} if plan is None else asdict(plan)
+def plan_settings(plan: Annotated[PlanConfig | Callable | None, a_plan]) -> dict:
+    """A planner's settings as flat columns; without a planner only `planner` = "none", of one that
+    is none of ours "own"."""
+    if isinstance(plan, PlanConfig):
+        return asdict(plan)
+    return {"planner": "none" if plan is None else "own"}
 
 
 @checked
@@ -73,10 +78,11 @@ def build(
             f"{len(max_return)}; allowed: returns [task, rollout, episode], one entry a task in the others."
         )
     _check_settings(settings)
-    one_of("env", settings["env"], (*ENVS, "metaworld"))
     if success is None:
-        one_of("env (without success)", settings["env"], ENVS)
-        success = returns >= SOLVED_AT[settings["env"]]
+        world = domain_of(named(one_of("env", settings["env"], registry.names()), None))
+        if world.says_success:
+            raise refuse("success", None, f"that of each episode, which {world.config.name} tells")
+        success = world.solved(torch.as_tensor(returns), tasks).numpy()
     success = tables.switch_array("success", success, returns.shape)
     task, rollout, episode = (i.ravel() for i in np.indices(returns.shape))
     columns = {"rollout_seed": 0, **settings}
@@ -109,7 +115,7 @@ def _counts(shape: tuple, **counted: np.ndarray | None) -> dict[str, np.ndarray]
 @checked
 def from_life(
     life: Annotated[object, _life], config: Config, tasks: Sequence,
-    plan: PlanConfig | None = None, *, rollout_seed: Index = 0, **settings,
+    plan: Annotated[PlanConfig | Callable | None, a_plan] = None, *, rollout_seed: Index = 0, **settings,
 ) -> pd.DataFrame:
     """The full table of one `dicp.rollout.Life` of the model that `config` describes.
 

@@ -1,17 +1,17 @@
 """Act in context: an agent lives many episodes of a task that it never saw, and its weights never change."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
-from dicp.checks import Count, Seed, checked
-from dicp.config import Env, PlanConfig
+from dicp.checks import Count, Seed, checked, rule_of
+from dicp.config import PlanConfig, WorldConfig
 from dicp.domain import Domain, domain_of
 from dicp.envs import Task
-from dicp.planner import Clock, Hopes, Planner
+from dicp.planner import Clock, Hopes, OwnPlanner, Planner
 from dicp.policies import policy_of
 from dicp.rollout_checks import a_plan, check_rollout
 from dicp.thompson import GoalSampler
@@ -67,14 +67,15 @@ class Life(NamedTuple):
 @checked
 @torch.no_grad()
 def rollout(
-    model: Learner, env: Env, tasks: Sequence[Task], n_rollouts: Count = 32, n_episodes: Count = 50,
-    plan: Annotated[PlanConfig | None, a_plan] = None, seed: Seed = 0, greedy: bool = False,
+    model: Learner, env: WorldConfig, tasks: Sequence[Task], n_rollouts: Count = 32, n_episodes: Count = 50,
+    plan: Annotated[PlanConfig | Callable | None, a_plan] = None, seed: Seed = 0, greedy: bool = False,
     context_length: Count | None = None, record: bool = True,
 ) -> Life:
     """`n_rollouts` lives of `n_episodes` in each task, all at once; every life starts from an empty context, which holds
     at most `context_length` transitions (None: as many as the model was trained with): the last whole episodes.
 
-    Without a plan the action is sampled from the policy (`greedy` takes the most likely one: it never explores). `record`
+    Without a plan the action is sampled from the policy (`greedy` takes the most likely one: it never explores). A plan may
+    also be what makes a planner of your own, from (model, number of agents, generator): `dicp.planner.OwnPlanner`. `record`
     False keeps rewards and successes alone, for lives of a hundred thousand steps. Raises `ValueError`, before anything is
     computed, for a model of another world, one in training mode whose dropout is on or with weights that are not finite,
     for tasks that are not of the world, and for what does not fit the memory.
@@ -109,14 +110,16 @@ def rollout(
 
 
 def planner_of(
-    model: Learner, plan: PlanConfig, batch: int, generator: torch.Generator
-) -> Planner | GoalSampler:
+    model: Learner, plan: PlanConfig | Callable, batch: int, generator: torch.Generator
+) -> OwnPlanner:
     """Who carries out such a plan."""
+    if not isinstance(plan, PlanConfig):
+        return rule_of(OwnPlanner)("what plan makes", plan(model, batch, generator))
     kind = GoalSampler if plan.draws_goal else Planner
     return kind(model, plan, batch, generator)
 
 
-def hopes_of(domain: Domain, planner: Planner | GoalSampler | None, batch: int) -> Hopes | None:
+def hopes_of(domain: Domain, planner: OwnPlanner | None, batch: int) -> Hopes | None:
     """What watches its plans, where observations can be counted."""
     counts = isinstance(planner, Planner) and domain.observation.is_discrete
     return Hopes(batch, domain.observation.n) if counts else None

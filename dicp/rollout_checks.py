@@ -1,14 +1,14 @@
 """Can this model act in this world, and does what it would record fit the memory? Asked once,
 before anything is allocated."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
 from dicp.checks import fits_memory, refuse, rule_of
-from dicp.config import Env, ModelConfig, PlanConfig
+from dicp.config import ModelConfig, PlanConfig, WorldConfig
 from dicp.domain import domain_of
 from dicp.envs import Task
 from dicp.models.context import whole_episodes
@@ -17,14 +17,15 @@ from dicp.planning import BYTES_OF_A_FUTURE, WorldModel
 BYTES_OF_AN_AGENT = 1000  # whatever it does
 
 
-def a_plan(what: str, value: object) -> PlanConfig | None:
-    """The rule of a plan."""
-    if value is not None and not isinstance(value, PlanConfig):
-        raise refuse(what, value, "a PlanConfig, as PlanConfig.preset('bayes') makes one, or None")
+def a_plan(what: str, value: object) -> PlanConfig | Callable | None:
+    """The rule of a plan: its settings, or who makes a planner of its own (`dicp.planner.OwnPlanner`)."""
+    if value is not None and not isinstance(value, PlanConfig) and not callable(value):
+        allowed = "a PlanConfig, as PlanConfig.preset('bayes') makes one, a planner's class, or None"
+        raise refuse(what, value, allowed)
     return value
 
 
-def check_model(model: Any, env: Env, tasks: Sequence[Task], plan: PlanConfig | None) -> None:
+def check_model(model: Any, env: WorldConfig, tasks: Sequence[Task], plan: PlanConfig | Callable | None) -> None:
     """Raise `ValueError` unless the model acts in this world, as `plan` says, with finite weights
     and without dropout."""
     known = getattr(model, "env", env)
@@ -35,7 +36,7 @@ def check_model(model: Any, env: Env, tasks: Sequence[Task], plan: PlanConfig | 
         raise refuse(
             "the number of tasks", len(tasks), f"{len(own_tasks)}, as many as this model knows"
         )
-    if plan is not None:
+    if isinstance(plan, PlanConfig):
         if not model.can_plan:
             raise ValueError(
                 f"planner is {plan.planner!r}, but this agent has no world model; allowed: no plan."
@@ -44,7 +45,7 @@ def check_model(model: Any, env: Env, tasks: Sequence[Task], plan: PlanConfig | 
         rule_of(WorldModel)("model", model)
         if not hasattr(model, "root"):
             raise refuse("model", model, "one with a root(context), where imagined futures begin")
-    elif not getattr(model, "has_policy", True):
+    elif plan is None and not getattr(model, "has_policy", True):
         raise refuse(
             "plan",
             None,
@@ -73,10 +74,10 @@ def check_weights(model: nn.Module) -> None:
 
 def check_room(
     model: Any,
-    env: Env,
+    env: WorldConfig,
     n_agents: int,
     n_steps: int,
-    plan: PlanConfig | None,
+    plan: PlanConfig | Callable | None,
     context_length: int | None,
     record: bool,
 ) -> None:
@@ -89,7 +90,7 @@ def check_room(
         0 if config is None else 8 * config.n_layers * config.d_model
     )  # keys and values in single precision
     per_agent = BYTES_OF_AN_AGENT + n_steps * _bytes_of_a_step(env, record) + held * per_token
-    if plan is not None:
+    if isinstance(plan, PlanConfig):
         futures, depth = _futures(env, plan), min(plan.depth, env.horizon)
         per_agent += (held + 2 * futures * depth) * per_token + futures * _branches(
             env, plan
@@ -102,17 +103,17 @@ def check_room(
     )
 
 
-def _branches(env: Env, plan: PlanConfig) -> int:
+def _branches(env: WorldConfig, plan: PlanConfig) -> int:
     """Actions that are tried in each future."""
     return domain_of(env).action.n or plan.candidates
 
 
-def _futures(env: Env, plan: PlanConfig) -> int:
+def _futures(env: WorldConfig, plan: PlanConfig) -> int:
     """As many as there can be in the beam."""
     return min(plan.beam_width, _branches(env, plan) ** min(plan.depth, env.horizon, 30))
 
 
-def _bytes_of_a_step(env: Env, record: bool) -> int:
+def _bytes_of_a_step(env: WorldConfig, record: bool) -> int:
     """Of one agent: once as it is recorded, once put together, and whole numbers once more as long
     integers."""
     domain = domain_of(env)
@@ -126,11 +127,11 @@ def _bytes_of_a_step(env: Env, record: bool) -> int:
 
 def check_rollout(
     model: Any,
-    env: Env,
+    env: WorldConfig,
     tasks: Sequence[Task],
     n_rollouts: int,
     n_episodes: int,
-    plan: PlanConfig | None,
+    plan: PlanConfig | Callable | None,
     context_length: int | None,
     record: bool,
 ) -> None:

@@ -9,29 +9,21 @@ from typing import Annotated, NamedTuple
 
 from dicp.artifacts import world_parts
 from dicp.checks import Each, OneOf, checked, one_of, text
-from dicp.config import ENVS, IMITATORS, PLANNERS, Config, PlanConfig
-from dicp.config.presets import ALONE
-from dicp.domain import domain_of, split_of
+from dicp.config import IMITATORS, PLANNERS, Config, PlanConfig
+from dicp.config.env import named
+from dicp.domain import domain_of
 from dicp.envs import Task
 from dicp.worlds import World
 
 __all__ = [
-    "ABLATIONS", "EXPERTS", "ML1_ABLATIONS", "N_EPISODES", "N_SEEDS", "RANKINGS", "RUNS", "SPLITS", "Run", "Split",
-    "config_of", "episodes_of", "is_grid", "is_retired", "lives_of", "n_episodes_of", "n_rollouts_of",
+    "ABLATIONS", "EXPERTS", "ML1_ABLATIONS", "N_SEEDS", "RANKINGS", "RUNS", "SPLITS", "Run", "Split",
+    "config_of", "episodes_of", "is_retired", "lives_of", "n_episodes_of", "n_rollouts_of",
     "part_name", "plan_of", "planned", "run_named", "runs_in", "runs_of", "with_seeds",
 ]
 
-SPLITS, N_EPISODES = (0, 1, 2, 3, 4), 50
-# Lives a held-out task, and at most so many of the split's held-out tasks (the first ones of its random order: key-to-door
-# has 328). Planners that plan anew at every step get fewer in the two larger worlds, where they cost an hour a split otherwise.
-N_ROLLOUTS = {"darkroom": 32, "darkroom_permuted": 16, "dark_key_to_door": 8}
-MOST_TASKS = {"darkroom": 8, "darkroom_permuted": 12, "dark_key_to_door": 16}
-# Meta-World: one life in each of the 50 held-out instances, as many episodes as in the paper (its tables of all tasks: 200).
-ML1_EPISODES = {"reach-v3": 100, "push-v3": 300, "sweep-v3": 500, "pick-place-v3": 2000, "peg-insert-side-v3": 2000}
-REPLANNED = {"darkroom": (8, 32), "darkroom_permuted": (12, 8), "dark_key_to_door": (8, 8)}       # tasks, lives
-COMPARED = {"darkroom": (8, 8), "darkroom_permuted": (12, 4), "dark_key_to_door": (16, 2)}        # of a world model alone
-
+SPLITS = (0, 1, 2, 3, 4)
 N_SEEDS = (1, 2, 3)        # training seeds of one run
+USUAL_EPISODES = 50        # of a life
 IN_A_ROW = 100             # rows a life is kept in: longer ones as blocks of episodes
 
 Imitator = Annotated[str, OneOf(IMITATORS)]
@@ -160,30 +152,40 @@ RANKINGS = tuple(                               # Meta-World's, in every task th
 
 
 @checked
-def is_grid(world: World) -> bool:
-    return world in ENVS
-
-
-@checked
 def is_retired(name: Annotated[str, text], world: World) -> bool:
     """Whether a run of that name can no longer be made; its rows stay. `bayes`: its model, a look-up
     built by hand, is gone. `..._return_to_go` in a grid: the return-to-go was added to a reward that
     it holds already (`..._to_end`: it takes its place)."""
-    added_twice = is_grid(world) and name.endswith("_return_to_go")
-    return name == "bayes" or name.startswith("bayes_k") or added_twice
+    retired = name == "bayes" or name.startswith("bayes_k") or name.endswith("_return_to_go")
+    return retired and name not in {run.name for run in runs_in(world)}
+
+
+# What is made in a world besides `RUNS`; of Meta-World in all its tasks, and in one alone.
+OTHERS: dict[str, tuple[Run, ...]] = {
+    "darkroom": (*CONTROL, *WHY, *SEEDS, *ABLATIONS),
+    "darkroom_permuted": (*(run for run in CONTROL if run.planner in ("paper", "bayes")), *ABLATIONS),
+    "dark_key_to_door": (*(run for run in CONTROL if run.planner in ("paper", "bayes")), *ABLATIONS),
+    "metaworld": (*EXPERTS, *RANKINGS),
+    "metaworld-reach-v3": ML1_ABLATIONS,
+}
 
 
 @checked
 def runs_in(world: World) -> list[Run]:
     """Every run that can be made in a world, ablations last."""
-    if is_grid(world):
-        control = [run for run in CONTROL if world == "darkroom" or run.planner not in ("gated", "thompson")]
-        return [*RUNS, *control, *((*WHY, *SEEDS) if world == "darkroom" else ()), *ABLATIONS]
-    runs = [run for run in RUNS if run.name in ("random", "source") or run.world_model in ("none", "observational")
-            and run.imitates != "dpt" and run.planner in ("none", "paper")]
-    runs += EXPERTS
-    other = [run for run in RANKINGS if plan_of(run, world) != plan_of(run._replace(plan=()), world)]
-    return [*runs, *other, *(ML1_ABLATIONS if world_parts(world)[1] == "reach-v3" else ())]
+    env, task = world_parts(world)
+    others = (*OTHERS.get(env, ()), *(OTHERS.get(world, ()) if task else ()))
+    return [*(run for run in RUNS if is_possible(run, env, task)),
+            *(run for run in others if run not in RANKINGS or plan_of(run, world) != plan_of(run._replace(plan=()), world))]
+
+
+def is_possible(run: Run, env: str, task: str | None) -> bool:
+    """Whether a world has such a method, planner or control."""
+    world = domain_of(named(env, task))
+    has = world.config.imitators, world.config.planners
+    if run.world_model is None:
+        return run.name in world.controls
+    return run.world_model in world.config.world_models and run.imitates in has[0] and run.planner in has[1]
 
 
 @checked
@@ -218,25 +220,21 @@ def plan_of(run: Run, world: World) -> PlanConfig | None:
 @checked
 def n_episodes_of(world: World, run: Run | None = None) -> int:
     """Of a life; of one that does the same in every episode, one."""
-    if run in EXPERTS:
-        return 1
-    return N_EPISODES if is_grid(world) else ML1_EPISODES.get(world_parts(world)[1], 200)
+    return 1 if run in EXPERTS else domain_of(named(*world_parts(world))).evaluation.n_episodes
 
 
 @checked
 def lives_of(run: Run, env: World, split: Split) -> tuple[list[Task], int]:
-    """(tasks, lives in each)."""
-    if not is_grid(env):
-        config = config_of(run, env, split)
-        test = split_of(config.env, split)[1]
-        return (test[: config.source.test_instances], config.source.n_kept) if run.name == "source" else (test, 1)
-    plan, sizes = plan_of(run, env), (MOST_TASKS[env], N_ROLLOUTS[env])
-    if run.world_model in ALONE:
-        sizes = COMPARED[env]
-    elif plan is not None and plan.replan:
-        sizes = REPLANNED[env]
-    n_tasks, n_rollouts = sizes
-    return split_of(config_of(run, env, split).env, split)[1][:n_tasks], n_rollouts
+    """(tasks, lives in each); of the source the tasks whose histories there are."""
+    plan, config = plan_of(run, env), config_of(run, env, split)
+    world = domain_of(config.env)
+    n_tasks, n_rollouts = world.evaluation.lives(run.world_model, plan)
+    tasks = world.split(split)[1]
+    if run.name == "source":
+        collected = set(world.source_tasks(config.source, split))
+        tasks = [task for task in tasks if task in collected]
+        n_rollouts = world.evaluation.of_source or n_rollouts
+    return tasks[:n_tasks], n_rollouts
 
 
 @checked
@@ -275,5 +273,5 @@ def part_name(run: Run, env: World, split: Split) -> str:
                         if value != getattr(PlanConfig(), name) and name not in unread}
     acting = {name: value for name, value in run._asdict().items() if value != Run._field_defaults.get(name)}
     settings = [config.key if run.world_model else config.history_key, planner, acting, *lives_of(run, env, split)]
-    settings += [] if is_grid(env) else [n_episodes_of(env, run)]
+    settings += [] if n_episodes_of(env, run) == USUAL_EPISODES else [n_episodes_of(env, run)]
     return f"{run.name}-{split}-{hashlib.sha1(json.dumps(settings).encode()).hexdigest()[:10]}.csv"

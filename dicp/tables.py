@@ -19,7 +19,7 @@ from pandas.api.types import is_bool_dtype, is_complex_dtype, is_numeric_dtype
 
 from dicp import store
 from dicp.checks import checked, one_of, refuse
-from dicp.config import ENVS, METHODS, PLANNERS, RETIRED, WORLD_MODELS
+from dicp.config import METHODS, PLANNERS, RETIRED, WORLD_MODELS, registry
 from dicp.store import StoreError
 
 __all__ = [
@@ -27,7 +27,8 @@ __all__ = [
     "settings_of", "validate",
 ]
 
-CONTROLS = ("source", "random", "exact_belief", "simulator", "blind", "informed")   # beside the methods; no network acts
+# beside the methods; no network acts, or (own) one that is none of ours
+CONTROLS = ("source", "random", "exact_belief", "simulator", "blind", "informed", "own")
 REQUIRED = ("env", "split", "method", "world_model", "planner", "train_seed")
 ROW = ("task", "rollout_seed", "rollout", "episode")
 MEASURES = ("env_steps", "episode_return", "max_return", "success", "solved_so_far")
@@ -36,8 +37,8 @@ COMPACT = ("n_rollouts", "return_after_find")
 PLANS = ("plans", "deluded")          # grids: made in an episode, and those that count on a cell that has not paid
 
 NAMES = {
-    "env": (*ENVS, "metaworld"), "method": (*METHODS, *CONTROLS), "world_model": (*WORLD_MODELS, *RETIRED),
-    "planner": PLANNERS,
+    "method": (*METHODS, *CONTROLS), "world_model": (*WORLD_MODELS, *RETIRED),
+    "planner": (*PLANNERS, "own"),
 }
 LOWEST = {
     "split": 0, "train_seed": 0, "rollout_seed": 0, "rollout": 0, "n_rollouts": 1, "episode": 1,
@@ -73,7 +74,7 @@ def validate(table: pd.DataFrame) -> pd.DataFrame:
     if empty:
         raise ValueError(f"the result table has empty values in {', '.join(empty)}; every row "
                          "needs them.")
-    for column, names in NAMES.items():
+    for column, names in ({"env": registry.names()} | NAMES).items():
         for value in table[column].unique():
             one_of(column, value, names)
     _check_numbers(table)

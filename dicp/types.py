@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Int, Shaped, UInt8
+from jaxtyping import Bool, Float, Int, Shaped, UInt8
 from torch import Tensor
 
 import dicp.processes  # noqa: F401 (one thread)
@@ -18,7 +18,8 @@ class Space(NamedTuple):
     of some shape, each from `low` to `high`.
 
     coordinates_below: where a number stands for several, as a cell for its x and y, the bound of
-    each; the last one counts fastest.
+    each; the last one counts fastest. values: of rewards, what each of the `n` is worth, in rising
+    order, where it is not 0, 1, 2, ...
     """
 
     n: int | None = None
@@ -26,21 +27,27 @@ class Space(NamedTuple):
     low: float = -math.inf
     high: float = math.inf
     coordinates_below: tuple[int, ...] = ()
+    values: tuple[float, ...] = ()
 
     @property
     def is_discrete(self) -> bool:
         return self.n is not None
 
     @property
+    def is_whole(self) -> bool:
+        """Whether it is told by the whole numbers from 0 to `n` - 1."""
+        return self.is_discrete and not self.values
+
+    @property
     def dtype(self) -> torch.dtype:
         """As agents read it."""
-        return torch.float32 if self.n is None else torch.int64
+        return torch.int64 if self.is_whole else torch.float32
 
     @property
     def stored_as(self) -> torch.dtype:
         """As rollouts and histories keep it: in one byte, where that is enough (255 is kept for
         what is missing)."""
-        if self.n is None:
+        if not self.is_whole:
             return torch.float32
         return torch.uint8 if self.n <= 255 else torch.int32
 
@@ -52,7 +59,20 @@ class Space(NamedTuple):
     @property
     def bounds(self) -> tuple[float, float]:
         """The least and the largest value."""
+        if self.values:
+            return self.values[0], self.values[-1]
         return (self.low, self.high) if self.n is None else (0, self.n - 1)
+
+    def table(self) -> Float[Tensor, "n"]:
+        """What each of `n` rewards is worth."""
+        return torch.tensor(self.values or range(self.n), dtype=torch.float32)
+
+    def index(self, value: Shaped[Tensor, "*batch"]) -> Int[Tensor, "*batch"]:
+        """Which of `n` rewards it is: the nearest."""
+        if self.is_whole:
+            return value
+        table = self.table().to(value.device)
+        return torch.bucketize(value, (table[1:] + table[:-1]) / 2)
 
     @property
     def factors(self) -> tuple[int, ...]:
@@ -66,6 +86,13 @@ class Space(NamedTuple):
             parts.append(index % factor)
             index = index // factor
         return torch.stack(parts[::-1], dim=-1)
+
+    def joined(self, coordinates: Int[Tensor, "*batch k"]) -> Int[Tensor, "*batch"]:
+        """The one of `n` things that has these coordinates."""
+        index = coordinates[..., 0]
+        for factor, part in zip(self.factors[1:], coordinates.unbind(-1)[1:], strict=True):
+            index = index * factor + part
+        return index
 
     def full(self, batch: int, value: float) -> Shaped[Tensor, "batch ..."]:
         """The same value so many times."""

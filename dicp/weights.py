@@ -8,7 +8,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from dicp.checks import checked
-from dicp.config import Config, Env, ModelConfig
+from dicp.config import Config, ModelConfig, WorldConfig
 from dicp.models import Model, new_model
 from dicp.store import StoreError, one_line
 
@@ -53,7 +53,7 @@ def model_of(config: Config, data: bytes, where: str) -> Model:
 
 
 @lru_cache(maxsize=64)
-def _forms(env: Env, config: ModelConfig) -> dict[str, str]:
+def _forms(env: WorldConfig, config: ModelConfig) -> dict[str, str]:
     """The type and the shape of each tensor of a model that is not made: PyTorch's meta device has
     no memory."""
     with torch.device("meta"), _Uninitialized():

@@ -7,7 +7,7 @@ from jaxtyping import Int, Shaped
 from torch import Tensor
 
 from dicp.checks import Count, Share, at_least, checked, fits_memory, refuse
-from dicp.config import Env
+from dicp.config import WorldConfig
 from dicp.domain import domain_of
 from dicp.envs import Task
 from dicp.history.layout import fields_of, shape_of
@@ -18,7 +18,7 @@ from dicp.types import Log, Tokens, Windows
 __all__ = ["WindowSampler"]
 
 
-def newborn(tokens: Tokens, env: Env, n: int) -> Tokens:
+def newborn(tokens: Tokens, env: WorldConfig, n: int) -> Tokens:
     """The last `n` tokens [batch n], as if nothing had come before them."""
     tokens = tokens.last_steps(n).map(Tensor.clone)
     none = domain_of(env).no_transition
@@ -28,7 +28,7 @@ def newborn(tokens: Tokens, env: Env, n: int) -> Tokens:
     return tokens
 
 
-def check_form(env: Env, log: Log) -> None:
+def check_form(env: WorldConfig, log: Log) -> None:
     """Raise `ValueError` unless a log has this world's fields, of one size, and whole episodes."""
     check_names("the log", env, log)
     form, last = tuple(log.reward.shape), log.terminal_observation
@@ -43,7 +43,7 @@ def check_form(env: Env, log: Log) -> None:
             raise ValueError(f"the log has {name} of shape {got}; allowed: {expected}.")
 
 
-def check_values(env: Env, log: Log) -> None:
+def check_values(env: WorldConfig, log: Log) -> None:
     """Raise `ValueError` where a log holds what cannot be in this world, or is not finite."""
     fields = fields_of(env)
     for name, values in log.items():
@@ -63,7 +63,7 @@ class WindowSampler:
     """
 
     def __init__(
-        self, env: Env, log: Log, n_streams: Count | None = None, min_final_return: Share = 0.0,
+        self, env: WorldConfig, log: Log, n_streams: Count | None = None, min_final_return: Share = 0.0,
         optimal_of: Sequence[Task] | None = None, push_walls: bool = False,
         min_final_success: Share = 0.0,
     ):
@@ -171,7 +171,7 @@ class WindowSampler:
 
 
 def episodes_as_windows(
-    env: Env, observation: Shaped[Tensor, "batch n ..."], action: Shaped[Tensor, "batch n ..."],
+    env: WorldConfig, observation: Shaped[Tensor, "batch n ..."], action: Shaped[Tensor, "batch n ..."],
     reward: Shaped[Tensor, "batch n"], next_observation: Shaped[Tensor, "batch n ..."], missed: Shaped[Tensor, "batch episode"],
 ) -> Windows:
     """Whole episodes, one after the other, as windows that imitate the actions taken. missed: what each episode's return

@@ -14,7 +14,7 @@ import torch
 from dicp import ml1, results
 from dicp.bootstrap import CELL
 from dicp.config import Config, EnvConfig, MetaWorldConfig, ModelConfig, SourceConfig
-from dicp.recorded import COSTS
+from dicp.recordings import COSTS
 from dicp.weights import as_bytes
 
 TASKS = [(0, 1), (2, 3)]
@@ -136,7 +136,7 @@ FUNCTIONS: dict[str, Callable[[], dict]] = {
     "ml1.what_matters": lambda: {"panels": ml1.ablations("ad")},
     "oracles.Simulator.begin": lambda: {"batch": 1},
     "paper.paper_curve": lambda: {"method": "AD"},
-    "recorded.write_recorded": lambda: {"costs": pd.DataFrame(columns=list(COSTS))},
+    "recordings.write_recorded": lambda: {"costs": pd.DataFrame(columns=list(COSTS))},
     "results.build": built,
     "results.from_life": lambda: {"life": life(), "tasks": TASKS},
     "results.from_source": lambda: {"log": log(), "tasks": TASKS},

@@ -266,8 +266,8 @@ def test_impossible_sizes_are_refused_before_anything_is_made():
 def test_a_choice_among_actions_by_what_numbers_say_is_no_world_of_ours():
     domain = Drift()
     domain.action = Space(3)
-    with pytest.raises(ValueError, match="observations and actions are .*; allowed: both one of a few, or both numbers"):
-        ppo(domain, GOALS, SOURCE, 0)
+    with pytest.raises(ValueError, match="observations that are numbers and .* one of a few; allowed: both one of a few"):
+        domain.check_spaces()
 
 
 def test_learns_as_stable_baselines3():

@@ -131,7 +131,7 @@ def test_balanced_nll_is_the_same_number_with_other_gradients():
 
 
 def test_what_an_action_does_is_linear_where_the_mlp_is_silent():
-    model = GaussianWorldModel(ENV, ModelConfig("observational", d_model=16, d_head_hidden=8))
+    model = GaussianWorldModel(domain_of(ENV), ModelConfig("observational", d_model=16, d_head_hidden=8))
     with torch.no_grad():
         model.out.weight.zero_()
     h, a, b = torch.randn(3, 16), torch.rand(3, 4), torch.rand(3, 4)
@@ -147,7 +147,7 @@ def test_what_an_action_does_is_linear_where_the_mlp_is_silent():
 
 def test_embedding_by_hand():
     """Which number feeds which input: centred and scaled, the jump of a reset, and birth."""
-    embed = ContinuousEmbedding(ENV, 1)
+    embed = ContinuousEmbedding(domain_of(ENV), 1)
     observation, arrived = torch.full((11,), 0.5), torch.full((11,), 0.5)
     observation[:4] = torch.tensor([0.1, 0.75, 0.1, 1.0])
     arrived[:4] = torch.tensor([0.2, 0.75, 0.1, 1.0])
@@ -173,7 +173,8 @@ def test_embedding_by_hand():
 
 def test_world_model_speaks_the_worlds_units():
     torch.manual_seed(0)
-    head, h, observation = GaussianWorldModel(ENV, ModelConfig(d_model=16)), torch.randn(2, 3, 16), torch.randn(2, 3, 11)
+    head = GaussianWorldModel(domain_of(ENV), ModelConfig(d_model=16))
+    h, observation = torch.randn(2, 3, 16), torch.randn(2, 3, 11)
     action, before = torch.rand(2, 3, 4, 4), torch.rand(2, 3)
     state = SimpleNamespace(h=h, observation=observation, reward_before=before)
     imagined, p = head.imagined(state, action, True, False), head(h[:, :, None].expand(2, 3, 4, 16), action)
@@ -435,7 +436,7 @@ def test_what_metaworld_lacks_is_refused():
         Config.preset("metaworld", task="reach-v2")
     with pytest.raises(ValueError, match="task is 'reach-v3'; allowed: none in darkroom"):
         Config.preset("darkroom", task="reach-v3")
-    with pytest.raises(ValueError, match="planner is 'bayes'; allowed: 'none', 'paper'"):
+    with pytest.raises(ValueError, match="planner in metaworld is 'bayes'; allowed: 'none', 'paper'"):
         PlanConfig.preset("bayes", "metaworld")
 
 

@@ -11,8 +11,9 @@ import time
 import pandas as pd
 import pytest
 
-from dicp import estimate, figures, parts, recorded, reproduce, results, runs, store
-from dicp.recorded import COSTS
+from dicp import estimate, figures, parts, recordings, reproduce, results, runs, store
+from dicp.domain import grids
+from dicp.recordings import COSTS
 
 WORLD, ASKED = "darkroom", (["random", "exact_belief"], [0, 1])
 
@@ -20,7 +21,8 @@ WORLD, ASKED = "darkroom", (["random", "exact_belief"], [0, 1])
 @pytest.fixture(scope="module")
 def done():
     """Short runs of two controls in two splits: (table, cost) by (run, split)."""
-    before, runs.N_EPISODES = runs.N_EPISODES, 3
+    before = grids.EVALUATIONS[WORLD]
+    grids.EVALUATIONS[WORLD] = before._replace(n_episodes=3)
     try:
         yield {
             (name, split): reproduce.measure(runs.run_named(name, WORLD), WORLD, split)
@@ -28,13 +30,13 @@ def done():
             for split in ASKED[1]
         }
     finally:
-        runs.N_EPISODES = before
+        grids.EVALUATIONS[WORLD] = before
 
 
 def prepare(patch, folder, done):
     """An empty cache, nothing recorded, runs that take no time; a figure is a line of text."""
     patch.setenv("DICP_CACHE", str(folder / "cache"))
-    patch.setattr(recorded, "RECORDED", folder / "data")
+    patch.setattr(recordings, "RECORDED", folder / "data")
     patch.setattr(reproduce, "measure", lambda run, world, split, n_jobs: done[run.name, split])
     patch.setattr(
         figures,

@@ -54,7 +54,7 @@ def test_a_query_sees_what_came_before_it_and_neither_its_answer_nor_what_follow
     other = 1 - windows.tokens.last_reward[:, at + 1 :]
     later = changed(windows, at + 1, last_reward=other, last_action=0, arrived=0, observation=0)
     after = model.predict(later)
-    for one, two in zip(before, after, strict=True):
+    for one, two in zip(before.logits, after.logits, strict=True):
         assert torch.equal(one[:, : at + 1], two[:, : at + 1])
     assert not torch.allclose(before.reward[:, at + 1 :], after.reward[:, at + 1 :])
     earlier = changed(windows, at, last_reward=1 - windows.tokens.last_reward[:, at:])
@@ -81,7 +81,7 @@ def test_nobody_reads_a_query(name):
     action[:, at], led_to[:, at] = (action[:, at] + 1) % 5, (led_to[:, at] + 1) % model.env.n_cells
     two = model.predict(windows._replace(action=action, next_observation=led_to))
     others = torch.arange(one.reward.shape[1]) != at
-    for a, b in zip(one, two, strict=True):
+    for a, b in zip(one.logits, two.logits, strict=True):
         assert torch.equal(a[:, others], b[:, others])
     assert not torch.allclose(one.reward[:, at], two.reward[:, at])
 
@@ -301,7 +301,7 @@ def test_what_is_forgotten_is_not_repeated():
     windows = lived(model, n_episodes=4)
     for _ in range(20):
         said = model.predict(windows, dice, 64)
-        assert all(x.isfinite().all() for x in said)
+        assert all(x.isfinite().all() for x in said.logits)
         torch.testing.assert_close(said.next_x[:, 0], model.predict(windows).next_x[:, 0])
 
 

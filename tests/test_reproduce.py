@@ -8,10 +8,12 @@ import pandas as pd
 import pytest
 from helpers import flipped
 
-from dicp import estimate, figures, measuring, parts, probes, recorded, reproduce, results, runs
+from dicp import estimate, figures, measuring, parts, probes, recordings, reproduce, results, runs
 from dicp.artifacts import weights_name
 from dicp.config import ENVS, IMITATORS, PlanConfig, TrainConfig
 from dicp.config.presets import ALONE
+from dicp.domain import arm, grids
+from dicp.domain.base import Evaluation
 from dicp.envs import split_tasks
 from dicp.models import new_model
 from dicp.runs import ABLATIONS, RUNS, config_of, lives_of, part_name, plan_of
@@ -58,7 +60,7 @@ def test_meta_world_runs_four_methods_and_two_controls(monkeypatch):
         tasks, lives = lives_of(run, world, 1)
         assert (len(tasks), lives) == ((10, 10) if run.name == "source" else (50, 1))
     assert len({part_name(run, world, 0) for run in runs.runs_in(world)}) == len(names)
-    monkeypatch.setattr(runs, "ML1_EPISODES", {})
+    monkeypatch.setattr(arm, "ML1_EPISODES", {})
     assert part_name(BY_NAME["ad"], world, 0) != part_name(BY_NAME["ad"], "metaworld-reach-v3", 0)
 
 
@@ -92,8 +94,9 @@ def test_what_is_not_trained_keeps_its_name_when_the_training_changes(monkeypatc
 def asked(tmp_path, monkeypatch):
     """An empty cache and nothing recorded, short lives; the runs that were made, in order."""
     monkeypatch.setenv("DICP_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(recorded, "RECORDED", tmp_path / "data")
-    monkeypatch.setattr(runs, "N_EPISODES", 3)
+    monkeypatch.setattr(recordings, "RECORDED", tmp_path / "data")
+    short = Evaluation(n_episodes=3, sizes=(2, 4))
+    monkeypatch.setitem(grids.EVALUATIONS, "darkroom", short)
     monkeypatch.setattr(figures, "draw", lambda *_: None)
     made, real = [], reproduce.measure
 
@@ -116,10 +119,10 @@ def test_what_is_done_is_skipped_and_all_of_it_is_recorded(asked, tmp_path, caps
         "darkroom: nothing to do, all 1 runs that you ask for are done (1 by this machine" in said
     )
     table = results.load(tmp_path / "cache" / "results" / "darkroom.csv.gz")
-    assert table.groupby(["run", "split"]).size().to_list() == 4 * [8 * 3]
-    assert (table["n_rollouts"] == 32).all() and set(table["planner"]) == {"none", "bayes"}
+    assert table.groupby(["run", "split"]).size().to_list() == 4 * [2 * 3]
+    assert (table["n_rollouts"] == 4).all() and set(table["planner"]) == {"none", "bayes"}
     cost = pd.read_csv(tmp_path / "cache" / "results" / "darkroom_cost.csv")
-    assert len(cost) == 4 and (cost["env_steps"] == 8 * 32 * 3 * 20).all()
+    assert len(cost) == 4 and (cost["env_steps"] == 2 * 4 * 3 * 20).all()
 
 
 def test_a_setting_that_is_younger_than_a_part_has_its_default_there():
@@ -166,10 +169,10 @@ def test_what_is_recorded_counts_as_done_and_is_not_copied(asked, tmp_path, monk
     order = [("random", 0), ("random", 1), ("exact_belief", 0)]
     assert (
         list(table.groupby(["run", "split"], sort=False).groups) == order
-        and len(table) == 3 * 8 * 3
+        and len(table) == 3 * 2 * 3
     )
     reproduce.main(["--runs", "random", "--splits", "0", "1", "--record"])
-    assert len(results.recorded("darkroom")) == 3 * 8 * 3 and asked == [("random", 1)]
+    assert len(results.recorded("darkroom")) == 3 * 2 * 3 and asked == [("random", 1)]
 
 
 def test_a_cache_that_cannot_be_written_gets_one_sentence_at_the_start(asked, tmp_path, monkeypatch):
@@ -205,7 +208,7 @@ def test_a_dry_run_counts_each_model_once_unless_it_lies_ready(tmp_path, monkeyp
 
 def test_a_dry_run_tells_the_hours_from_recorded_costs(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("DICP_CACHE", str(tmp_path))
-    costs = recorded.recorded_costs("darkroom")
+    costs = recordings.recorded_costs("darkroom")
     ad = costs[costs["run"] == "ad_greedy"]
     reproduce.main(["--dry-run", "--runs", "ad_greedy", "random", "--splits", "3"])
     said = capsys.readouterr().out
@@ -243,7 +246,7 @@ def test_a_dry_run_tells_the_hours_from_recorded_costs(tmp_path, monkeypatch, ca
             ["--env", "metaworld", "--task", "door-open-v3", "--runs", "bayes"],
             "run (in metaworld-door-open-v3) is 'bayes'",
         ),
-        (["--task", "reach-v3"], "--task is 'reach-v3'; allowed: none with --env darkroom"),
+        (["--task", "reach-v3"], "--task is 'reach-v3'; allowed: none in darkroom"),
         (["--seeds", "4"], "--seeds: invalid choice: 4 (choose from 1, 2, 3)"),
         (["--seeds", "2", "--runs", "random"], "--seeds is 2; allowed: 1, of these runs"),
         (["--runs", "queries_last_bayes"], "run (in darkroom) is 'queries_last_bayes'; allowed: 'ad', "),
@@ -317,7 +320,7 @@ def test_more_training_seeds_are_asked_for_by_their_number():
 def untrained(tmp_path, monkeypatch):
     """Nothing is recorded, and no model needs training: the names of the configs that were asked for."""
     monkeypatch.setenv("DICP_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(recorded, "RECORDED", tmp_path / "data")
+    monkeypatch.setattr(recordings, "RECORDED", tmp_path / "data")
     asked = []
 
     def fresh(config, **_):
@@ -325,6 +328,8 @@ def untrained(tmp_path, monkeypatch):
         return SimpleNamespace(model=new_model(config.env, replace(config.model, d_model=8, n_heads=1, n_layers=1, d_ff=8)))
 
     monkeypatch.setattr(reproduce, "load_or_train", fresh)
+    monkeypatch.setattr(probes, "N_LIVES", 2)
+    monkeypatch.setattr(probes, "N_WALKS", 16)
     return asked
 
 
@@ -363,7 +368,7 @@ def test_damaged_probes_are_named_and_made_anew(untrained, capsys):
     assert reproduce.probe_models("darkroom", ["heads_all_bayes"], [1]) == 1
     assert f"{path} is damaged" in capsys.readouterr().out
     reproduce.record_probes("darkroom")
-    package = probes.probes_path(recorded.RECORDED, "darkroom")
+    package = probes.probes_path(recordings.RECORDED, "darkroom")
     for bit in range(3, 8 * package.stat().st_size, 997):
         good = package.read_bytes()
         package.write_bytes(flipped(good, bit))

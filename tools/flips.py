@@ -20,12 +20,12 @@ from typing import Any, NamedTuple
 import kills
 import torch
 
-from dicp import artifacts, parts, recorded, reproduce
+from dicp import artifacts, parts, recordings, reproduce
 from dicp.config import Config
 from dicp.history import LearningHistories
 from dicp.states import load_state
 
-RECORDED = recorded.RECORDED
+RECORDED = recordings.RECORDED
 
 
 class Kind(NamedTuple):
@@ -89,13 +89,13 @@ def files_of(histories: Path) -> list[Path]:
 
 
 def read_recorded() -> Any:
-    return recorded.recorded("darkroom"), recorded.recorded_costs("darkroom")
+    return recordings.recorded("darkroom"), recordings.recorded_costs("darkroom")
 
 
 def recorded_files(folder: Path) -> list[Path]:
     """A copy of the recorded results of a world, and from now on these are the recorded ones."""
-    recorded.RECORDED = Path(shutil.copytree(RECORDED, folder / "recorded"))
-    return [recorded.RECORDED / f"darkroom{rest}" for rest in (".csv.gz", "_cost.csv", ".json")]
+    recordings.RECORDED = Path(shutil.copytree(RECORDED, folder / "recorded"))
+    return [recordings.RECORDED / f"darkroom{rest}" for rest in (".csv.gz", "_cost.csv", ".json")]
 
 
 def attack(kind: Kind, n: int, rng: random.Random) -> Counter:

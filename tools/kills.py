@@ -29,8 +29,10 @@ from typing import NamedTuple
 
 from zarr.storage import _local
 
-from dicp import artifacts, recorded, reproduce, runs, store
+from dicp import artifacts, recordings, reproduce, store
 from dicp.config import Config, SourceConfig
+from dicp.domain import grids
+from dicp.domain.base import Evaluation
 from dicp.history import LearningHistories
 from dicp.states import load_state
 
@@ -54,8 +56,8 @@ def make_everything_small(folder: Path) -> None:
     """In this process: small presets, three episodes, nothing recorded, a cache in `folder`."""
     preset = Config.preset
     Config.preset = lambda *args, **kwargs: small(preset(*args, **kwargs))
-    runs.N_EPISODES, runs.MOST_TASKS, runs.N_ROLLOUTS = 3, {"darkroom": 2}, {"darkroom": 2}
-    recorded.RECORDED = folder / "nothing is recorded"
+    grids.EVALUATIONS["darkroom"] = Evaluation(3, sizes=(2, 2))
+    recordings.RECORDED = folder / "nothing is recorded"
     artifacts.train = partial(artifacts.train, save_every=5)
     reproduce.figures.draw = lambda *args: None                     # seconds, and written as everything else
     os.environ["DICP_CACHE"] = str(folder)

@@ -30,8 +30,9 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
-from dicp import runs, store
+from dicp import store
 from dicp.config import ENVS, EnvConfig
+from dicp.domain import domain_of
 from dicp.envs import GridRules, all_tasks
 from dicp.envs.grid import MOVES
 
@@ -226,7 +227,7 @@ def narrowed(known: tuple, action: int, possible: frozenset) -> tuple:
 
 def optimum(n_updates: int, seeds: range) -> pd.DataFrame:
     """A row a world, at the size and for the life of the recorded runs."""
-    life = {env.name: (env.size, env.horizon, runs.N_EPISODES) for env in map(EnvConfig.preset, ENVS)}
+    life = {env.name: (env.size, env.horizon, domain_of(env).evaluation.n_episodes) for env in map(EnvConfig.preset, ENVS)}
     found = {
         "darkroom": darkroom(*life["darkroom"], n_updates, seeds),
         "darkroom_permuted": darkroom_permuted(*life["darkroom_permuted"]),

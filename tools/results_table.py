@@ -12,7 +12,7 @@ from dicp.checks import one_of
 from dicp.config import ENVS, IMITATORS
 from dicp.paper import HIGHEST, paper_curve, paper_table
 from dicp.plot.overview import WORLDS, papers_best
-from dicp.recorded import recorded_costs as cost_of
+from dicp.recordings import recorded_costs as cost_of
 from dicp.runs import ABLATIONS, ML1_ABLATIONS, SPLITS, Run
 
 METHODS = {imitates: imitates.upper() for imitates in IMITATORS}

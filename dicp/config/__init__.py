@@ -7,20 +7,22 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Annotated
 
 from dicp.checks import OneOf, Seed, check_fields, checked, one_of, refuse, shown
+from dicp.config import registry
 from dicp.config.env import (
     ENVS,
-    GRIDS_AND_ARM,
     ML1_TASKS,
-    Env,
     EnvConfig,
     MetaWorldConfig,
+    WorldConfig,
     check_keys,
     env_from_dict,
     from_dict,
+    named,
 )
 from dicp.config.parts import (
     IMITATORS,
     RETIRED,
+    SOURCES,
     WORLD_MODELS,
     Instances,
     Long,
@@ -33,8 +35,9 @@ from dicp.config.plan import PLANNERS, PlanConfig
 from dicp.config.presets import ALONE, PRESETS, SHARED_SOURCE, sum_of
 
 __all__ = [
-    "ENVS", "IMITATORS", "METHODS", "ML1_TASKS", "PLANNERS", "PROFILES", "RETIRED", "WORLD_MODELS",
-    "Config", "Env", "EnvConfig", "MetaWorldConfig", "ModelConfig", "PlanConfig", "SourceConfig",
+    "ENVS", "IMITATORS", "METHODS", "ML1_TASKS", "PLANNERS", "PROFILES", "RETIRED", "SOURCES",
+    "WORLD_MODELS",
+    "Config", "WorldConfig", "EnvConfig", "MetaWorldConfig", "ModelConfig", "PlanConfig", "SourceConfig",
     "TrainConfig", "env_from_dict",
 ]
 
@@ -47,7 +50,7 @@ METHODS = (*IMITATORS, "dicp_ad", "dicp_dpt", "dicp_idt", "dicp", "queries", "he
 class Config:
     """Everything that decides a trained model: the world, the source, the split, the model and its training."""
 
-    env: Env = field(default_factory=EnvConfig)
+    env: WorldConfig = field(default_factory=EnvConfig)
     source: SourceConfig = field(default_factory=SourceConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
@@ -57,9 +60,8 @@ class Config:
 
     def __post_init__(self):
         check_fields(self, "")
-        if isinstance(self.env, MetaWorldConfig):
-            one_of("model.imitates", self.model.imitates, ("ad", "idt"))
-            one_of("model.world_model", self.model.world_model, WORLD_MODELS[:2])
+        one_of("model.imitates", self.model.imitates, self.env.imitators)
+        one_of("model.world_model", self.model.world_model, self.env.world_models)
         if self.model.context_length % self.env.horizon:
             raise ValueError(
                 f"model.context_length is {self.model.context_length}; allowed: a multiple of the horizon "
@@ -105,27 +107,27 @@ class Config:
     @checked
     def preset(
         cls,
-        env: Annotated[str, OneOf(GRIDS_AND_ARM)] = "darkroom",
+        env: registry.WorldName = "darkroom",
         profile: Annotated[str, OneOf(PROFILES)] = "fast",
         world_model: WorldModelKind = "none",
         seed: Seed = 0,
         split: Seed = 0,
         imitates: Annotated[str, OneOf(IMITATORS)] = "ad",
         task: Annotated[str, OneOf(ML1_TASKS)] | None = None,
+        source: Annotated[str, OneOf(SOURCES)] = "ppo",
     ) -> "Config":
         """The settings that this project's results use (`fast`), or the paper's own (`paper`: on an H100 11 to 27 minutes in
         Darkroom, four to six hours in Meta-World). Each split has learning histories of its own. task: which of Meta-World's
-        (default: reach-v3). Raises `ValueError`, naming what it does not know."""
-        if task is not None and env != "metaworld":
-            raise ValueError(f"task is {task!r}; allowed: none in {env}, only in metaworld.")
-        task = (task or "reach-v3") if env == "metaworld" else None
+        (default: reach-v3). source: the algorithm whose learning is recorded. Raises `ValueError`, naming what it does not
+        know."""
+        world, source = named(env, task, profile), SourceConfig.preset(env, source)
         which = dict(
-            env=env, task=task, profile=profile, world_model=world_model, imitates=imitates
+            env=env, task=getattr(world, "task", None), profile=profile, world_model=world_model,
+            imitates=imitates,
         )
-        world = EnvConfig.preset(env) if task is None else MetaWorldConfig(task=task)
-        source = SourceConfig.preset(env)
-        model = ModelConfig(world_model, imitates, **sum_of(PRESETS, "model", which))
-        changes = dict(seed=seed, n_streams=source.n_kept) | sum_of(PRESETS, "train", which)
+        rows = *PRESETS, *registry.rows(env)
+        model = ModelConfig(world_model, imitates, **sum_of(rows, "model", which))
+        changes = dict(seed=seed, n_streams=source.n_kept) | sum_of(rows, "train", which)
         source_seed = 0 if env in SHARED_SOURCE else split
         return cls(world, source, model, TrainConfig(**changes), split, source_seed)
 

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated, Any
 
-from dicp.checks import OneOf, Whole, check_fields, checked, nearest, one_of, refuse, shown
-from dicp.config.presets import GRIDS, PRESETS, sum_of
+from dicp.checks import OneOf, Whole, checked, nearest, one_of, refuse, shown
+from dicp.config import registry
+from dicp.config.presets import ALONE, GRIDS, PRESETS, sum_of
+from dicp.config.world import Horizon, WorldConfig
 
 ENVS = GRIDS
 ML1_TASKS = (
@@ -20,15 +22,14 @@ ML1_TASKS = (
 )
 TWO_OBJECTS = ("hammer-v3", "stick-pull-v3", "stick-push-v3")          # of them
 
-
-GRIDS_AND_ARM = (*ENVS, "metaworld")
 GONE = ("any_cell_may_pay",)                 # fields that older files have, and that nothing reads any more
-Horizon = Annotated[int, Whole(1, 10**6)]    # a life of one such episode takes hours
 
 
 @dataclass(frozen=True)
-class EnvConfig:
+class EnvConfig(WorldConfig):
     """A grid world."""
+
+    world_models = (*WorldConfig.world_models, *ALONE)
 
     name: Annotated[str, OneOf(ENVS)] = "darkroom"
     # cells a side (paper: 9); the table of a million cells takes 40 MB
@@ -36,8 +37,10 @@ class EnvConfig:
     # env steps an episode (paper: 20, the other two worlds 50)
     horizon: Horizon = 20
 
-    def __post_init__(self):
-        check_fields(self, "env")
+    @property
+    def planners(self) -> tuple[str, ...]:
+        """To draw a goal, every cell must be able to be it, and nothing else be hidden."""
+        return (*WorldConfig.planners, *(("thompson",) if self.name == "darkroom" else ()))
 
     @property
     def n_actions(self) -> int:
@@ -55,16 +58,15 @@ class EnvConfig:
 
 
 @dataclass(frozen=True)
-class MetaWorldConfig:
+class MetaWorldConfig(WorldConfig):
     """One of the fifty ML1 tasks of Meta-World. Its instances are what other worlds call tasks."""
+
+    imitators, planners = ("ad", "idt"), ("none", "paper")
 
     name: Annotated[str, OneOf(("metaworld",))] = "metaworld"
     task: Annotated[str, OneOf(ML1_TASKS)] = "reach-v3"
     # env steps an episode (paper: 100; the library cuts episodes off at 500)
     horizon: Horizon = 100
-
-    def __post_init__(self):
-        check_fields(self, "env")
 
     @property
     def n_observed(self) -> int:
@@ -76,17 +78,25 @@ class MetaWorldConfig:
         return 4
 
 
-Env = EnvConfig | MetaWorldConfig
+def named(env: str, task: str | None = None, profile: str = "fast") -> WorldConfig:
+    """The world of that name as the presets have it; `ValueError` for a task where there are none."""
+    kind = registry.config_class(env)
+    changes = sum_of((*PRESETS, *registry.rows(env)), "env", {"env": env, "profile": profile})
+    if task is not None:
+        if "task" not in [field.name for field in fields(kind)]:
+            raise ValueError(f"task is {task!r}; allowed: none in {env}, only in metaworld.")
+        changes["task"] = task
+    return kind(name=env, **changes)
 
 
 @checked
-def env_from_dict(values: Mapping) -> Env:
+def env_from_dict(values: Mapping) -> WorldConfig:
     """The inverse of `dataclasses.asdict`, as read from JSON. Raises `ValueError`, naming the key
     or the value."""
     if "name" not in values:
         raise ValueError(f"env has the fields {shown(list(values))}; allowed: 'name' among them.")
-    one_of("env", values["name"], GRIDS_AND_ARM)
-    return from_dict(MetaWorldConfig if values["name"] == "metaworld" else EnvConfig, values, "env")
+    one_of("env", values["name"], registry.names())
+    return from_dict(registry.config_class(values["name"]), values, "env")
 
 
 def from_dict(kind: type, values: Any, part: str) -> Any:

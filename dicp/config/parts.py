@@ -4,12 +4,14 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from dicp.checks import Each, Number, OneOf, Seed, Share, Whole, check_fields, checked, one_of
-from dicp.config.env import GRIDS_AND_ARM
+from dicp.config import registry
 from dicp.config.presets import ALONE, PRESETS, sum_of
 
 IMITATORS = ("ad", "dpt", "idt")
 WORLD_MODELS = ("none", "observational", *ALONE)
 RETIRED = ("interventional",)                  # look-ups built by hand; what they earned stays among the recorded results
+# our own PPO, many tasks at once | through stable-baselines3 (sb3: its PPO), one task at a time
+SOURCES = ("ppo", "sb3", "trpo", "a2c", "sac")
 DATA = ("histories", "first_episodes", "exact_belief")
 
 # What no machine could build, or no run could end, is refused where it is written.
@@ -41,7 +43,11 @@ WorldModelKind = Annotated[str, world_model_kind]
 
 @dataclass(frozen=True)
 class SourceConfig:
-    """PPO with stable-baselines3's defaults, except for what the paper's Table 4 changes."""
+    """PPO with stable-baselines3's defaults, except for what the paper's Table 4 changes.
+
+    Of other algorithms a preset changes the learning rate to their own default; A2C and SAC read of
+    the rest how long and how many streams, `n_steps` (A2C), `batch_size` (SAC), `gamma` and `width`.
+    """
 
     n_streams: Many = 100          # parallel actors of ONE policy a task (paper: 100)
     # at most so many of them are stored (key-to-door: 10, with its 6,561 tasks)
@@ -62,6 +68,7 @@ class SourceConfig:
     train_instances: Instances = 50
     # Meta-World: of its 50 held-out ones, for the source's own curve
     test_instances: Instances = 10
+    algorithm: Annotated[str, OneOf(SOURCES)] = "ppo"
 
     def __post_init__(self):
         check_fields(self, "source")
@@ -79,9 +86,13 @@ class SourceConfig:
 
     @classmethod
     @checked
-    def preset(cls, env: Annotated[str, OneOf(GRIDS_AND_ARM)]) -> "SourceConfig":
-        """The paper's settings (Table 4). Raises `ValueError` for a world that there is not."""
-        return cls(**sum_of(PRESETS, "source", {"env": env}))
+    def preset(
+        cls, env: registry.WorldName, algorithm: Annotated[str, OneOf(SOURCES)] = "ppo"
+    ) -> "SourceConfig":
+        """The paper's settings (Table 4). Raises `ValueError` for a world or an algorithm that there
+        is not."""
+        which = {"env": env, "algorithm": algorithm}
+        return cls(algorithm=algorithm, **sum_of((*PRESETS, *registry.rows(env)), "source", which))
 
 
 @dataclass(frozen=True)

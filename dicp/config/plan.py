@@ -4,7 +4,8 @@ from dataclasses import dataclass, fields
 from typing import Annotated, Any
 
 from dicp.checks import Number, OneOf, Whole, check_fields, checked, one_of
-from dicp.config.env import GRIDS_AND_ARM, ML1_TASKS, check_keys
+from dicp.config import registry
+from dicp.config.env import ML1_TASKS, check_keys, named
 from dicp.config.presets import PLANS, sum_of
 
 PLANNERS = ("none", "paper", "gated", "bayes", "thompson")
@@ -58,7 +59,7 @@ class PlanConfig:
     def preset(
         cls,
         planner: Annotated[str, OneOf(PLANNERS)],
-        env: Annotated[str, OneOf(GRIDS_AND_ARM)] = "darkroom",
+        env: registry.WorldName = "darkroom",
         task: Annotated[str, OneOf(ML1_TASKS)] | None = None,
         **changes: Any,
     ) -> "PlanConfig | None":
@@ -67,13 +68,9 @@ class PlanConfig:
         know."""
         names = [field.name for field in fields(cls) if field.name != "planner"]
         check_keys("plan", changes, names)
-        if task is not None and env != "metaworld":
-            raise ValueError(f"task is {task!r}; allowed: none in {env}, only in metaworld.")
+        world = named(env, task)
+        one_of(f"planner in {env}", planner, world.planners)
         if planner == "none":
             return None
-        if env == "metaworld":
-            one_of("planner", planner, PLANNERS[:2])
-        if planner == "thompson":
-            one_of(f"planner in {env}", planner, PLANNERS if env == "darkroom" else PLANNERS[:-1])
         which = dict(planner=planner, env=env, task=task)
-        return cls(planner, **{**sum_of(PLANS, "plan", which), **changes})
+        return cls(planner, **sum_of((*PLANS, *registry.rows(env)), "plan", which) | changes)

@@ -68,6 +68,10 @@ PRESETS = (
             "failures_share": 0.125,
         },
     ),
+    # ---- other sources: their own learning rates (of TRPO the value network's)
+    Row({"algorithm": "trpo"}, source={"learning_rate": 1e-3}),
+    Row({"algorithm": "a2c"}, source={"learning_rate": 7e-4}),
+    Row({"algorithm": "sac"}, source={"learning_rate": 1e-3}),
     # ---- what one method wants in one world
     # the best return of a stream says how far its goal is
     Row({"env": "darkroom", "imitates": "idt"}, model={"asks_return": False}),

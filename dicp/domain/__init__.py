@@ -5,42 +5,47 @@ Where worlds differ the library asks this object, or branches on its observation
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
-from dicp.checks import Count, checked
-from dicp.config import Env, EnvConfig, MetaWorldConfig
-from dicp.domain.arm import ArmDomain
+from dicp.checks import Count, checked, refuse
+from dicp.config import WorldConfig, registry
+from dicp.config.presets import Row
+from dicp.config.registry import register
 from dicp.domain.base import Domain
-from dicp.domain.grids import GridDomain
-from dicp.envs.grid import GridWorld
+from dicp.domain.spaces import PLAN_OF_NUMBERS, Scales
 from dicp.envs.tasks import SplitSeed, Task
-from dicp.envs.worlds import SeenMetaWorld
+from dicp.types import Space, Step
 
-__all__ = ["domain_of", "split_of", "world_of"]
-
-DOMAINS: dict[type, type[Domain]] = {EnvConfig: GridDomain, MetaWorldConfig: ArmDomain}
+__all__ = [
+    "PLAN_OF_NUMBERS", "Domain", "Row", "Scales", "Space", "Step", "WorldConfig", "domain_of",
+    "register", "split_of", "world_of",
+]
 
 
 @checked
-def domain_of(env: Env) -> Domain:
+def domain_of(env: WorldConfig) -> Domain:
     """The world that a config describes. Raises `ValueError` for anything else."""
-    return made(env)
+    return made(env, registry.domain_class(env.name))
 
 
 @cache
-def made(env: Env) -> Domain:
+def made(env: WorldConfig, kind: type[Domain]) -> Domain:
     """The same object for the same config."""
-    kind = next(kind for config, kind in DOMAINS.items() if isinstance(env, config))
-    return kind(env)
+    if not isinstance(env, kind.config_class):
+        raise refuse("env", env, f"a {kind.config_class.__name__}, as {env.name!r} was registered")
+    world = kind(env)
+    world.check_spaces()
+    return world
 
 
 @checked
-def split_of(env: Env, seed: SplitSeed) -> tuple[list[Task], list[Task]]:
+def split_of(env: WorldConfig, seed: SplitSeed) -> tuple[list[Task], list[Task]]:
     """(training, held-out) tasks of any world. Raises `ValueError` for another world or seed."""
-    return made(env).split(seed)
+    return domain_of(env).split(seed)
 
 
 @checked
-def world_of(env: Env, tasks: Sequence[Task], n_streams: Count) -> GridWorld | SeenMetaWorld:
+def world_of(env: WorldConfig, tasks: Sequence[Task], n_streams: Count) -> Any:
     """`n_streams` agents in each of the tasks. Raises `ValueError` for a task of another world and
     for more agents than the memory holds."""
-    return made(env).make(tasks, n_streams)
+    return domain_of(env).make(tasks, n_streams)

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -10,6 +11,9 @@ from torch import Tensor
 
 from dicp.checks import refuse
 from dicp.config import PlanConfig, SourceConfig
+from dicp.config.presets import ALONE, Row
+from dicp.config.world import WorldConfig
+from dicp.domain.spaces import Scales, check_spaces, check_task, unread_fields
 from dicp.envs.tasks import Task
 from dicp.types import Log, Space, Tokens
 
@@ -22,6 +26,24 @@ class NoTransition(NamedTuple):
     arrived: int
 
 
+class Evaluation(NamedTuple):
+    """How long the lives are that are compared, in how many held-out tasks, and how many in each.
+    Pairs: (tasks, lives in each)."""
+
+    n_episodes: int = 50
+    sizes: tuple[int | None, int] = (None, 8)       # None: all held-out tasks
+    replanned: tuple[int | None, int] | None = None     # where a plan is made at every step
+    alone: tuple[int | None, int] | None = None         # of a world model without a policy
+    of_source: int | None = None        # streams of the source (None: as many as lives)
+
+    def lives(self, world_model: str | None, plan: PlanConfig | None) -> tuple[int | None, int]:
+        """(tasks, lives in each) of such an agent."""
+        if world_model in ALONE:
+            return self.alone or self.sizes
+        plans_anew = isinstance(plan, PlanConfig) and plan.replan
+        return (self.replanned if plans_anew else None) or self.sizes
+
+
 MEANINGS = {
     "observation": "what the agent sees before the action",
     "action": "as executed",
@@ -32,19 +54,26 @@ MEANINGS = {
 
 
 class Domain(ABC):
-    """A world: its spaces, its tasks, its simulator, and what a token tells of a transition."""
+    """A world: its spaces, its tasks, its simulator, and what a token tells of a transition.
 
+    A world of your own says its `config_class`, its spaces (in `__init__`, where they depend on the
+    config), `split` and `make`; the rest has defaults. `dicp.register` makes it known
+    under a name, `dicp.testing.check_world` tries all of it.
+    """
+
+    config_class: type[WorldConfig]
     observation: Space
     action: Space
-    reward: Space
-    max_reward: float                       # of a step
-    no_transition: NoTransition
-    name: str                               # in files and tables: "darkroom", "metaworld-reach-v3"
+    reward: Space = Space(2)                # 0 or 1
     says_success = False                    # a step tells whether the task's criterion is met
     moves_are_hidden = False                # what an action does differs from task to task
     pays_once = False                       # a goal pays once an episode, then the next one does
     # at the horizon an episode is cut off, not over: what would have come counts for the source
     timeout_bootstraps = False
+    evaluation = Evaluation()
+    controls: Sequence[str] = ("random", "source")     # agents without a network, among the runs
+    # settings that this world wants, beside the defaults: rows whose `when` needs no env
+    presets: Sequence[Row] = ()
     # of the arrays in which learning histories are stored: what they hold, and their names where
     # these are not those of `dicp.types.Log`
     meanings: Mapping[str, str] = MEANINGS
@@ -53,22 +82,69 @@ class Domain(ABC):
     def __init__(self, config: Any):
         self.config = config
 
+    @classmethod
+    def check_class(cls) -> None:
+        """Raise `ValueError` unless the class can be a world's: all methods, and a config."""
+        missing = sorted(cls.__abstractmethods__)
+        if missing:
+            lacks = f"{cls.__name__} lacks {', '.join(missing)}"
+            raise ValueError(f"{lacks}; allowed: a domain with all methods of dicp.domain.Domain.")
+        config = getattr(cls, "config_class", None)
+        is_config = isinstance(config, type) and issubclass(config, WorldConfig)
+        is_frozen = is_config and is_dataclass(config) and config.__dataclass_params__.frozen
+        if not is_frozen or not {"name", "horizon"} <= {field.name for field in fields(config)}:
+            allowed = "a frozen dataclass of the kind dicp.WorldConfig with name and horizon"
+            raise refuse(f"{cls.__name__}.config_class", config, allowed)
+
+    def check_spaces(self) -> None:
+        """Raise `ValueError` where the library cannot learn with such spaces."""
+        check_spaces(self)
+
+    @property
+    def name(self) -> str:
+        """In files and tables: "darkroom", "metaworld-reach-v3"."""
+        return self.config.name
+
+    @property
+    def max_reward(self) -> float:
+        """Of a step."""
+        return float(self.reward.bounds[1])
+
+    # ---- tasks ----------------------------------------------------------------------------------
+
     @abstractmethod
     def split(self, seed: int) -> tuple[list[Task], list[Task]]:
-        """(training, held-out) tasks."""
+        """(training, held-out) tasks: whole numbers, or tuples of numbers."""
 
-    @abstractmethod
     def source_tasks(self, source: SourceConfig, seed: int) -> list[Task]:
         """Those whose learning histories are collected together."""
+        train, held_out = self.split(seed)
+        return [*train, *held_out]
 
-    @abstractmethod
     def training_tasks(self, source: SourceConfig, seed: int) -> list[Task]:
         """Those of them that a model is trained on."""
+        return self.split(seed)[0]
+
+    def check_tasks(self, tasks: Sequence[Task]) -> None:
+        """Raise `ValueError` for one that cannot be of this world: here, for what is neither a
+        whole number nor a tuple of numbers (or of such tuples)."""
+        for task in tasks:
+            check_task(f"{self.config.name} task", task)
+
+    def optimal_actions(
+        self, tasks: Sequence[Task], push_walls: bool = False
+    ) -> UInt8[Tensor, "task stage cell"]:
+        """The optimal action for each observation, after each number of rewards in the episode that
+        matters; `ValueError` where nobody knows it."""
+        raise ValueError(f"optimal actions are not known in {self.config.name}; allowed: a grid.")
+
+    # ---- the simulator --------------------------------------------------------------------------
 
     @abstractmethod
     def make(self, tasks: Sequence[Task], n_streams: int) -> Any:
         """`n_streams` agents in each of the tasks, stepped together: `reset()` gives observations
-        [task stream ...], `step` a `dicp.types.Step`."""
+        [task stream ...], `step` a `dicp.types.Step`; `t` counts the steps of the episode. After
+        the last one of an episode the next begins by itself."""
 
     def make_for_source(self, tasks: Sequence[Task], n_streams: int) -> Any:
         """The same as the source algorithm sees it; its observations (`source_observation`) may hold
@@ -80,34 +156,56 @@ class Domain(ABC):
         """What the source sees."""
         return self.observation
 
-    @abstractmethod
     def max_return(self, tasks: Sequence[Task]) -> Shaped[Tensor, "task"]:
-        """The highest possible return of an episode."""
+        """The highest possible return of an episode; here, of the highest reward at every step:
+        nobody can do better, and perhaps nobody comes close."""
+        return torch.full((len(tasks),), float(self.max_reward * self.config.horizon))
 
-    @abstractmethod
+    def check_moves(self, task: Task, log: Log) -> None:
+        """Raise `ValueError` where the log of one task [stream, step ...] tells what cannot happen
+        in it: here, for a reward that is none of those that there are."""
+        if self.reward.values and not torch.isin(log.reward, self.reward.table()).all():
+            what = f"the log of {self.name}, task {task}, has rewards"
+            raise refuse(what, log.reward.unique(), f"those of {self.reward.values}")
+
+    def solved(
+        self, returns: Shaped[Tensor, "task *rest"], tasks: Sequence[Task]
+    ) -> Shaped[Tensor, "task *rest"]:
+        """Which episodes count as solved, by their returns, where a step does not say so: here,
+        those with at least half of the highest return."""
+        highest = self.max_return(tasks).view(-1, *[1] * (returns.ndim - 1))
+        return returns >= highest / 2
+
+    # ---- what agents read -----------------------------------------------------------------------
+
+    @property
+    def no_transition(self) -> NoTransition:
+        """Of numbers, 0; of what is one of a few, one more than there are."""
+        n_actions, n_observations = self.action.n or 0, self.observation.n or 0
+        return NoTransition(n_actions, 0, n_observations)
+
     def outcome(
         self, observation: Tensor, next_observation: Tensor, reward: Tensor, reward_before: Tensor
     ) -> Tensor:
-        """What a token tells of where an action led."""
+        """What a token tells of where an action led. One of a few: the next observation. Numbers
+        [*batch 2 n + 1]: the next ones, and by how much they and the reward have changed: small
+        differences of large numbers, hard to read off two tokens."""
+        if self.observation.is_discrete:
+            return next_observation
+        change = next_observation - observation
+        return torch.cat((next_observation, change, (reward - reward_before)[..., None]), dim=-1)
 
-    @abstractmethod
-    def check_tasks(self, tasks: Sequence[Task]) -> None:
-        """Raise `ValueError` for one that cannot be of this world."""
+    @property
+    def scales(self) -> Scales:
+        """By what a model divides the numbers of this world."""
+        return Scales.of(self.observation, self.max_reward)
 
-    @abstractmethod
-    def check_moves(self, task: Task, log: Log) -> None:
-        """Raise `ValueError` where the log of one task [stream, step ...] tells what cannot happen
-        in it."""
+    # ---- plans and tables -----------------------------------------------------------------------
 
-    def optimal_actions(
-        self, tasks: Sequence[Task], push_walls: bool = False
-    ) -> UInt8[Tensor, "task stage cell"]:
-        """The optimal action for each observation, after each number of rewards in the episode that
-        matters; `ValueError` where nobody knows it."""
-        raise ValueError(f"optimal actions are not known in {self.config.name}; allowed: a grid.")
-
-    # of a plan, what this world does not read: the only values that are allowed
-    unread: Mapping[str, Any] = {}
+    @property
+    def unread(self) -> Mapping[str, Any]:
+        """Of a plan, what this world does not read: the only values that are allowed."""
+        return unread_fields(self.action)
 
     def check_plan(self, plan: PlanConfig) -> None:
         """Raise `ValueError` for a field that would have no effect here."""

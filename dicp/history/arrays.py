@@ -19,7 +19,7 @@ from torch import Tensor
 from zarr.storage import MemoryStore
 
 from dicp import store
-from dicp.config import Env
+from dicp.config import WorldConfig
 from dicp.envs.tasks import Task
 from dicp.history.layout import (
     DONE,
@@ -40,7 +40,7 @@ class HistoryArrays:
     """What a store holds of each task. Damage is found when it is read, and laid to a task."""
 
     def __init__(
-        self, path: Path, group: zarr.Group, env: Env, tasks: Sequence[Task], env_steps: int
+        self, path: Path, group: zarr.Group, env: WorldConfig, tasks: Sequence[Task], env_steps: int
     ):
         """`ValueError` unless the arrays are those of `env`."""
         self.path, self.env, self.tasks, self.env_steps = path, env, tasks, env_steps
@@ -162,7 +162,7 @@ class HistoryArrays:
             raise unreadable(self.path, error) from error
 
 
-def write_sample(path: Path, attrs: dict, env: Env, log: Log) -> Path:
+def write_sample(path: Path, attrs: dict, env: WorldConfig, log: Log) -> Path:
     """Write complete histories [task, stream, step ...] to a zip file at `path`, whole or not at
     all: the same histories give the same bytes. `HistoryError` if that cannot be done."""
     members = {}

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from tqdm import tqdm
 
 from dicp.checks import refuse, whole
-from dicp.config import Env, SourceConfig
+from dicp.config import SOURCES, SourceConfig, WorldConfig, registry
 from dicp.domain import domain_of
 from dicp.envs.tasks import Task
 from dicp.history.claims import claim
@@ -26,10 +27,10 @@ from dicp.source.ppo import agents_of, train_ppo
 from dicp.types import Log
 
 POLL_SECONDS = 1.0                  # between two looks at what another process computes
-Algorithm = Callable[[Env, Sequence[Task], SourceConfig, int], Log]     # (env, tasks, source, seed)
+Algorithm = Callable[[WorldConfig, Sequence[Task], SourceConfig, int], Log]     # (env, tasks, source, seed)
 
 
-def block_size(env: Env, n_tasks: int, algorithm: str | Algorithm) -> int:
+def block_size(env: WorldConfig, n_tasks: int, algorithm: str | Algorithm) -> int:
     """How many tasks the source learns at once. Fixed by the world and the number of tasks alone, so
     that the bytes never depend on the machine."""
     if algorithm != "ppo":
@@ -51,12 +52,14 @@ class Job:
     first: int                      # number of its first task
     algorithm: str | Algorithm
     parent: int                     # the process that collects
+    world: tuple[str, type] | None  # of a world that somebody else registered: name, domain
 
     def __call__(self) -> tuple[int, bool]:
         """(`first`, whether the block is complete now). It is not where another process computes
         it."""
         if os.getpid() != self.parent:
             end_with_parent(self.parent)
+            registry.take_over(self.world)
         histories = LearningHistories.open(self.path)
         if histories.seal != self.seal:
             raise HistoryError(f"{self.path} was replaced by other histories; collect elsewhere.")
@@ -72,8 +75,8 @@ def collect_blocks(
 ) -> None:
     """Return when the blocks that begin with the tasks number `firsts` are complete, each computed
     here or by another process that collects."""
-    jobs = {first: Job(histories.path, histories.seal, first, algorithm, os.getpid())
-            for first in firsts}
+    rest = algorithm, os.getpid(), registry.registered(histories.env.name)
+    jobs = {first: Job(histories.path, histories.seal, first, *rest) for first in firsts}
     n_missing = {first: len(missing_in(histories, first)) for first in jobs}
     told = False
     with runner(n_jobs, len(jobs)) as run:
@@ -135,10 +138,13 @@ def of_tasks(log: object, histories: LearningHistories, tasks: Sequence[Task]) -
     return log
 
 
-def run_sb3(env: Env, tasks: Sequence[Task], source: SourceConfig, seed: int) -> Log:
+def run_sb3(
+    algorithm: str, env: WorldConfig, tasks: Sequence[Task], source: SourceConfig, seed: int
+) -> Log:
+    from dicp.source.algorithms import MAKERS
     from dicp.source.sb3 import train_sb3
 
-    return Log.concat([train_sb3(env, task, source, seed) for task in tasks])
+    return Log.concat([train_sb3(env, task, source, seed, MAKERS[algorithm]) for task in tasks])
 
 
-ALGORITHMS = {"ppo": train_ppo, "sb3": run_sb3}
+ALGORITHMS = {name: partial(run_sb3, name) for name in SOURCES} | {"ppo": train_ppo}

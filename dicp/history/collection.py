@@ -7,7 +7,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from dicp.checks import Seed, checked
-from dicp.config import Env, SourceConfig
+from dicp.config import SourceConfig, WorldConfig
 from dicp.envs.tasks import Task
 from dicp.history.arrays import DAMAGED
 from dicp.history.blocks import Algorithm, block_size, collect_blocks
@@ -25,11 +25,11 @@ __all__ = ["collect"]
 @checked
 def collect(
     path: str | Path,
-    env: Env,
+    env: WorldConfig,
     source: SourceConfig,
     tasks: Tasks,
     seed: Seed = 0,
-    algorithm: str | Algorithm = "ppo",
+    algorithm: str | Algorithm | None = None,
     n_jobs: JobCount = 2,
     progress: bool = True,
     only: Tasks | None = None,
@@ -37,13 +37,14 @@ def collect(
     """The histories of `tasks` at `path`, made there as far as they are missing. `only`: of these
     among them (and of those that the source learns together with them); None: of all.
 
-    `algorithm`: "ppo" (many tasks at once), "sb3" (stable-baselines3, one task at a time) or your
-    own function, which gets one task at a time, or as many as its attribute `tasks_per_block` says.
+    `algorithm`: None is the one that `source` names ("ppo": many tasks at once; the others, through
+    stable-baselines3, one task at a time); or your own function, which gets one task at a time, or
+    as many as its attribute `tasks_per_block` says.
     `n_jobs`: processes side by side, at most one a core (-1: one a core). Killed at any time, a
     second call goes on where the first one was, and ends with the same bytes for any `n_jobs`; two
     calls at the same time share the work. SIGTERM ends it in order, with `SystemExit`.
     """
-    path = Path(path)
+    path, algorithm = Path(path), source.algorithm if algorithm is None else algorithm
     with stoppable():
         remove_drafts(path)
         histories = open_or_create(path, env, source, [as_task(t) for t in tasks], seed, algorithm)
@@ -62,7 +63,7 @@ def collect(
 
 
 def open_or_create(
-    path: Path, env: Env, source: SourceConfig, tasks: list[Task], seed: int,
+    path: Path, env: WorldConfig, source: SourceConfig, tasks: list[Task], seed: int,
     algorithm: str | Algorithm,
 ) -> LearningHistories:
     """The histories at `path`, new where there is nothing; `HistoryError` where they were made in
@@ -92,7 +93,7 @@ def open_or_create(
     return there
 
 
-def settings(env: Env, source: SourceConfig, seed: int) -> dict:
+def settings(env: WorldConfig, source: SourceConfig, seed: int) -> dict:
     """What decides, with the algorithm, what is collected; under the names of the fields."""
     configs = {"env": asdict(env), "source": asdict(source)}
     fields = {f"{part}.{name}": x for part, values in configs.items() for name, x in values.items()}

@@ -11,7 +11,7 @@ from torch import Tensor
 from zarr.storage import LocalStore
 
 from dicp.checks import Count, Index, Seed, checked, fits_memory, refuse, whole
-from dicp.config import Env, SourceConfig, env_from_dict
+from dicp.config import SourceConfig, WorldConfig, env_from_dict
 from dicp.domain import domain_of
 from dicp.envs.tasks import Task
 from dicp.history.arrays import COMPLETE, DAMAGED, MISSING, HistoryArrays, write_sample
@@ -61,7 +61,7 @@ class LearningHistories:
     def create(
         cls,
         path: str | Path,
-        env: Env,
+        env: WorldConfig,
         source: SourceConfig,
         tasks: Tasks,
         seed: Seed = 0,

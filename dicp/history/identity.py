@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from dicp.checks import one_of, plain, refuse, text
+from dicp.config.parts import SOURCES as BUILT_IN
 from dicp.history.hashing import hash_of
 
-BUILT_IN = ("ppo", "sb3")
 SIMPLE = bool | int | float | str | None
 COUNTED = SIMPLE | list | tuple | Mapping | np.ndarray
 

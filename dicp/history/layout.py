@@ -9,8 +9,8 @@ import numpy as np
 import zarr
 from zarr.abc.store import Store
 
-from dicp.config import Env
-from dicp.domain import domain_of
+from dicp.config import WorldConfig
+from dicp.domain import Domain, domain_of
 from dicp.store import SEAL, seal_of
 from dicp.types import Space
 
@@ -59,10 +59,13 @@ AXES = {"observation": "number", "action": "component"}        # of what has sev
 STEP, EPISODE = ("task", "stream", "step"), ("task", "stream", "episode")
 
 
-@cache
-def fields_of(env: Env) -> dict[str, Field]:
+def fields_of(env: WorldConfig) -> dict[str, Field]:
     """The arrays of a log of this world, under the names of `dicp.types.Log`."""
-    world = domain_of(env)
+    return _fields(domain_of(env))
+
+
+@cache
+def _fields(world: Domain) -> dict[str, Field]:
     spaces = {
         "observation": world.observation, "action": world.action, "reward": world.reward,
         "terminal_observation": world.observation,
@@ -79,7 +82,7 @@ def fields_of(env: Env) -> dict[str, Field]:
 
 
 def shape_of(
-    env: Env, field: Field | Done, n_tasks: int, n_streams: int, env_steps: int
+    env: WorldConfig, field: Field | Done, n_tasks: int, n_streams: int, env_steps: int
 ) -> tuple[int, ...]:
     """Of one array of the store."""
     if isinstance(field, Done):
@@ -88,7 +91,7 @@ def shape_of(
     return n_tasks, n_streams, n, *field.space.shape
 
 
-def log_bytes(env: Env, n_tasks: int, n_streams: int, env_steps: int) -> int:
+def log_bytes(env: WorldConfig, n_tasks: int, n_streams: int, env_steps: int) -> int:
     """The memory that a log of so many tasks, streams and env steps takes."""
     fields = fields_of(env).values()
     sizes = (np.dtype(field.dtype).itemsize for field in fields)
@@ -96,7 +99,7 @@ def log_bytes(env: Env, n_tasks: int, n_streams: int, env_steps: int) -> int:
     return sum(size * math.prod(shape) for size, shape in zip(sizes, shapes, strict=True))
 
 
-def new_arrays(store: Store, attrs: dict, env: Env, n_streams: int) -> dict[str, zarr.Array]:
+def new_arrays(store: Store, attrs: dict, env: WorldConfig, n_streams: int) -> dict[str, zarr.Array]:
     """The empty group in `store`, its arrays under the names of a log: one chunk a task, every
     chunk with a checksum, the attributes with a seal (a digest, so that a changed bit does not go
     unnoticed)."""

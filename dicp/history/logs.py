@@ -4,14 +4,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dicp.config import Env, SourceConfig
+from dicp.config import SourceConfig, WorldConfig
 from dicp.domain import domain_of
 from dicp.envs.tasks import Task
 from dicp.history.layout import fields_of, shape_of
 from dicp.types import Log
 
 
-def check_names(what: str, env: Env, log: Log) -> None:
+def check_names(what: str, env: WorldConfig, log: Log) -> None:
     """Raise `ValueError` unless the log has the fields of this world."""
     names, allowed = {name for name, _ in log.items()}, list(fields_of(env))
     if names != set(allowed):
@@ -19,7 +19,7 @@ def check_names(what: str, env: Env, log: Log) -> None:
         raise ValueError(f"{what} holds {held}; allowed in {env.name}: {', '.join(allowed)}.")
 
 
-def check_log(env: Env, source: SourceConfig, n_streams: int, task: Task, log: Log) -> None:
+def check_log(env: WorldConfig, source: SourceConfig, n_streams: int, task: Task, log: Log) -> None:
     """Raise `ValueError` where the log of one task [stream, step ...] has the wrong form, or tells
     what cannot happen in the world."""
     check_names(f"The log of task {task}", env, log)

@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 
 from dicp.checks import fits_memory, plain, refuse
-from dicp.config import Env, SourceConfig
+from dicp.config import SourceConfig, WorldConfig
 from dicp.domain import domain_of
 from dicp.envs.tasks import Task
 from dicp.history.layout import log_bytes
@@ -39,7 +39,7 @@ def as_task(value: object, depth: int = 0) -> Task | float:
 
 
 def check_storable(
-    env: Env, source: SourceConfig, tasks: Sequence[Task], tasks_per_block: int
+    env: WorldConfig, source: SourceConfig, tasks: Sequence[Task], tasks_per_block: int
 ) -> None:
     """Raise `ValueError` unless histories of `tasks` fit into the arrays, and those of a block into
     memory."""

@@ -1,7 +1,7 @@
 """The in-context models; `new_model` makes the one that a config describes."""
 
 from dicp.checks import checked
-from dicp.config import Env, ModelConfig
+from dicp.config import ModelConfig, WorldConfig
 from dicp.models.ad import InContextModel
 from dicp.models.idt import HierarchicalModel
 from dicp.models.paired import PairedModel
@@ -17,7 +17,7 @@ Model = InContextModel | HierarchicalModel | QueryModel | TableModel
 
 
 @checked
-def new_model(env: Env, config: ModelConfig) -> Model:
+def new_model(env: WorldConfig, config: ModelConfig) -> Model:
     """An untrained model, on the CPU. `ValueError`, before anything is made, where the configs do not fit each other or the
     model not the memory."""
     check_model(env, config)

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 from dicp.checks import Count, checked
-from dicp.config import Env, ModelConfig
+from dicp.config import ModelConfig, WorldConfig
 from dicp.domain import domain_of
 from dicp.models.categorical import Predictions
 from dicp.models.context import Context, EpisodicContext, flat_index, grown
@@ -40,16 +40,17 @@ class BeamState(NamedTuple):
 class InContextModel(nn.Module):
     """A policy and, if the config says so, a world model, both read off one causal Transformer."""
 
-    def __init__(self, env: Env, config: ModelConfig):
+    def __init__(self, env: WorldConfig, config: ModelConfig):
         super().__init__()
-        self.env, self.config, heads = env, config, heads_of(env)
-        self.embed = heads.embedding(env, config.d_model)
+        self.env, self.config, self.domain = env, config, domain_of(env)
+        heads = heads_of(self.domain)
+        self.embed = heads.embedding(self.domain, config.d_model)
         self.transformer = Transformer(config)
-        self.policy = policy_of(domain_of(env).action)
+        self.policy = policy_of(self.domain.action)
         self.policy_head = PolicyHead(self.policy, config.d_model)
         if config.world_model != "none":
             with torch.random.fork_rng([]):                  # what is made after it starts the same with and without it
-                self.world_model_head = heads.world_model(env, config)
+                self.world_model_head = heads.world_model(self.domain, config)
 
     @property
     def can_plan(self) -> bool:
@@ -127,7 +128,7 @@ class InContextModel(nn.Module):
         """Append one imagined transition to each beam (all arguments [batch beam ...])."""
         no = torch.zeros_like(reward, dtype=torch.long)
         moved = state.observation, next_observation
-        arrived = domain_of(self.env).outcome(*moved, reward, state.reward_before)
+        arrived = self.domain.outcome(*moved, reward, state.reward_before)
         tokens = Tokens(next_observation, action, reward, arrived, no)
         x, imagined = self.embed_imagined(state, tokens), grown(state.imagined, state.kept)
         h = self.transformer.branch(x, state.context.cache, imagined)

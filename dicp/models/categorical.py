@@ -1,6 +1,7 @@
 """What goes into the Transformer, a token a step, and what is read off it: reward, next observation and return-to-go."""
 
 from itertools import accumulate
+from math import prod
 from typing import Any, NamedTuple
 
 import torch
@@ -8,120 +9,178 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from dicp.config import EnvConfig, ModelConfig
+from dicp.config import ModelConfig
+from dicp.domain import Domain
 from dicp.planning import Imagined
-from dicp.types import Tokens, Windows
+from dicp.types import Space, Tokens, Windows
 
 
 class TokenEmbedding(nn.EmbeddingBag):
-    """The sum of one embedding for each field of a token; a cell has two, one for x and one for y."""
+    """The sum of one embedding for each field of a token; an observation has one for each of its coordinates, as a cell for
+    x and for y."""
 
-    def __init__(self, env: EnvConfig, d_model: int):
-        sizes = self.sizes(env)
+    def __init__(self, domain: Domain, d_model: int):
+        sizes, space = self.sizes(domain), domain.observation
         super().__init__(sum(sizes), d_model, mode="sum")
         # PyTorch's unit variance drowns what attention adds: 600 updates end at 0.39 of the highest return, this at 0.6
         nn.init.normal_(self.weight, std=0.1)
-        xy = [(cell // env.size, cell % env.size) for cell in range(env.n_cells)] + [(env.size, env.size)]    # last: nowhere
+        places = torch.cat((space.coordinates(torch.arange(space.n)), torch.tensor([space.factors])))    # last: nowhere
+        self.rewards = domain.reward
         self.register_buffer("offsets", torch.tensor([*accumulate([0, *sizes[:-1]])]), persistent=False)
-        self.register_buffer("xy", torch.tensor(xy), persistent=False)
+        self.register_buffer("places", places, persistent=False)
 
     @staticmethod
-    def sizes(env: EnvConfig) -> list[int]:
+    def sizes(domain: Domain) -> list[int]:
         """How many values each field of a token may have."""
-        size = env.size
-        return [size, size, env.n_actions + 1, 2, 2, size + 1, size + 1]
+        factors = domain.observation.factors
+        return [*factors, domain.action.n + 1, domain.reward.n, 2, *(n + 1 for n in factors)]
 
     @classmethod
-    def n_rows(cls, env: EnvConfig) -> int:
+    def n_rows(cls, domain: Domain) -> int:
         """Embeddings of all fields."""
-        return sum(cls.sizes(env))
+        return sum(cls.sizes(domain))
 
     def forward(self, tokens: Tokens) -> Float[Tensor, "*batch d_model"]:
-        rest = torch.stack((tokens.last_action, tokens.last_reward, tokens.first), dim=-1)
-        fields = torch.cat((self.xy[tokens.observation], rest, self.xy[tokens.arrived]), dim=-1) + self.offsets
+        rest = torch.stack((tokens.last_action, self.rewards.index(tokens.last_reward), tokens.first), dim=-1)
+        fields = torch.cat((self.places[tokens.observation], rest, self.places[tokens.arrived]), dim=-1) + self.offsets
         return super().forward(fields.reshape(-1, fields.shape[-1])).view(*fields.shape[:-1], self.embedding_dim)
 
 
 def cross_entropy(logits: Tensor, target: Tensor, weight: Float[Tensor, "batch"] | None = None) -> Tensor:
-    """Mean over every position of every window (the dense loss; Paper: Eq. 1 and 2). `weight`: how much each counts."""
+    """Mean over every position of every window (the dense loss; Paper: Eq. 1 and 2). `target`: which one it is, or how
+    likely each is. `weight`: how much each window counts."""
+    flat = target.flatten() if target.ndim < logits.ndim else target.flatten(0, -2)
     if weight is None:
-        return F.cross_entropy(logits.flatten(0, -2), target.flatten())
-    each = F.cross_entropy(logits.flatten(0, -2), target.flatten(), reduction="none").view_as(target)
+        return F.cross_entropy(logits.flatten(0, -2), flat)
+    each = F.cross_entropy(logits.flatten(0, -2), flat, reduction="none").view(logits.shape[:-1])
     return (weight[:, None] * each).mean()
 
 
-class Predictions(NamedTuple):
-    """Logits of the world model for one (history, action); the next cell is factored into x and y."""
+class Returns:
+    """The returns-to-go that there are, as categories: each whole number, where rewards are whole; else a hundred steps from
+    the lowest to the highest, between two of which a return is shared."""
 
-    reward: Float[Tensor, "*batch 2"]
-    next_x: Float[Tensor, "*batch size"]
-    next_y: Float[Tensor, "*batch size"]
+    N_STEPS = 100
+
+    def __init__(self, domain: Domain):
+        low, high = (domain.config.horizon * bound for bound in domain.reward.bounds)
+        low, high = min(low, 0), max(high, 0)
+        self.are_whole = domain.reward.is_whole
+        n = int(high - low) + 1 if self.are_whole else self.N_STEPS + 1
+        self.low, self.step, self.n = low, (high - low) / max(n - 1, 1), n
+
+    def target(self, value: Tensor) -> Tensor:
+        """Of a loss: the number of the category, or how much of the return each of them gets."""
+        if self.are_whole:
+            return value
+        place = ((value - self.low) / self.step).clamp(0, self.n - 1)
+        lower = place.floor().long().clamp(max=self.n - 2)
+        share = (place - lower)[..., None]
+        return F.one_hot(lower, self.n) * (1 - share) + F.one_hot(lower + 1, self.n) * share
+
+    def expected(self, logits: Float[Tensor, "*batch n_returns"]) -> Float[Tensor, "*batch"]:
+        possible = torch.arange(self.n, device=logits.device, dtype=logits.dtype)
+        return self.low + self.step * (logits.softmax(-1) @ possible)
+
+
+class Predictions(NamedTuple):
+    """Logits of the world model for one (history, action); the next observation is factored into its coordinates."""
+
+    reward: Float[Tensor, "*batch n_rewards"]
+    next_coordinates: tuple[Float[Tensor, "*batch n"], ...]
     return_to_go: Float[Tensor, "*batch n_returns"]
+    domain: Domain
+
+    @property
+    def logits(self) -> tuple[Tensor, ...]:
+        """All of them."""
+        return self.reward, *self.next_coordinates, self.return_to_go
+
+    @property
+    def next_x(self) -> Float[Tensor, "*batch size"]:
+        """Of a cell."""
+        return self.next_coordinates[0]
+
+    @property
+    def next_y(self) -> Float[Tensor, "*batch size"]:
+        """Of a cell."""
+        return self.next_coordinates[1]
 
     def loss_terms(
         self, windows: Windows, weight: Float[Tensor, "batch"] | None = None
     ) -> dict[str, Tensor]:
         """- log g(reward, next observation, return-to-go | history, action taken), mean, term by term (Paper: Eq. 2).
         `weight`: how much each window counts."""
-        size = self.next_x.shape[-1]
-        x, y = windows.next_observation // size, windows.next_observation % size
-        next_obs = cross_entropy(self.next_x, x, weight) + cross_entropy(self.next_y, y, weight)
-        terms = {"reward": cross_entropy(self.reward, windows.reward, weight), "next_obs": next_obs}
-        return terms | {"return_to_go": cross_entropy(self.return_to_go, windows.return_to_go, weight)}
+        space, rewards = self.domain.observation, self.domain.reward
+        next_parts = space.coordinates(windows.next_observation).unbind(-1)
+        parts = zip(self.next_coordinates, next_parts, strict=True)
+        returns = Returns(self.domain).target(windows.return_to_go)
+        return {
+            "reward": cross_entropy(self.reward, rewards.index(windows.reward), weight),
+            "next_obs": sum(cross_entropy(logits, part, weight) for logits, part in parts),
+            "return_to_go": cross_entropy(self.return_to_go, returns, weight),
+        }
+
+    def imagined(self, return_to_go: bool = False, uncertainty: bool = False) -> Imagined:
+        """The same for each action, as a planner reads it."""
+        space = self.domain.observation
+        parts = torch.stack([logits.argmax(-1) for logits in self.next_coordinates], dim=-1)
+        returns = Returns(self.domain).expected(self.return_to_go) if return_to_go else None
+        sure = certainty_of(*self.next_coordinates) if uncertainty else (None, None)
+        return imagined_reward(self.reward, self.domain.reward, space.joined(parts), returns, *sure)
+
+
+def imagined_reward(logits: Float[Tensor, "*batch n_rewards"], rewards: Space, *others: Any) -> Imagined:
+    """With what is expected of a reward, and the most likely one; `others`: the fields from `next_observation` on."""
+    if rewards.is_whole and rewards.n == 2:
+        return Imagined.of_chances((logits[..., 1] - logits[..., 0]).sigmoid(), *others)
+    table = rewards.table().to(logits.device)
+    likely = table[logits.argmax(-1)].to(rewards.dtype)
+    return Imagined(logits.softmax(-1) @ table, *others)._replace(likely_reward=likely)
 
 
 class WorldModelHead(nn.Module):
-    """An MLP on (what the Transformer knows at t, action): reward, next cell and return-to-go (Paper: Eq. 2)."""
+    """An MLP on (what the Transformer knows at t, action): reward, next observation and return-to-go (Paper: Eq. 2)."""
 
-    def __init__(self, env: EnvConfig, config: ModelConfig):
+    def __init__(self, domain: Domain, config: ModelConfig):
         super().__init__()
-        self.sizes = (2, env.size, env.size, env.horizon + 1)
+        self.domain, self.sizes = domain, self.outputs(domain)
         self.from_context = nn.Linear(config.d_model, config.d_head_hidden)
-        self.from_action = nn.Embedding(env.n_actions, config.d_head_hidden)
+        self.from_action = nn.Embedding(domain.action.n, config.d_head_hidden)
         self.out = nn.Linear(config.d_head_hidden, sum(self.sizes))
 
     def forward(self, h: Float[Tensor, "*batch d_model"], action: Int[Tensor, "*batch"] | None = None) -> Predictions:
         """Logits for `action`, or for every action (one more axis before the last) when none is given."""
         hidden = self.from_context(h)
         hidden = hidden[..., None, :] + self.from_action.weight if action is None else hidden + self.from_action(action)
-        return Predictions(*self.out(F.silu(hidden)).split(self.sizes, dim=-1))
+        reward, *coordinates, returns = self.out(F.silu(hidden)).split(self.sizes, dim=-1)
+        return Predictions(reward, tuple(coordinates), returns, self.domain)
 
     @staticmethod
-    def n_parameters(env: EnvConfig, config: ModelConfig) -> int:
+    def outputs(domain: Domain) -> tuple[int, ...]:
+        """How many numbers tell of the reward, of each coordinate, and of the return-to-go."""
+        return domain.reward.n, *domain.observation.factors, Returns(domain).n
+
+    @classmethod
+    def n_parameters(cls, domain: Domain, config: ModelConfig) -> int:
         """About how many it has."""
-        n_outputs = 2 * env.size + env.horizon + 3
-        return config.d_head_hidden * (config.d_model + n_outputs + env.n_actions + 2)
+        n_outputs = sum(cls.outputs(domain))
+        return config.d_head_hidden * (config.d_model + n_outputs + domain.action.n + 2)
 
     def imagined(
         self, state: Any, action: Tensor | None, return_to_go: bool, uncertainty: bool
     ) -> Imagined:
         """What every action would lead to; `action`: all of them."""
-        return imagined_of(self(state.h), return_to_go, uncertainty)
-
-
-def imagined_of(
-    p: Predictions, return_to_go: bool = False, uncertainty: bool = False
-) -> Imagined:
-    """Logits for each action as a planner reads them."""
-    reward = (p.reward[..., 1] - p.reward[..., 0]).sigmoid()
-    next_cell = p.next_x.argmax(-1) * p.next_x.shape[-1] + p.next_y.argmax(-1)
-    returns = expected_return(p.return_to_go) if return_to_go else None
-    sure = certainty_of(p.next_x, p.next_y) if uncertainty else (None, None)
-    return Imagined.of_chances(reward, next_cell, returns, *sure)
-
-
-def expected_return(logits: Float[Tensor, "*batch n_returns"]) -> Float[Tensor, "*batch"]:
-    """Of a return that may be 0, 1, 2, ..."""
-    possible = torch.arange(logits.shape[-1], device=logits.device, dtype=logits.dtype)
-    return logits.softmax(-1) @ possible
+        return self(state.h).imagined(return_to_go, uncertainty)
 
 
 def certainty_of(
-    next_x: Float[Tensor, "*batch size"], next_y: Float[Tensor, "*batch size"]
+    *logits: Float[Tensor, "*batch n"]
 ) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch"]]:
-    """(probability of the most likely cell, entropy over all cells in nats), from the logits of its x and y."""
-    x, y = next_x.softmax(-1), next_y.softmax(-1)
-    return x.amax(-1) * y.amax(-1), -sum((q * q.clamp(min=1e-9).log()).sum(-1) for q in (x, y))
+    """(probability of the most likely observation, entropy over all in nats), from the logits of its coordinates."""
+    chances = [one.softmax(-1) for one in logits]
+    most = prod(q.amax(-1) for q in chances)
+    return most, -sum((q * q.clamp(min=1e-9).log()).sum(-1) for q in chances)
 
 
 def next_cell_logits(

@@ -7,14 +7,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dicp.config import Env, ModelConfig
+from dicp.config import ModelConfig, WorldConfig
 from dicp.models.sizes import check_context
 from dicp.models.transformer import Cache
 from dicp.types import Tokens
 from dicp.windows import newborn
 
 
-def whole_episodes(env: Env, config: ModelConfig, context_length: int | None) -> int:
+def whole_episodes(env: WorldConfig, config: ModelConfig, context_length: int | None) -> int:
     """How many transitions a context holds (None: as many as the model was trained with, the most allowed)."""
     most, horizon = config.context_length, env.horizon
     context_length = most if context_length is None else context_length
@@ -43,7 +43,7 @@ class EpisodicContext(Context):
     (0.75 of the highest return after 50 episodes instead of 0.91).
     """
 
-    def __init__(self, env: Env, config: ModelConfig, batch: int, context_length: int | None, device: torch.device):
+    def __init__(self, env: WorldConfig, config: ModelConfig, batch: int, context_length: int | None, device: torch.device):
         self.env, capacity = env, whole_episodes(env, config, context_length)
         check_context(env, config, batch, capacity, torch.device(device))
         self.forgets = min(config.forgets * env.horizon, capacity)               # transitions at once

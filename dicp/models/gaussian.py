@@ -1,7 +1,7 @@
 """What goes into the Transformer where observations and actions are numbers, and the Gaussians that are read off it.
 
-Everything outside is in the world's own units (metres, rewards from 0 to 10); inside, all is divided by fixed constants, the
-same for every task, so that nothing has to be estimated and a context may begin anywhere.
+Everything outside is in the world's own units (metres, rewards from 0 to 10); inside, all is divided by fixed constants
+(`Domain.scales`).
 """
 
 from typing import Any, NamedTuple
@@ -11,46 +11,38 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dicp.config import MetaWorldConfig, ModelConfig
+from dicp.config import ModelConfig
+from dicp.domain import Domain
 from dicp.planning import Imagined
 from dicp.policies import Gaussian
 from dicp.types import Tokens, Windows
 
-# of hand x, y, z, gripper opening, object x, y, z, q0 to q3, and the same seven of a second object
-CENTRE = (0.0, 0.65, 0.2, 0.5, 0.0, 0.65, 0.1, *[0.0] * 4, 0.0, 0.65, 0.1, *[0.0] * 4)
-SCALE = (0.1, 0.1, 0.1, 0.5, 0.1, 0.1, 0.1, *[1.0] * 4, 0.1, 0.1, 0.1, *[1.0] * 4)
-CHANGE = (0.01, 0.01, 0.01, 0.1, 0.01, 0.01, 0.01, *[0.1] * 4, 0.01, 0.01, 0.01, *[0.1] * 4)      # of large changes in a step
-REWARD = 10.0                # the most that a step pays
-REWARD_CHANGE = 0.1          # of a usual change from one step to the next
-MOST_RISE = 1.0              # of a reward over the last one, that a token tells
-
-
-def constant(values: tuple[float, ...], n: int) -> Tensor:
-    return torch.tensor(values[:n])
+MOST_RISE = 10.0             # of a reward over the last one, that a token tells: so many usual ones
 
 
 class ContinuousEmbedding(nn.Linear):
     """One linear map of all fields of a token. Where an episode ended is told as the jump from there to the next start.
     What the last action changed comes in the units in which the world model predicts it."""
 
-    def __init__(self, env: MetaWorldConfig, d_model: int):
-        n = env.n_observed
-        super().__init__(self.n_rows(env), d_model)
-        for name, values in (("centre", CENTRE), ("scale", SCALE), ("change", CHANGE)):
-            self.register_buffer(name, constant(values, n), persistent=False)
+    def __init__(self, domain: Domain, d_model: int):
+        super().__init__(self.n_rows(domain), d_model)
+        self.scales = scales = domain.scales
+        for name in ("centre", "scale", "change"):
+            self.register_buffer(name, torch.tensor(getattr(scales, name)), persistent=False)
 
     @staticmethod
-    def n_rows(env: MetaWorldConfig) -> int:
+    def n_rows(domain: Domain) -> int:
         """Numbers that it reads."""
-        return 3 * env.n_observed + env.d_action + 4
+        return 3 * domain.observation.shape[0] + domain.action.shape[0] + 4
 
     def forward(self, tokens: Tokens) -> Float[Tensor, "*batch d_model"]:
         seen, n = (tokens.observation - self.centre) / self.scale, len(self.scale)
         arrived, moved, rise = tokens.arrived.split((n, n, 1), dim=-1)
         born = (arrived == 0).all(-1, keepdim=True)                  # nothing has been done yet
         jump = (arrived - tokens.observation) / self.scale * ~born
-        rise = rise.clamp(-MOST_RISE, MOST_RISE) / REWARD_CHANGE     # the first step of an episode rises from nothing
-        reward, first = tokens.last_reward[..., None] / REWARD, tokens.first[..., None]
+        most = MOST_RISE * self.scales.reward_change
+        rise = rise.clamp(-most, most) / self.scales.reward_change   # the first step of an episode rises from nothing
+        reward, first = tokens.last_reward[..., None] / self.scales.reward, tokens.first[..., None]
         parts = seen, jump, moved / self.change, tokens.last_action, reward, rise, first, born
         return super().forward(torch.cat(parts, dim=-1))
 
@@ -63,19 +55,20 @@ class GaussianPredictions(NamedTuple):
     reward_change: Gaussian
     change: Gaussian
     return_to_go: Gaussian
-    horizon: int                         # env steps an episode
+    domain: Domain
     beta: float = 0.0                    # of `Gaussian.balanced_nll`
 
     def loss_terms(self, windows: Windows) -> dict[str, Tensor]:
         """- log g(reward, next observation, return-to-go | history, action taken), mean, term by term (Paper: Eq. 2). The
         observation's counts as one number's, a mean: the sum of eleven takes a narrow network from the policy. Measured in
         push, DICP-IDT: with the sum its policy alone succeeds in 2% of its late episodes, with the mean in 24%."""
-        n = self.change.mean.shape[-1]
-        change = (windows.next_observation - windows.tokens.observation) / constant(CHANGE, n).to(self.change.mean)
+        scales, horizon = self.domain.scales, self.domain.config.horizon
+        unit = torch.tensor(scales.change).to(self.change.mean)
+        change = (windows.next_observation - windows.tokens.observation) / unit
         rise = windows.reward - windows.tokens.reward_before
-        returns = windows.return_to_go[..., None] / (REWARD * self.horizon)
+        returns = windows.return_to_go[..., None] / (scales.reward * horizon)
         return {
-            "reward": self.reward_change.balanced_nll(rise[..., None] / REWARD_CHANGE, self.beta).mean(),
+            "reward": self.reward_change.balanced_nll(rise[..., None] / scales.reward_change, self.beta).mean(),
             "next_obs": self.change.balanced_nll(change, self.beta).mean(),
             "return_to_go": self.return_to_go.balanced_nll(returns, self.beta).mean(),
         }
@@ -86,30 +79,31 @@ class GaussianWorldModel(nn.Module):
     does in a step is small, and depends on the goal through its direction. That product an MLP learns too late: measured in
     reach, the order of ten candidates has a rank correlation of 0.42 with the real one without this term, 0.64 with it."""
 
-    def __init__(self, env: MetaWorldConfig, config: ModelConfig):
+    def __init__(self, domain: Domain, config: ModelConfig):
         super().__init__()
-        self.horizon, self.beta, n = env.horizon, config.nll_beta, env.n_observed
+        self.domain, self.beta = domain, config.nll_beta
+        n, d_action = domain.observation.shape[0], domain.action.shape[0]
         self.from_context = nn.Linear(config.d_model, config.d_head_hidden)
-        self.from_action = nn.Linear(env.d_action, config.d_head_hidden)
+        self.from_action = nn.Linear(d_action, config.d_head_hidden)
         self.hidden = nn.Linear(config.d_head_hidden, config.d_head_hidden)
         self.out = nn.Linear(config.d_head_hidden, 2 * (n + 2))
         self.gain_hidden = nn.Linear(config.d_model, config.d_head_hidden)
-        self.gain = nn.Linear(config.d_head_hidden, (n + 2) * env.d_action)
-        self.register_buffer("change", constant(CHANGE, n), persistent=False)
+        self.gain = nn.Linear(config.d_head_hidden, (n + 2) * d_action)
+        self.register_buffer("change", torch.tensor(domain.scales.change), persistent=False)
 
-    def forward(self, h: Float[Tensor, "*#batch d_model"], action: Float[Tensor, "*#batch 4"]) -> GaussianPredictions:
+    def forward(self, h: Float[Tensor, "*#batch d_model"], action: Float[Tensor, "*#batch d_action"]) -> GaussianPredictions:
         hidden = F.silu(self.from_context(h) + self.from_action(action))
         both = Gaussian.of(self.out(F.silu(self.hidden(hidden))))
         gain = self.gain(F.silu(self.gain_hidden(h))).unflatten(-1, (-1, action.shape[-1]))                # ... n+2 action
         both = both._replace(mean=both.mean + (gain * action[..., None, :]).sum(-1))
         parts = zip(*(x.split((1, x.shape[-1] - 2, 1), dim=-1) for x in both), strict=True)
-        return GaussianPredictions(*(Gaussian(*part) for part in parts), self.horizon, self.beta)
+        return GaussianPredictions(*(Gaussian(*part) for part in parts), self.domain, self.beta)
 
     @staticmethod
-    def n_parameters(env: MetaWorldConfig, config: ModelConfig) -> int:
+    def n_parameters(domain: Domain, config: ModelConfig) -> int:
         """About how many it has."""
-        d, hidden, n_predicted = config.d_model, config.d_head_hidden, env.n_observed + 2
-        return hidden * (2 * d + hidden + (2 + env.d_action) * n_predicted)
+        d, hidden, n_predicted = config.d_model, config.d_head_hidden, domain.observation.shape[0] + 2
+        return hidden * (2 * d + hidden + (2 + domain.action.shape[0]) * n_predicted)
 
     def imagined(
         self, state: Any, action: Float[Tensor, "batch beam candidate d_action"],
@@ -117,8 +111,8 @@ class GaussianWorldModel(nn.Module):
     ) -> Imagined:
         """What each candidate is expected to lead to, in the world's units; it is not said how
         uncertain that is."""
-        p = self(state.h[:, :, None], action)
+        p, scales = self(state.h[:, :, None], action), self.domain.scales
         next_observation = state.observation[:, :, None] + p.change.mean * self.change
-        rise = p.reward_change.mean[..., 0] * REWARD_CHANGE
-        returns = p.return_to_go.mean[..., 0] * REWARD * self.horizon if return_to_go else None
+        rise = p.reward_change.mean[..., 0] * scales.reward_change
+        returns = p.return_to_go.mean[..., 0] * scales.reward * self.domain.config.horizon if return_to_go else None
         return Imagined(state.reward_before[:, :, None] + rise, next_observation, returns)

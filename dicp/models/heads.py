@@ -2,21 +2,20 @@
 
 from typing import NamedTuple
 
-from dicp.config import Env
-from dicp.domain import domain_of
+from dicp.domain import Domain
 from dicp.models.categorical import TokenEmbedding, WorldModelHead
 from dicp.models.gaussian import ContinuousEmbedding, GaussianWorldModel
 
 
 class Heads(NamedTuple):
-    """Modules to be made from the world's config and the width (the world model's: from both configs)."""
+    """Modules to be made from the world and the width (the world model's: the model's config)."""
 
     embedding: type
     world_model: type
 
 
-def heads_of(env: Env) -> Heads:
+def heads_of(domain: Domain) -> Heads:
     """Categories where an action is one of so many, Gaussians where it is numbers."""
-    if domain_of(env).action.is_discrete:
+    if domain.action.is_discrete:
         return Heads(TokenEmbedding, WorldModelHead)
     return Heads(ContinuousEmbedding, GaussianWorldModel)

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dicp.checks import Count, checked, refuse
-from dicp.config import Env, ModelConfig
+from dicp.config import ModelConfig, WorldConfig
 from dicp.domain import domain_of
 from dicp.models.ad import BeamState, InContextModel
 from dicp.models.context import Context, whole_episodes
@@ -28,9 +28,9 @@ from dicp.types import Tokens, Windows
 class ReviewingDecisions(nn.Module):
     """Which decision was it? Reads a finished chunk and names the decision that would have led to it (IDT)."""
 
-    def __init__(self, env: Env, config: ModelConfig):
+    def __init__(self, env: WorldConfig, config: ModelConfig):
         super().__init__()
-        self.embed = heads_of(env).embedding(env, config.d_model)
+        self.embed = heads_of(domain_of(env)).embedding(domain_of(env), config.d_model)
         self.transformer = Transformer(replace(config, n_layers=min(config.n_layers, 2)))
         self.out = nn.Linear(config.d_model, 2 * config.d_decision)
 
@@ -44,10 +44,10 @@ class HighLevel(nn.Module):
     observation as the chunk begins, and the review of the chunk before. It predicts this chunk's decision, a diagonal
     Gaussian (IDT)."""
 
-    def __init__(self, env: Env, config: ModelConfig):
+    def __init__(self, env: WorldConfig, config: ModelConfig):
         super().__init__()
         self.most = env.horizon * domain_of(env).max_reward                             # that an episode may bring
-        self.embed = heads_of(env).embedding(env, config.d_model)
+        self.embed = heads_of(domain_of(env)).embedding(domain_of(env), config.d_model)
         self.from_return = nn.Linear(1, config.d_model) if config.asks_return else None
         self.from_review = nn.Linear(2 * config.d_decision, config.d_model)
         self.transformer = Transformer(config)
@@ -124,7 +124,7 @@ class HierarchicalModel(InContextModel):
     """Both levels. The low one (IDT's Decisions-to-Go) is AD's model with this chunk for its whole context and the decision
     added to every token; policy, world model and imagination are read off it as AD's are."""
 
-    def __init__(self, env: Env, config: ModelConfig):
+    def __init__(self, env: WorldConfig, config: ModelConfig):
         super().__init__(env, config)
         self.review, self.high_level = ReviewingDecisions(env, config), HighLevel(env, config)
         self.from_decision = nn.Linear(config.d_decision, config.d_model)
@@ -142,7 +142,7 @@ class HierarchicalModel(InContextModel):
 
         tokens, batch = by_chunk(windows.tokens), len(windows.action)
         observation, before = windows.tokens.observation, windows.tokens.reward_before
-        arrived = domain_of(self.env).outcome(observation, windows.next_observation, windows.reward, before)
+        arrived = self.domain.outcome(observation, windows.next_observation, windows.reward, before)
         no = torch.zeros_like(windows.tokens.first)
         finished = by_chunk(Tokens(observation, windows.action, windows.reward, arrived, no))
         review = self.review(finished.map(lambda x: x.flatten(0, 1))).unflatten(0, (batch, -1))
@@ -169,7 +169,7 @@ class HierarchicalModel(InContextModel):
     def forgetful(self, tokens: Tokens) -> Tokens:
         """The tokens as a chunk begins: of what came before, the decision alone tells."""
         came = tokens.last_action, tokens.last_reward, tokens.arrived
-        nothing = (torch.full_like(x, value) for x, value in zip(came, domain_of(self.env).no_transition, strict=True))
+        nothing = (torch.full_like(x, value) for x, value in zip(came, self.domain.no_transition, strict=True))
         return Tokens(tokens.observation, *nothing, tokens.first)
 
     # ---- acting: one real token at a time ----------------------------------------------------------------------------

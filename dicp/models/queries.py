@@ -19,8 +19,6 @@ from dicp.config import EnvConfig, ModelConfig
 from dicp.domain import domain_of
 from dicp.models.categorical import (
     Predictions,
-    certainty_of,
-    expected_return,
     next_cell_logits,
 )
 from dicp.models.context import EpisodicContext, flat_index, grown
@@ -111,7 +109,7 @@ class QueryModel(nn.Module):
     def __init__(self, env: EnvConfig, config: ModelConfig):
         super().__init__()
         self.env, self.config, d, hidden = env, config, config.d_model, config.d_head_hidden
-        domain = domain_of(env)
+        self.domain = domain = domain_of(env)
         self.policy = policy_of(domain.action)
         self.moves_are_hidden, self.pays_once = domain.moves_are_hidden, domain.pays_once
         self.embed = BlankableEmbedding(env, d, MOVES + 2 if self.moves_are_hidden else STAGES, config.n_lines)
@@ -151,7 +149,8 @@ class QueryModel(nn.Module):
         moved = answers[:, :, 1] if self.moves_are_hidden else None
         next_x, next_y = self.next_logits(tokens.observation, action, moved)
         # What aimless actions will earn says little: the Transformer is not bent towards it, only read.
-        return Predictions(self.reward(answers[:, :, 0]), next_x, next_y, self.returns(answers[:, :, 0].detach()))
+        returns = self.returns(answers[:, :, 0].detach())
+        return Predictions(self.reward(answers[:, :, 0]), (next_x, next_y), returns, self.domain)
 
     def stages(self, tokens: Tokens) -> tuple[Int[Tensor, "batch n"], Int[Tensor, "batch n"]]:
         """Rewards in the episode, where only the first of each kind pays: before the transition that a token tells of, and
@@ -253,11 +252,8 @@ class QueryModel(nn.Module):
         next_x, next_y = self.next_logits(cell, action, moved)
         next_cell = next_x.argmax(-1) * self.env.size + next_y.argmax(-1)
         answer = ask(next_cell)
-        reward = self.reward(answer)
-        reward = (reward[..., 1] - reward[..., 0]).sigmoid()
-        returns = expected_return(self.returns(answer)) if return_to_go else None
-        sure = certainty_of(next_x, next_y) if uncertainty else (None, None)
-        return Imagined.of_chances(reward, next_cell, returns, *sure)
+        said = Predictions(self.reward(answer), (next_x, next_y), self.returns(answer), self.domain)
+        return said.imagined(return_to_go, uncertainty)
 
     @torch.no_grad()
     def advance(self, state: Imagination, action: Tensor, reward: Tensor, next_cell: Tensor) -> Imagination:

@@ -11,8 +11,8 @@ from functools import cache
 import torch
 
 from dicp.checks import fits_memory
-from dicp.config import Config, Env, ModelConfig
-from dicp.domain import domain_of
+from dicp.config import Config, ModelConfig, WorldConfig
+from dicp.domain import Domain, domain_of
 from dicp.models.heads import heads_of
 
 FLOAT, LONG = 4, 8
@@ -20,32 +20,33 @@ MODULES = 30_000         # bytes of Python objects a layer of a Transformer
 TUPLES = 150             # bytes a cell of the table of the cells' places, while it is made
 
 
-def model_bytes(env: Env, config: ModelConfig) -> int:
+def model_bytes(env: WorldConfig, config: ModelConfig) -> int:
     """Of an untrained model."""
-    d, heads = config.d_model, heads_of(env)
+    d, domain = config.d_model, domain_of(env)
+    heads = heads_of(domain)
     n_transformers, n_embeddings = (2, 3) if config.imitates == "idt" else (1, 1)
     n_layers = config.n_layers * n_transformers + (2 if config.imitates == "idt" else 0)
     layer = 4 * d * d + 3 * d * config.d_ff + 2 * d
     decisions = 6 * d * config.d_decision if config.imitates == "idt" else 0
-    embeddings = n_embeddings * heads.embedding.n_rows(env)
+    embeddings = n_embeddings * heads.embedding.n_rows(domain)
     n_parameters = n_layers * layer + embeddings * d + head_parameters(env, config)
-    table = (domain_of(env).observation.n or 0) * TUPLES * n_embeddings
+    table = (domain.observation.n or 0) * TUPLES * n_embeddings
     return FLOAT * (n_parameters + decisions) + n_layers * MODULES + table
 
 
-def head_parameters(env: Env, config: ModelConfig) -> int:
+def head_parameters(env: WorldConfig, config: ModelConfig) -> int:
     """Of the world model beside its Transformer."""
-    d, hidden = config.d_model, config.d_head_hidden
+    d, hidden, domain = config.d_model, config.d_head_hidden, domain_of(env)
+    heads = heads_of(domain)
     if config.world_model == "none":
         return 0
     if config.world_model in ("queries", "table"):
-        domain = domain_of(env)
         moves = d if domain.moves_are_hidden else domain.observation.n * domain.action.n
-        return hidden * (moves + d + env.horizon + 8) + d * (heads_of(env).embedding.n_rows(env) + 8)
-    return heads_of(env).world_model.n_parameters(env, config)
+        return hidden * (moves + d + env.horizon + 8) + d * (heads.embedding.n_rows(domain) + 8)
+    return heads.world_model.n_parameters(domain, config)
 
 
-def context_bytes(env: Env, config: ModelConfig, context_length: int) -> int:
+def context_bytes(env: WorldConfig, config: ModelConfig, context_length: int) -> int:
     """Of one agent's context: the tokens, keys and values of each."""
     n_tokens = context_length
     if config.imitates == "idt":
@@ -54,15 +55,18 @@ def context_bytes(env: Env, config: ModelConfig, context_length: int) -> int:
     return n_tokens * (memory + token_bytes(env))
 
 
-@cache
-def token_bytes(env: Env) -> int:
+def token_bytes(env: WorldConfig) -> int:
     """Of one token."""
-    domain = domain_of(env)
+    return _token_bytes(domain_of(env))
+
+
+@cache
+def _token_bytes(domain: Domain) -> int:
     tokens = domain.first_tokens(domain.observation.full(1, 0))
     return sum(field.nbytes for field in tokens)
 
 
-def window_bytes(env: Env) -> int:
+def window_bytes(env: WorldConfig) -> int:
     """Of one position of a training window: a token, and what is said of the step besides."""
     domain = domain_of(env)
     spaces = domain.observation, domain.action, domain.action, *[domain.reward] * 3
@@ -75,7 +79,7 @@ def layer_bytes(config: ModelConfig) -> int:
     return FLOAT * config.n_layers * (8 * config.d_model + 3 * config.d_ff)
 
 
-def check_model(env: Env, config: ModelConfig) -> None:
+def check_model(env: WorldConfig, config: ModelConfig) -> None:
     """Raise `ValueError` where the parts do not fit each other, or the model and one context not
     fit the memory."""
     Config(env=env, model=config)
@@ -86,7 +90,7 @@ def check_model(env: Env, config: ModelConfig) -> None:
 
 
 def check_context(
-    env: Env, config: ModelConfig, batch: int, context_length: int, device: torch.device
+    env: WorldConfig, config: ModelConfig, batch: int, context_length: int, device: torch.device
 ) -> None:
     """Raise `ValueError` where the contexts of `batch` agents do not fit the memory (of a GPU:
     PyTorch itself says so)."""

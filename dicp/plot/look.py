@@ -23,7 +23,7 @@ GREY, BLACK = "#6e6e6e", "#222222"
 COLOURS = {
     "ad": "#0072B2", "paper": "#E69F00", "gated": "#D9730D", "bayes": "#B23A00", "thompson": "#7A4A1E",
     "source": "#8a8a8a", "random": GREY, "exact_belief": BLACK, "simulator": BLACK, "optimum": BLACK,
-    "blind": BLACK, "informed": BLACK,
+    "blind": BLACK, "informed": BLACK, "own": "#009E73",
 }
 HEAT = LinearSegmentedColormap.from_list("belief", ["#ffffff", "#fdebc8", "#f8c471", "#e98a2b", "#b23a00"])
 TIME = LinearSegmentedColormap.from_list("episodes", ["#b9d9ee", "#4b9ccb", "#0072B2", "#00304d"])
@@ -63,6 +63,7 @@ LOOKS = {
     "simulator": Look("perfect model", COLOURS["simulator"], (0, (5, 1, 1, 1)), 1.4),
     "blind": Look("scripted expert, blind", COLOURS["blind"], (0, (1, 1)), 1.8),
     "informed": Look("scripted expert, told the goal", COLOURS["informed"], (0, (1, 2)), 1.4),
+    "own": Look("an agent of your own", COLOURS["own"]),
     "optimum": Look("highest possible", COLOURS["optimum"], (0, (4, 3)), 1.2),
 }
 PAPERS = {"imitation": LOOKS["ad"].faint("the paper's imitation"), "DICP": LOOKS["paper"].faint("the paper's DICP")}
@@ -99,9 +100,10 @@ def axes(ax: Axes | None, title: Title, size: Size = SIZE) -> Axes:
 
 def look_of(method: str, planner: str = "none") -> Look:
     """The look of a method: by its planner where it plans, else by its name (DICP without a planner acts as AD)."""
-    if method in CONTROLS:
+    one_of("planner", planner, (*PLANNERS, "own"))
+    if method in CONTROLS and (method != "own" or planner == "none"):
         return LOOKS[method]
-    if one_of("planner", planner, PLANNERS) != "none":
+    if planner != "none":
         return LOOKS[planner]
     if method in IMITATORS:
         return LOOKS["ad"]._replace(label=method.upper())

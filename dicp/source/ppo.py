@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dicp.checks import Seed, at_least, checked, refuse
-from dicp.config import Env, SourceConfig
+from dicp.checks import Seed, at_least, checked
+from dicp.config import SourceConfig, WorldConfig
 from dicp.domain import Domain, domain_of
 from dicp.envs import Task
 from dicp.source.continuous import GaussianAgents
@@ -50,18 +50,13 @@ class Agents(Protocol):
 
 
 def agents_of(domain: Domain) -> type[TableAgents] | type[GaussianAgents]:
-    """The agents of a world. Raises `ValueError` where they can be of neither kind."""
-    kinds = domain.observation.is_discrete, domain.action.is_discrete
-    if kinds[0] != kinds[1]:
-        told = ["one of a few" if kind else "numbers" for kind in kinds]
-        allowed = "both one of a few, or both numbers"
-        raise refuse("observations and actions are", tuple(told), allowed)
-    return TableAgents if kinds[0] else GaussianAgents
+    """The agents of a world."""
+    return TableAgents if domain.action.is_discrete else GaussianAgents
 
 
 @checked
 def train_ppo(
-    env: Env, tasks: Sequence[Task], source: SourceConfig, seed: Seed,
+    env: WorldConfig, tasks: Sequence[Task], source: SourceConfig, seed: Seed,
     on_update: Callable[[int], None] | None = None,
 ) -> Log:
     """Train one PPO agent a task, side by side, and log every transition of the first

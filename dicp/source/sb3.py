@@ -14,7 +14,7 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv
 
 from dicp.checks import Whole, checked, refuse
-from dicp.config import Env, SourceConfig
+from dicp.config import SourceConfig, WorldConfig
 from dicp.domain import Domain, domain_of
 from dicp.envs import Task
 from dicp.source.limits import check_fits
@@ -177,7 +177,7 @@ def check_weights(
 
 @checked
 def train_sb3(
-    env: Env, task: Task, source: SourceConfig, seed: Seed32, algorithm: Algorithm | None = None
+    env: WorldConfig, task: Task, source: SourceConfig, seed: Seed32, algorithm: Algorithm | None = None
 ) -> Log:
     """Train one agent on one task with stable-baselines3; the log has task dimension 1.
 

@@ -17,7 +17,7 @@ from dicp import store
 from dicp.checks import checked
 from dicp.store import StoreError
 from dicp.tables import decode, encode, need_columns
-from dicp.worlds import WORLDS, World
+from dicp.worlds import World, worlds
 
 __all__ = [
     "RECORDED", "is_recorded", "recorded", "recorded_costs", "recorded_path", "recorded_worlds",
@@ -70,7 +70,7 @@ def recorded_path(env: World) -> Path:
 
 def recorded_worlds() -> list[str]:
     """The worlds of which something is recorded."""
-    return [world for world in WORLDS if is_recorded(world)]
+    return [world for world in worlds() if is_recorded(world)]
 
 
 @checked

@@ -9,8 +9,8 @@ import pytest
 from helpers import flipped
 
 import dicp
-from dicp import parts, recorded, runs, store
-from dicp.worlds import WORLDS
+from dicp import parts, recordings, runs, store
+from dicp.worlds import worlds
 
 SMALL = "metaworld-sweep-v3"
 FILES = (f"{SMALL}.csv.gz", f"{SMALL}_cost.csv", f"{SMALL}.json")
@@ -20,29 +20,29 @@ FILES = (f"{SMALL}.csv.gz", f"{SMALL}_cost.csv", f"{SMALL}.json")
 def copy(tmp_path, monkeypatch):
     """A copy of the recorded results of one world, which may be spoilt."""
     for name in FILES:
-        shutil.copy(recorded.RECORDED / name, tmp_path / name)
-    monkeypatch.setattr(recorded, "RECORDED", tmp_path)
+        shutil.copy(recordings.RECORDED / name, tmp_path / name)
+    monkeypatch.setattr(recordings, "RECORDED", tmp_path)
     return tmp_path
 
 
 def read_all():
-    return recorded.recorded_costs(SMALL), recorded.recorded(SMALL)
+    return recordings.recorded_costs(SMALL), recordings.recorded(SMALL)
 
 
 def test_the_recorded_results_are_package_data():
-    assert recorded.RECORDED.is_relative_to(next(iter(dicp.__path__)))
-    assert len(recorded.recorded_worlds()) == 8
-    for world in recorded.recorded_worlds():
-        values, sealed = store.read_record(recorded.RECORDED / f"{world}.json")
+    assert recordings.RECORDED.is_relative_to(next(iter(dicp.__path__)))
+    assert len(recordings.recorded_worlds()) == 8
+    for world in recordings.recorded_worlds():
+        values, sealed = store.read_record(recordings.RECORDED / f"{world}.json")
         assert sealed and set(values["sha256"]) == {"table", "costs"}
 
 
 @pytest.mark.parametrize("world", ["darkroom_permuted", "metaworld-push-v3"])     # two of eight, 5 s each
 def test_put_together_again_they_are_the_same_bytes(world, tmp_path, monkeypatch):
     monkeypatch.setenv("DICP_CACHE", str(tmp_path / "empty"))
-    assert recorded.write_recorded(tmp_path, world, *parts.combined(world))
+    assert recordings.write_recorded(tmp_path, world, *parts.combined(world))
     for name in (f"{world}.csv.gz", f"{world}_cost.csv", f"{world}.json"):
-        assert (tmp_path / name).read_bytes() == (recorded.RECORDED / name).read_bytes(), name
+        assert (tmp_path / name).read_bytes() == (recordings.RECORDED / name).read_bytes(), name
     assert not (tmp_path / "empty").exists()
 
 
@@ -73,33 +73,33 @@ def test_no_flipped_bit_goes_unnoticed(copy, name):
 def test_a_missing_or_foreign_record_is_named(copy):
     (copy / FILES[2]).unlink()
     with pytest.raises(store.StoreError, match=rf"{SMALL}\.json cannot be read"):
-        recorded.recorded(SMALL)
+        recordings.recorded(SMALL)
     store.write_record(copy / FILES[2], {"world": "darkroom", "sha256": {}})
     with pytest.raises(store.StoreError, match="no sealed record of the results of"):
-        recorded.recorded(SMALL)
+        recordings.recorded(SMALL)
     (copy / FILES[2]).write_text(json.dumps({"world": SMALL, "sha256": {}}), encoding="utf-8")
     with pytest.raises(store.StoreError, match="no sealed record"):
-        recorded.recorded(SMALL)
+        recordings.recorded(SMALL)
 
 
 @pytest.mark.parametrize("lost", [FILES[:1], FILES[1:2], FILES[:2]])
 def test_a_lost_file_is_not_one_that_was_never_written(copy, lost):
     for name in lost:
         (copy / name).unlink()
-    for read in (recorded.recorded, recorded.recorded_costs, recorded.is_recorded, parts.shipped):
+    for read in (recordings.recorded, recordings.recorded_costs, recordings.is_recorded, parts.shipped):
         with pytest.raises(store.StoreError, match=rf"{lost[0]} is missing, .*check the file out"):
             read(SMALL)
     (copy / FILES[2]).unlink()
     for name in FILES[:2]:
         (copy / name).unlink(missing_ok=True)
-    assert not recorded.is_recorded(SMALL) and recorded.recorded_costs(SMALL).empty
+    assert not recordings.is_recorded(SMALL) and recordings.recorded_costs(SMALL).empty
 
 
 @pytest.mark.parametrize(
     "name", ["../x", "darkroom/../darkroom", "", "drakroom", "metaworld-", "/etc/x", None, 3]
 )
 @pytest.mark.parametrize(
-    "read", [recorded.recorded, recorded.is_recorded, recorded.recorded_costs]
+    "read", [recordings.recorded, recordings.is_recorded, recordings.recorded_costs]
 )
 def test_a_name_is_that_of_a_world(read, name):
     with pytest.raises(ValueError, match="^env is .*; allowed: 'darkroom', .*'metaworld-reach-v3'"):
@@ -110,9 +110,9 @@ def test_a_world_without_records_says_what_there_is():
     with pytest.raises(
         ValueError, match="recorded are: darkroom, .*--task door-open-v3 makes them"
     ):
-        recorded.recorded("metaworld-door-open-v3")
-    assert not recorded.recorded_path("metaworld-door-open-v3").exists()
-    assert recorded.recorded_costs("metaworld-door-open-v3").empty and len(WORLDS) == 53
+        recordings.recorded("metaworld-door-open-v3")
+    assert not recordings.recorded_path("metaworld-door-open-v3").exists()
+    assert recordings.recorded_costs("metaworld-door-open-v3").empty and len(worlds()) == 53
 
 
 class Killed(BaseException):
@@ -120,9 +120,9 @@ class Killed(BaseException):
 
 
 def test_a_kill_between_two_files_leaves_what_the_record_knows(copy, monkeypatch):
-    table, costs = recorded.recorded(SMALL), recorded.recorded_costs(SMALL)
+    table, costs = recordings.recorded(SMALL), recordings.recorded_costs(SMALL)
     table, costs = (rows[rows["run"].isin(["random", "source"])] for rows in (table, costs))
-    recorded.write_recorded(copy, SMALL, table, costs)
+    recordings.write_recorded(copy, SMALL, table, costs)
     less, fewer = (rows[rows["run"] == "source"] for rows in (table, costs))
     real, left = store.write, []
 
@@ -136,20 +136,20 @@ def test_a_kill_between_two_files_leaves_what_the_record_knows(copy, monkeypatch
     for n_writes in range(5):
         left[:] = [None] * n_writes
         try:
-            recorded.write_recorded(copy, SMALL, less, fewer)
+            recordings.write_recorded(copy, SMALL, less, fewer)
         except Killed:
             assert n_writes < 4
-        assert len(recorded.recorded(SMALL)) in (len(table), len(less))
+        assert len(recordings.recorded(SMALL)) in (len(table), len(less))
         assert set(parts.shipped(SMALL)) >= set(fewer["part"])
         left[:] = [None] * 9
-        recorded.write_recorded(copy, SMALL, table, costs)
+        recordings.write_recorded(copy, SMALL, table, costs)
     left[:] = [None] * 9
-    assert not recorded.write_recorded(copy, SMALL, table, costs)  # all of it is there already
+    assert not recordings.write_recorded(copy, SMALL, table, costs)  # all of it is there already
 
 
 def test_the_same_rows_are_not_packed_anew(copy):
     """Another zlib packs the same rows into other bytes; what is tracked stays as it is."""
-    table, costs = recorded.recorded(SMALL), recorded.recorded_costs(SMALL)
+    table, costs = recordings.recorded(SMALL), recordings.recorded_costs(SMALL)
     packed = (copy / FILES[0]).read_bytes()
     other = copy / "other"
     table.to_csv(
@@ -162,6 +162,6 @@ def test_the_same_rows_are_not_packed_anew(copy):
     other.mkdir()
     shutil.copy(copy / "x.csv.gz", other / FILES[0])
     assert (other / FILES[0]).read_bytes() != packed
-    recorded.write_recorded(other, SMALL, table, costs)
+    recordings.write_recorded(other, SMALL, table, costs)
     assert (other / FILES[0]).read_bytes() == (copy / "x.csv.gz").read_bytes()
-    pd.testing.assert_frame_equal(recorded.decode((other / FILES[0]).read_bytes(), FILES[0]), table)
+    pd.testing.assert_frame_equal(recordings.decode((other / FILES[0]).read_bytes(), FILES[0]), table)

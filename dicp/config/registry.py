@@ -1,0 +1,147 @@
+"""Which worlds there are: a name, and the `Domain` that stands behind it.
+
+Ours are known from the start, by where their classes lie, so that a grid imports no simulator of an
+arm. Others come by `register`, or from an installed distribution that names its class in the entry
+points `dicp.domains`:
+
+    [project.entry-points."dicp.domains"]
+    walls = "my_worlds:WallsDomain"
+"""
+
+import re
+import warnings
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pkgutil import resolve_name
+from typing import Annotated, Any
+
+from dicp.checks import checked, one_of, refuse, shown
+from dicp.config.world import WorldConfig
+
+__all__ = ["WorldName", "config_class", "domain_class", "names", "register"]
+
+GROUP = "dicp.domains"
+FORM = re.compile(r"[a-z][a-z0-9_]*")                # a name is part of file names and of commands
+OURS: dict[str, tuple[str, str]] = {}                # name: where its config and its domain lie
+REGISTERED: dict[str, type] = {}
+
+
+def ours(names: tuple[str, ...], config: str, domain: str) -> None:
+    """Worlds of this package; classes as "module:name"."""
+    OURS.update(dict.fromkeys(names, (config, domain)))
+
+
+ours(
+    ("darkroom", "darkroom_permuted", "dark_key_to_door"),
+    "dicp.config.env:EnvConfig", "dicp.domain.grids:GridDomain",
+)
+ours(("metaworld",), "dicp.config.env:MetaWorldConfig", "dicp.domain.arm:ArmDomain")
+
+
+def names() -> tuple[str, ...]:
+    """Every world's: ours, those that were registered, those of installed distributions."""
+    return (*OURS, *REGISTERED, *(name for name in _installed() if name not in REGISTERED))
+
+
+def world_name(what: str, value: object) -> str:
+    """The rule: one of `names`."""
+    return one_of(what, value, names())
+
+
+WorldName = Annotated[str, world_name]
+
+
+@checked
+def register(name: str, domain: type) -> None:
+    """Make a world known under `name`: as `Config.preset(name)`, on the command line, in notebooks.
+
+    domain: a subclass of `dicp.domain.Domain`, whose `config_class` says what its config is. A class
+    that is defined anew, as a notebook's cell does that is run again, takes the old one's place.
+    Raises `ValueError` for a name that is taken or of another form than `my_world_2`, and for a
+    class that lacks something.
+    """
+    if not FORM.fullmatch(name):
+        raise refuse("name", name, "lower-case letters, digits and _, as in 'my_world_2'")
+    if name in OURS or not _is_same(REGISTERED.get(name, domain), domain):
+        taken = ", ".join(repr(other) for other in names())
+        raise refuse("name", name, f"one that is not taken; there are {taken}")
+    check_domain(domain)
+    REGISTERED[name] = domain
+
+
+def _is_same(old: type, new: type) -> bool:
+    """Whether one class is the other, perhaps defined anew."""
+    return (old.__module__, old.__qualname__) == (new.__module__, new.__qualname__)
+
+
+def check_domain(domain: Any) -> None:
+    """Raise `ValueError` unless it is a class that can be a world's."""
+    if not isinstance(domain, type) or not hasattr(domain, "check_class"):
+        raise refuse("domain", domain, "a subclass of dicp.domain.Domain")
+    domain.check_class()
+
+
+def registered(name: str) -> tuple[str, type] | None:
+    """What another process has to know to use that world (`take_over`)."""
+    return (name, REGISTERED[name]) if name in REGISTERED else None
+
+
+def take_over(world: tuple[str, type] | None) -> None:
+    """Know a world that the process that started this one has registered."""
+    if world:
+        REGISTERED[world[0]] = world[1]
+
+
+def rows(name: str) -> tuple:
+    """The presets (`dicp.config.presets.Row`) that a world brings along; ours lie with all others."""
+    return () if name in OURS else tuple(domain_class(name).presets)
+
+
+def config_class(name: str) -> type[WorldConfig]:
+    """Of the world of that name; `ValueError` where there is none, or where it cannot be imported."""
+    if name in OURS:
+        return _ours(OURS[name][0])
+    return domain_class(name).config_class
+
+
+def domain_class(name: str) -> type:
+    """The same of its domain."""
+    if name in OURS:
+        return _ours(OURS[name][1])
+    world_name("env", name)
+    return REGISTERED[name] if name in REGISTERED else _imported(name)
+
+
+@cache
+def _ours(place: str) -> type:
+    return resolve_name(place)
+
+
+@cache
+def _installed() -> dict[str, EntryPoint]:
+    """Worlds of other distributions; nothing of them is imported before it is asked for."""
+    found = {}
+    for point in entry_points(group=GROUP):
+        if point.name in OURS or not FORM.fullmatch(point.name):
+            said = f"The world {point.name!r} of {_source_of(point)} is not used"
+            warnings.warn(f"{said}: its name is taken, or of another form than 'my_world_2'.", stacklevel=3)
+        else:
+            found[point.name] = point
+    return found
+
+
+def _imported(name: str) -> type:
+    point = _installed()[name]
+    try:
+        domain = point.load()
+        check_domain(domain)
+    except Exception as error:
+        others = ", ".join(repr(other) for other in names() if other != name)
+        said = f"The world {name!r} of {_source_of(point)} cannot be used"
+        raise ValueError(f"{said} ({type(error).__name__}: {shown(str(error))}); allowed: {others}.") from error
+    REGISTERED[name] = domain
+    return domain
+
+
+def _source_of(point: EntryPoint) -> str:
+    return f"{point.dist.name} ({point.value})" if point.dist else point.value

@@ -1,0 +1,24 @@
+"""What the config of any world is."""
+
+from typing import Annotated, ClassVar
+
+from dicp.checks import Whole, check_fields
+
+Horizon = Annotated[int, Whole(1, 10**6)]    # a life of one such episode takes hours
+Names = ClassVar[tuple[str, ...]]
+
+
+class WorldConfig:
+    """The config of a world: a frozen dataclass of this kind, with at least these two fields and a
+    default for each. Every field is checked as its type says (`dicp.checks`)."""
+
+    name: str
+    horizon: int                             # env steps an episode
+
+    # what can be trained and planned there; `dpt` needs `Domain.optimal_actions`
+    imitators: Names = ("ad", "dpt", "idt")
+    world_models: Names = ("none", "observational")
+    planners: Names = ("none", "paper", "gated", "bayes")
+
+    def __post_init__(self):
+        check_fields(self, "env")
