@@ -1,0 +1,98 @@
+"""An agent, or what a config describes, on tasks that it never saw: one call, one table."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Annotated, Any
+
+import pandas as pd
+
+from dicp import results
+from dicp.artifacts import load_or_train
+from dicp.checks import Count, Seed, checked, refuse, text
+from dicp.config import METHODS, Config, ModelConfig, PlanConfig, WorldConfig
+from dicp.config.env import named
+from dicp.config.registry import WorldName
+from dicp.domain import domain_of
+from dicp.envs import Task
+from dicp.rollout import Learner, rollout
+from dicp.rollout_checks import a_plan
+
+__all__ = ["evaluate", "make_env"]
+
+OWN = "own"                        # the method of an agent that is none of ours, in tables
+
+
+@checked
+def make_env(
+    env: WorldName | WorldConfig, tasks: Sequence[Task] | None = None, n_streams: Count = 1
+) -> Any:
+    """`n_streams` agents in each of the tasks, stepped together: `reset()` gives observations
+    [task stream ...], `step(action)` a `dicp.types.Step`.
+
+    env: a name, as "darkroom", or a config, as `EnvConfig("darkroom", size=5)`. tasks: None is the
+    held-out tasks of split 0. (One environment for one agent: `gymnasium.make("dicp/Darkroom-v0")`.)
+    Raises `ValueError` for a task of another world, and for more agents than the memory holds.
+    """
+    world = domain_of(named(env) if isinstance(env, str) else env)
+    tasks = world.split(0)[1] if tasks is None else list(tasks)
+    world.check_tasks(tasks)
+    return world.make(tasks, n_streams)
+
+
+@checked
+def evaluate(
+    agent: Config | Learner, plan: Annotated[PlanConfig | Callable | None, a_plan] = None, *,
+    env: WorldConfig | None = None, tasks: Sequence[Task] | None = None,
+    n_rollouts: Count | None = None, n_episodes: Count | None = None, seed: Seed = 0,
+    greedy: bool = False, name: Annotated[str, text] | None = None,
+) -> pd.DataFrame:
+    """The result table of lives in held-out tasks: a row an episode (`dicp.results` reads it, and
+    `dicp.plot.returns` draws it).
+
+    agent: a config (its model is loaded, or trained now), a trained model, or an agent of your own
+    (`dicp.rollout.Learner`). plan: None acts by the policy alone; a planner of your own, as `rollout`
+    takes one. env: of an agent that does not
+    say where it acts. tasks, n_rollouts, n_episodes: None is what the recorded results of that world
+    use, in the config's split (split 0). name: what the table calls it, in the column `run`. Raises
+    `ValueError` for a model of another world, a plan that it cannot carry out, and one that has no
+    policy and no plan.
+    """
+    config = _config_of(agent, env)
+    model = load_or_train(config).model if isinstance(agent, Config) else agent
+    world, kind = domain_of(config.env), config.model.world_model
+    n_tasks, usual = world.evaluation.lives(kind, plan)
+    tasks = world.split(config.split)[1][:n_tasks] if tasks is None else list(tasks)
+    world.check_tasks(tasks)
+    n_episodes = n_episodes or world.evaluation.n_episodes
+    lives = rollout(
+        model, config.env, tasks, n_rollouts or usual, n_episodes, plan, seed, greedy, record=False
+    )
+    settings = {"run": name or _name_of(agent, config), "greedy": greedy}
+    if not _is_ours(agent):
+        known = settings["run"] in (*METHODS, *results.CONTROLS)
+        settings |= {"method": settings["run"] if known else OWN, "world_model": "none"}
+    return results.from_life(lives, config, tasks, plan, rollout_seed=seed, **settings)
+
+
+def _is_ours(agent: Config | Learner) -> bool:
+    """Whether a config says what it is."""
+    return isinstance(agent, Config) or isinstance(getattr(agent, "config", None), ModelConfig)
+
+
+def _config_of(agent: Config | Learner, env: WorldConfig | None) -> Config:
+    """What describes it best."""
+    if isinstance(agent, Config):
+        if env not in (None, agent.env):
+            raise refuse("env", env, "None, because the config says it")
+        return agent
+    env = env or getattr(agent, "env", None)
+    if env is None:
+        raise refuse("env", None, "a world's config, because this agent does not say where it acts")
+    preset = Config.preset(env.name, task=getattr(env, "task", None))
+    context_length = env.horizon * max(preset.model.context_length // env.horizon, 1)
+    model = agent.config if _is_ours(agent) else replace(preset.model, context_length=context_length)
+    return replace(preset, env=env, model=model)
+
+
+def _name_of(agent: Config | Learner, config: Config) -> str:
+    return config.method if _is_ours(agent) else getattr(agent, "name", type(agent).__name__)
