@@ -1,0 +1,194 @@
+"""Contract tests of a world: what the library counts on, tried on yours.
+
+    from dicp.testing import check_world
+
+    check_world(MyConfig())          # AssertionError with a sentence where a promise is broken
+
+The project's own worlds pass the same tests.
+"""
+
+from dataclasses import asdict, replace
+
+import torch
+from torch import Tensor
+
+from dicp.checks import Seed, checked
+from dicp.config import ModelConfig, PlanConfig, SourceConfig, WorldConfig, env_from_dict
+from dicp.domain import Domain, domain_of
+from dicp.history.logs import check_log
+from dicp.history.tasks import as_task
+from dicp.models import new_model
+from dicp.policies import policy_of
+from dicp.rollout import rollout
+from dicp.source.ppo import train_ppo
+from dicp.types import Space, Step
+from dicp.windows import WindowSampler
+
+__all__ = ["check_config", "check_learning", "check_simulator", "check_tasks", "check_world"]
+
+N_TASKS, N_STREAMS = 2, 3
+
+
+@checked
+def check_world(env: WorldConfig, seed: Seed = 0) -> None:
+    """All of them. Raises `AssertionError`, and `ValueError` for what the library itself refuses."""
+    check_config(env)
+    check_tasks(env, seed)
+    check_simulator(env, seed)
+    check_learning(env, seed)
+
+
+def need(fits: bool, sentence: str) -> None:
+    if not fits:
+        raise AssertionError(sentence)
+
+
+@checked
+def check_config(env: WorldConfig) -> None:
+    """The config is a value: equal configs are one world, and JSON keeps it."""
+    world = domain_of(env)
+    same = env_from_dict(asdict(env))
+    need(same == env, f"{env} is not what its own fields make: {same}")
+    need(domain_of(same) is world, f"{env} makes another world each time; its fields must be hashable")
+    longer = replace(env, horizon=env.horizon + 1)
+    need(longer != env, f"{type(env).__name__} compares equal with another horizon")
+    observation = world.observation.full(4, 0)
+    tokens = world.first_tokens(observation)
+    need(len(tokens.arrived) == 4, "first_tokens does not give a token for each agent")
+
+
+@checked
+def check_tasks(env: WorldConfig, seed: Seed = 0) -> None:
+    """The split is one: the same for the same seed, nothing on both sides."""
+    world = domain_of(env)
+    train, held_out = world.split(seed)
+    need(bool(train) and bool(held_out), "split gives no training or no held-out tasks")
+    need((train, held_out) == tuple(world.split(seed)), "split differs from call to call")
+    for task in (*train[:100], *held_out[:100]):
+        need(as_task(task) == task, f"task {task} is not what storing and reading it gives")
+    both = set(train) & set(held_out)
+    need(not both, f"{len(both)} tasks are for training and held out, too")
+    world.check_tasks([*train, *held_out])
+    source = SourceConfig.preset(env.name)
+    missing = set(world.training_tasks(source, seed)) - set(world.source_tasks(source, seed))
+    need(not missing, f"{len(missing)} training tasks have no learning histories")
+    most = world.max_return(train[:N_TASKS])
+    shape = (len(train[:N_TASKS]),)
+    need(tuple(most.shape) == shape, f"max_return has shape {tuple(most.shape)}, not {shape}")
+    need(bool((most > 0).all()), f"max_return is {most.tolist()}; every task must allow some return")
+
+
+@checked
+def check_simulator(env: WorldConfig, seed: Seed = 0) -> None:
+    """Shapes, kinds, bounds; episodes of the horizon's length that begin by themselves; the same
+    actions give the same, for one agent as for many."""
+    world = domain_of(env)
+    tasks = world.split(seed)[0][:N_TASKS]
+    simulator, n_steps = world.make(tasks, N_STREAMS), 2 * env.horizon
+    generator = torch.Generator().manual_seed(seed)
+    start = simulator.reset()
+    check_values("reset()", start, world.observation)
+    before, returns, took = start, torch.zeros(len(tasks), N_STREAMS), []
+    for t in range(n_steps):
+        need(simulator.t == t % env.horizon, f"t is {simulator.t} after {t} steps")
+        action = some_action(world, (len(tasks), N_STREAMS), generator)
+        step = simulator.step(action)
+        check_step(world, step, t, before)
+        returns = step.reward + (0 if t % env.horizon == 0 else returns)
+        most = world.max_return(tasks)[:, None]
+        need(bool((returns <= most * 1.0001).all()), f"a return of {returns.max():g} is above max_return")
+        before = step.observation
+        took.append((action, step))
+    check_repeats(world, tasks, took)
+
+
+def check_repeats(world: Domain, tasks: list, took: list[tuple[Tensor, Step]]) -> None:
+    """Whether one agent in one task meets what the first of many met."""
+    alone = world.make(tasks[:1], 1)
+    check_values("reset()", alone.reset(), world.observation, (1, 1))
+    for t, (action, step) in enumerate(took):
+        again = alone.step(action[:1, :1])
+        for name in ("reward", "next_observation", "observation"):
+            same = torch.equal(getattr(again, name), getattr(step, name)[:1, :1])
+            need(same, f"the {name} of step {t} is another for one agent alone than among others")
+
+
+def check_step(world: Domain, step: Step, t: int, before: Tensor) -> None:
+    """One step: what it says, and whether the episode ends when it must."""
+    last = (t + 1) % world.config.horizon == 0
+    need(step.done == last, f"done is {step.done} at step {t} of episodes of {world.config.horizon}")
+    for name in ("observation", "next_observation"):
+        check_values(name, getattr(step, name), world.observation)
+    check_values("reward", step.reward, world.reward)
+    told = step.success is not None
+    need(told == world.says_success, f"says_success is {world.says_success}, success is {step.success}")
+    same = torch.equal(step.observation, step.next_observation)
+    need(last or same, f"at step {t}, within an episode, observation differs from next_observation")
+    after = world.outcome(before, step.next_observation, step.reward, torch.zeros_like(step.reward))
+    need(after.shape[:2] == step.reward.shape, f"outcome has shape {tuple(after.shape)}")
+
+
+def check_values(
+    what: str, values: Tensor, space: Space, shape: tuple[int, int] = (N_TASKS, N_STREAMS)
+) -> None:
+    """Whether they are of a space, for each task and stream."""
+    wanted = *shape, *space.shape
+    need(tuple(values.shape) == wanted, f"{what} has shape {tuple(values.shape)}, not {wanted}")
+    need(values.dtype == space.dtype, f"{what} is {values.dtype}, not {space.dtype}")
+    low, high = space.bounds
+    fits = bool(values.isfinite().all() and low <= values.min() and values.max() <= high)
+    need(fits, f"{what} holds values from {values.min()} to {values.max()}, not {low} to {high}")
+    is_one = not space.values or bool(torch.isin(values, space.table()).all())
+    need(is_one, f"{what} holds {values.unique().tolist()}, not only {space.values}")
+
+
+def some_action(world: Domain, shape: tuple[int, int], generator: torch.Generator) -> Tensor:
+    """What a policy draws that knows nothing."""
+    policy = policy_of(world.action)
+    parameters = policy.uninformed().expand(shape[0] * shape[1], -1)
+    return policy.sample(parameters, generator).unflatten(0, shape)
+
+
+@checked
+def check_learning(env: WorldConfig, seed: Seed = 0) -> None:
+    """The source learns in it, what it did can be stored, and a model reads it, acts and plans."""
+    world = domain_of(env)
+    tasks = world.split(seed)[0][:N_TASKS]
+    source = small_source(env)
+    log = train_ppo(env, tasks, source, seed)
+    for row, task in enumerate(tasks):
+        one = log.map(lambda values, row=row: values[row])
+        check_log(env, source, source.n_kept, task, one)
+    for kind in env.world_models[:2]:
+        config = ModelConfig(kind, context_length=2 * env.horizon, chunk=1)
+        torch.manual_seed(seed)
+        model = new_model(env, config).eval()
+        check_model(env, model, WindowSampler(env, log), tasks, seed)
+
+
+def small_source(env: WorldConfig) -> SourceConfig:
+    """PPO for two short episodes of a few streams."""
+    steps = 2 * env.horizon
+    return replace(
+        SourceConfig.preset(env.name), n_streams=2, keep_streams=2, env_steps=steps, n_steps=steps,
+        batch_size=steps, n_epochs=1,
+    )
+
+
+def check_model(env: WorldConfig, model, sampler: WindowSampler, tasks: list, seed: int) -> None:
+    """Whether its losses are finite, and whether it acts as the world allows."""
+    generator = torch.Generator().manual_seed(seed)
+    windows = sampler.history(2, 2, 1, generator)
+    h = model.read(windows)
+    losses = {"policy": model.policy_head.loss(model.policy_head(h), windows.label)}
+    if model.can_plan:
+        losses |= model.world_model_head(h, windows.action).loss_terms(windows)
+    for name, loss in losses.items():
+        need(bool(loss.isfinite()), f"the {name} loss of a new model is {loss}")
+    plans = [None]
+    if model.can_plan:
+        plan = PlanConfig.preset("paper", env.name, getattr(env, "task", None))
+        plans.append(replace(plan, depth=2, start_after=0, start_after_step=0))
+    for plan in plans:
+        life = rollout(model, env, tasks, 1, 1, plan, seed)
+        need(bool(life.reward.isfinite().all()), "a reward is not finite")

@@ -1,0 +1,284 @@
+"""Worlds of somebody else: registered, installed, refused in one sentence; and the contract that they keep."""
+
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import dicp
+from dicp.config import Config, EnvConfig, MetaWorldConfig, PlanConfig, env_from_dict, registry
+from dicp.domain import Domain, Row, Space, Step, WorldConfig, domain_of, register
+from dicp.envs.tabular import TabularWorld
+from dicp.testing import check_world
+from dicp.worlds import worlds
+
+ROOT = Path(__file__).parents[1]
+RING = torch.tensor([[[1, 3], [2, 0], [3, 1], [0, 2]]])          # four cells in a ring: on, back
+
+
+@dataclass(frozen=True)
+class RingConfig(WorldConfig):
+    name: str = "ring"
+    horizon: int = 6
+
+
+class RingDomain(Domain):
+    """Four cells in a ring, of which one pays."""
+
+    config_class = RingConfig
+    observation, action = Space(4), Space(2)
+    presets = (Row({}, source={"n_steps": 6, "env_steps": 1200}, model={"context_length": 12}),)
+
+    def split(self, seed):
+        return [0, 1, 2], [3]
+
+    def make(self, tasks, n_streams):
+        pays = torch.eye(4, dtype=torch.long)[list(tasks)]
+        return TabularWorld(RING, pays, self.config.horizon, n_streams)
+
+    def max_return(self, tasks):
+        return self.make(tasks, 1).max_return
+
+
+@pytest.fixture(autouse=True)
+def forgotten():
+    """What a test registers is forgotten after it."""
+    yield
+    registry.REGISTERED.clear()
+    registry._installed.cache_clear()
+
+
+@pytest.fixture
+def ring():
+    register("ring", RingDomain)
+    return RingConfig()
+
+
+# ---- ours, and one of somebody else ----
+
+
+@pytest.mark.parametrize("env", [
+    *(EnvConfig.preset(name) for name in ("darkroom", "darkroom_permuted", "dark_key_to_door")),
+    EnvConfig("darkroom", size=4, horizon=10), MetaWorldConfig(), MetaWorldConfig(task="hammer-v3")],
+    ids=lambda env: f"{env.name}-{env.horizon}-{getattr(env, 'task', '')}")
+def test_our_worlds_keep_the_contract(env):
+    check_world(env)
+
+
+def test_a_world_of_four_cells_by_hand(ring):
+    check_world(ring)
+    world = domain_of(ring).make([2, 0], 1)
+    assert world.max_return.tolist() == [3, 3]                    # there in 2 steps, then back and forth; on, off, on, ...
+    steps = [world.step(torch.tensor([[0], [1]])) for _ in range(3)]
+    assert [step.observation[:, 0].tolist() for step in steps] == [[1, 3], [2, 2], [3, 1]]
+    assert [step.reward[:, 0].tolist() for step in steps] == [[0, 0], [1, 0], [0, 0]]
+
+
+def test_what_is_registered_is_known_everywhere(ring):
+    config = Config.preset("ring", world_model="observational")
+    assert config.env == ring and config.source.env_steps == 1200 and config.model.context_length == 12
+    assert env_from_dict({"name": "ring", "horizon": 9}) == RingConfig(horizon=9)
+    assert "ring" in worlds() and "ring" in registry.names()
+    assert PlanConfig.preset("paper", "ring").planner == "paper"
+    env = dicp.make_env("ring", n_streams=2)
+    assert env.reset().tolist() == [[0, 0]]
+
+
+def test_its_key_is_its_own():
+    register("ring", RingDomain)
+    keys = {Config.preset("ring").key, Config.preset("darkroom").key}
+    keys |= {replace(Config.preset("ring"), env=RingConfig(horizon=12)).key}
+    assert len(keys) == 3
+
+
+@pytest.mark.parametrize("name", ["walls", "point"])
+def test_the_worlds_of_the_examples_keep_the_contract(name, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "examples")
+    module = __import__(name)
+    domain = getattr(module, f"{name.title()}Domain")
+    register(name, domain)
+    check_world(domain.config_class())
+
+
+# ---- refused ----
+
+
+@pytest.mark.parametrize("name, sentence", [
+    ("darkroom", "name is 'darkroom'; allowed: one that is not taken; there are 'darkroom', .*"),
+    ("metaworld", "name is 'metaworld'; allowed: one that is not taken; .*"),
+    ("My World", "name is 'My World'; allowed: lower-case letters, digits and _, as in 'my_world_2'."),
+    ("../ring", "name is '../ring'; allowed: lower-case letters, .*"),
+    ("", "name is ''; allowed: a text that is not empty."),
+])
+def test_a_name_that_cannot_be_is_refused(name, sentence):
+    with pytest.raises(ValueError, match=f"^{sentence}$"):
+        register(name, RingDomain)
+    assert registry.REGISTERED == {}
+
+
+def test_another_class_does_not_take_a_name_but_the_same_one_defined_anew_does(ring):
+    register("ring", RingDomain)
+    anew = type("RingDomain", (RingDomain,), {"__qualname__": "RingDomain", "__module__": __name__})
+    register("ring", anew)
+    assert type(domain_of(ring)) is anew
+    other = type("Other", (RingDomain,), {})
+    with pytest.raises(ValueError, match="name is 'ring'; allowed: one that is not taken"):
+        register("ring", other)
+
+
+class NoMethods(Domain):
+    config_class = RingConfig
+
+
+class NoConfig(RingDomain):
+    config_class = None
+
+
+class NotFrozen(RingDomain):
+    config_class = dataclass(type("Loose", (WorldConfig,), {"__annotations__": {"name": str, "horizon": int}}))
+
+
+@pytest.mark.parametrize("domain, sentence", [
+    (3, "domain is 3; allowed: a type"),
+    (dict, "domain is <class 'dict'>; allowed: a subclass of dicp.domain.Domain."),
+    (NoMethods, "NoMethods lacks make, split; allowed: a domain with all methods of dicp.domain.Domain."),
+    (NoConfig, "NoConfig.config_class is None; allowed: a frozen dataclass .* with name and horizon."),
+    (NotFrozen, "NotFrozen.config_class is .*; allowed: a frozen dataclass .*"),
+])
+def test_a_domain_that_lacks_something_is_refused(domain, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        register("ring", domain)
+
+
+@pytest.mark.parametrize("changes, sentence", [
+    ({"action": Space(shape=(2,), low=-1, high=1)},
+     "has observations that are one of a few and actions that are numbers; allowed: both one of a few, or both numbers."),
+    ({"observation": Space(6, coordinates_below=(4, 2))}, r"coordinates_below is \(4, 2\); allowed: .* product is 6"),
+    ({"reward": Space()}, r"reward is .*; allowed: Space\(n\), one of n of at least 1"),
+    ({"reward": Space(2, values=(1, 0))}, r"reward.values is \(1, 0\); allowed: 2 numbers in rising order"),
+    ({"observation": Space(shape=(2, 2)), "action": Space(shape=(1,), low=-1, high=1)}, r"observation.shape is \(2, 2\)"),
+    ({"observation": Space(shape=(2,)), "action": Space(shape=(1,))}, r"action's bounds is .*two finite numbers"),
+    ({"observation": Space(shape=(2,)), "action": Space(shape=(1,), low=-1, high=1)}, r"reward is .*; allowed: Space\(\)"),
+])
+def test_spaces_that_cannot_be_learned_are_refused(changes, sentence, ring):
+    registry.REGISTERED["ring"] = type("Odd", (RingDomain,), changes)
+    with pytest.raises(ValueError, match=sentence):
+        domain_of(ring)
+    assert domain_of(EnvConfig()).name == "darkroom"
+
+
+@pytest.mark.parametrize("config", [RingConfig(), EnvConfig()])
+def test_a_config_of_another_world_is_refused(config, ring):
+    registry.REGISTERED["ring"] = type("Other", (RingDomain,), {"config_class": dataclass(frozen=True)(
+        type("OtherConfig", (WorldConfig,), {"__annotations__": {"name": str, "horizon": int}, "name": "ring", "horizon": 3}))})
+    if config.name == "ring":
+        with pytest.raises(ValueError, match="env is RingConfig.*; allowed: a OtherConfig, as 'ring' was registered"):
+            domain_of(config)
+    else:
+        domain_of(config)
+
+
+# ---- the contract catches ----
+
+
+def broken(**changes):
+    """A domain whose simulator or whose methods are spoilt."""
+    return type("Broken", (RingDomain,), changes)
+
+
+class Spoilt(TabularWorld):
+    """Its steps are changed by `spoil`."""
+
+    def __init__(self, spoil, *args):
+        self.spoil = spoil
+        super().__init__(*args)
+
+    def step(self, action):
+        return self.spoil(super().step(action), self)
+
+
+def spoilt(spoil):
+    def make(self, tasks, n_streams):
+        return Spoilt(spoil, RING, torch.eye(4, dtype=torch.long)[list(tasks)], self.config.horizon, n_streams)
+
+    return broken(make=make)
+
+
+@pytest.mark.parametrize("domain, sentence", [
+    (broken(split=lambda self, seed: ([0, 1], [1])), "1 tasks are for training and held out, too"),
+    (broken(split=lambda self, seed: ([0], [])), "no training or no held-out tasks"),
+    (broken(split=lambda self, seed: ([[0], [1]], [[2]])), "task \\[0\\] is not what storing"),
+    (broken(max_return=lambda self, tasks: torch.ones(7)), "max_return has shape"),
+    (broken(max_return=lambda self, tasks: torch.zeros(len(tasks))), "every task must allow some return"),
+    (broken(max_return=lambda self, tasks: torch.full((len(tasks),), 0.5)), "is above max_return"),
+    (spoilt(lambda step, world: step._replace(reward=step.reward.float())), "reward is torch.float32, not torch.int64"),
+    (spoilt(lambda step, world: step._replace(reward=step.reward + 5)), "reward holds values from 5"),
+    (spoilt(lambda step, world: step._replace(done=False)), "done is False at step 5 of episodes of 6"),
+    (spoilt(lambda step, world: step._replace(observation=step.observation * 0)), "observation differs from next_observation"),
+    (spoilt(lambda step, world: step._replace(next_observation=step.next_observation[0])), "next_observation has shape"),
+    (spoilt(lambda step, world: step._replace(success=step.reward > 0)), "says_success is False"),
+    (spoilt(lambda step, world: Step(step.reward, *[(step.observation + world.n_streams) % 4] * 2, step.done)),
+     "is another for one agent alone than among others"),
+])
+def test_a_broken_world_is_told_what_it_breaks(domain, sentence):
+    registry.REGISTERED["ring"] = domain
+    with pytest.raises(AssertionError, match=sentence):
+        check_world(RingConfig())
+
+
+# ---- installed ----
+
+
+def install(folder, name, value, code):
+    """A distribution with one entry point, and its module, in a folder that Python looks into."""
+    (folder / f"{name}_package.py").write_text(code, encoding="utf-8")
+    info = folder / f"{name}-1.0.dist-info"
+    info.mkdir(exist_ok=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text(f"[dicp.domains]\n{name} = {value}\n", encoding="utf-8")
+    registry._installed.cache_clear()
+
+
+RING_CODE = """
+from test_registry import RingConfig, RingDomain
+from dataclasses import dataclass
+
+@dataclass(frozen=True)
+class Config(RingConfig):
+    name: str = "installed"
+
+class World(RingDomain):
+    config_class = Config
+"""
+
+
+def test_a_world_of_another_distribution_is_found(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    install(tmp_path, "installed", "installed_package:World", RING_CODE)
+    assert "installed_package" not in sys.modules and "installed" in registry.names()
+    check_world(Config.preset("installed").env)
+    assert "installed_package" in sys.modules
+
+
+@pytest.mark.parametrize("code, value, sentence", [
+    ("import nothing_of_that_name", "broken_package:World", "ModuleNotFoundError"),
+    ("", "broken_package:World", "AttributeError"),
+    ("World = 3", "broken_package:World", "allowed: a subclass of dicp.domain.Domain"),
+])
+def test_one_that_cannot_be_imported_is_named_and_the_others_go_on(code, value, sentence, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "broken_package", raising=False)
+    install(tmp_path, "broken", value, code)
+    with pytest.raises(ValueError, match=f"The world 'broken' of broken .broken_package:World. cannot be used .*{sentence}"):
+        Config.preset("broken")
+    assert Config.preset("darkroom").env == EnvConfig()
+
+
+def test_one_with_the_name_of_ours_is_not_used_and_says_so(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    install(tmp_path, "darkroom", "darkroom_package:World", RING_CODE)
+    with pytest.warns(UserWarning, match="The world 'darkroom' of darkroom .* is not used: its name is taken"):
+        registry.names()
+    assert domain_of(EnvConfig()).name == "darkroom"
