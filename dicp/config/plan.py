@@ -7,6 +7,7 @@ from dicp.checks import Number, OneOf, Whole, check_fields, checked, one_of
 from dicp.config import registry
 from dicp.config.env import ML1_TASKS, check_keys, named
 from dicp.config.presets import PLANS, sum_of
+from dicp.config.world import WorldConfig
 
 PLANNERS = ("none", "paper", "gated", "bayes", "thompson")
 # more than a context of any length can be continued by
@@ -59,18 +60,24 @@ class PlanConfig:
     def preset(
         cls,
         planner: Annotated[str, OneOf(PLANNERS)],
-        env: registry.WorldName = "darkroom",
+        env: registry.WorldName | WorldConfig = "darkroom",
         task: Annotated[str, OneOf(ML1_TASKS)] | None = None,
         **changes: Any,
     ) -> "PlanConfig | None":
-        """The named planner's setting for a world (and, of Meta-World, a task); "none" is no planner. `bayes` is the same in
-        every world. changes: fields of the setting. Raises `ValueError`, naming what it does not
-        know."""
+        """The named planner's setting for a world (and, of Meta-World, a task); "none" is no planner.
+
+        env: a name or a config. `bayes` is the same in every world, but for its width: a future for
+        each cell, and at least 81. changes: fields of the setting. Raises `ValueError`, naming what
+        it does not know.
+        """
         names = [field.name for field in fields(cls) if field.name != "planner"]
         check_keys("plan", changes, names)
-        world = named(env, task)
-        one_of(f"planner in {env}", planner, world.planners)
+        world = named(env, task) if isinstance(env, str) else env
+        one_of(f"planner in {world.name}", planner, world.planners)
         if planner == "none":
             return None
-        which = dict(planner=planner, env=env, task=task)
-        return cls(planner, **sum_of((*PLANS, *registry.rows(env)), "plan", which) | changes)
+        which = dict(planner=planner, env=world.name, task=getattr(world, "task", None))
+        settings = sum_of((*PLANS, *registry.rows(world.name)), "plan", which)
+        if "beam_width" in settings:
+            settings["beam_width"] = max(settings["beam_width"], world.n_cells)
+        return cls(planner, **settings | changes)

@@ -19,6 +19,7 @@ class WorldConfig:
     imitators: Names = ("ad", "dpt", "idt")
     world_models: Names = ("none", "observational")
     planners: Names = ("none", "paper", "gated", "bayes")
+    n_cells: ClassVar[int] = 0               # observations that a wide plan should keep apart
 
     def __post_init__(self):
         check_fields(self, "env")

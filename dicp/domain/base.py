@@ -36,8 +36,8 @@ class Evaluation(NamedTuple):
     alone: tuple[int | None, int] | None = None         # of a world model without a policy
     of_source: int | None = None        # streams of the source (None: as many as lives)
 
-    def lives(self, world_model: str | None, plan: PlanConfig | None) -> tuple[int | None, int]:
-        """(tasks, lives in each) of such an agent."""
+    def lives(self, world_model: str | None, plan: Any) -> tuple[int | None, int]:
+        """(tasks, lives in each) of such an agent; plan: settings, a planner of somebody's own, None."""
         if world_model in ALONE:
             return self.alone or self.sizes
         plans_anew = isinstance(plan, PlanConfig) and plan.replan
