@@ -87,6 +87,18 @@ class Space(NamedTuple):
             index = index // factor
         return torch.stack(parts[::-1], dim=-1)
 
+    def numbers(self, value: Shaped[Tensor, "*batch"]) -> Float[Tensor, "*batch k"]:
+        """As a network reads it that takes numbers: the coordinates of one of `n` things."""
+        return self.coordinates(value).float() if self.is_discrete else value
+
+    @property
+    def number_bounds(self) -> tuple[list[float], list[float]]:
+        """The least and the largest of these numbers, each."""
+        if self.is_discrete:
+            return [0.0] * len(self.factors), [factor - 1.0 for factor in self.factors]
+        n = math.prod(self.shape)
+        return [self.low] * n, [self.high] * n
+
     def joined(self, coordinates: Int[Tensor, "*batch k"]) -> Int[Tensor, "*batch"]:
         """The one of `n` things that has these coordinates."""
         index = coordinates[..., 0]

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Int, Shaped
 from torch import Tensor
 
-from dicp.checks import Count, Share, at_least, checked, fits_memory, refuse
+from dicp.checks import Count, Share, at_least, checked, fits_memory
 from dicp.config import WorldConfig
 from dicp.domain import domain_of
 from dicp.envs import Task
@@ -71,8 +71,6 @@ class WindowSampler:
         check_form(env, log)
         self.optimal = None                                                            # task rewards-so-far cell
         if optimal_of is not None:
-            if not domain_of(env).action.is_discrete:
-                raise refuse("optimal_of", optimal_of, f"None in {env.name}")
             if len(optimal_of) != len(log.reward):
                 n = len(log.reward)
                 raise ValueError(f"optimal_of has {len(optimal_of)} tasks; allowed: {n}, those of the histories.")
@@ -90,6 +88,8 @@ class WindowSampler:
         self.env, (self.n_tasks, self.n_streams, n_steps) = env, log.reward.shape
         self.n_episodes = n_steps // env.horizon
         fields = log.observation, log.action, log.reward, log.next_observation
+        world = domain_of(env)
+        self.spaces = world.observation, world.action, world.reward, world.observation
         self.fields = [x.reshape(-1, env.horizon, *x.shape[3:]) for x in fields]         # episode step ...
         returns = log.episode_returns.flatten(0, 1)                                     # stream episode
         self.best_return = returns.amax(-1)
@@ -160,7 +160,7 @@ class WindowSampler:
 
     def _windows(self, episode: Int[Tensor, "batch episode"]) -> Windows:
         fields = (x[episode].flatten(1, 2) for x in self.fields)                                   # batch n ...
-        fields = (x if x.is_floating_point() else x.long() for x in fields)
+        fields = (x.to(space.dtype) for x, space in zip(fields, self.spaces, strict=True))
         windows = episodes_as_windows(self.env, *fields, self.missed[episode])
         if self.optimal is None:
             return windows

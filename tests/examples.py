@@ -38,6 +38,7 @@ from dicp.config import (
     PlanConfig,
     SourceConfig,
     TrainConfig,
+    WorldConfig,
 )
 from dicp.envs import GridRules, GridState, GridWorld
 from dicp.envs.gym import Darkroom, GridEnv
@@ -68,6 +69,7 @@ def anyhow(*arguments: Any) -> None:
 
 BY_TYPE: dict[Any, Callable[[], Any]] = {
     **{kind: kind for kind in CONFIGS},
+    WorldConfig: EnvConfig,
     Mapping: dict,
     dict: dict,
     set: set,
@@ -172,7 +174,7 @@ def _of_rules(parts: tuple, name: str, where: str) -> Any:
             return rule.allowed[0]
         if isinstance(rule, Each):
             return [_of_rules((None, rule.rule), name, where)] * (rule.n or max(rule.least, 1))
-        if getattr(rule, "__name__", "") == "_world":
+        if getattr(rule, "__name__", "") in ("_world", "world_name"):
             return "darkroom"
     return example(name, parts[0], where)
 

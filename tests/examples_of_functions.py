@@ -14,6 +14,7 @@ import torch
 from dicp import ml1, results
 from dicp.bootstrap import CELL
 from dicp.config import Config, EnvConfig, MetaWorldConfig, ModelConfig, SourceConfig
+from dicp.oracles import RandomPolicy
 from dicp.recordings import COSTS
 from dicp.weights import as_bytes
 
@@ -122,6 +123,9 @@ FUNCTIONS: dict[str, Callable[[], dict]] = {
     "exercises.expect": lambda: {"answer": 1.0, "wanted": 1.0},
     "exercises.expect_number": lambda: {"answer": 1.0, "wanted": 1.0},
     "exercises.exercise": lambda: {"grade": lambda fn: None},
+    "evaluation.evaluate": lambda: {
+        "agent": RandomPolicy(EnvConfig()), "tasks": TASKS, "n_rollouts": 1, "n_episodes": 1,
+    },
     "history.LearningHistories.write": lambda: {
         "index": 0,
         "log": log().map(lambda x: x[0]),

@@ -11,16 +11,17 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 
 import numpy as np
 import pandas as pd
-from examples import BY_TYPE, example, of_function, of_type
 from torch import nn
 
 import dicp
 from dicp.checks import OneOf
+from examples import BY_TYPE, example, of_function, of_type
 
 # Modules that offer nothing to a user: the rules themselves, and what the public functions are
 # built on.
 INTERNAL = (
-    "dicp.checks", "dicp.config.presets", "dicp.planner", "dicp.policies", "dicp.processes",
+    "dicp.checks", "dicp.config.presets", "dicp.config.registry",      # tests/test_registry.py
+    "dicp.planner", "dicp.policies", "dicp.processes",
     "dicp.rollout_checks",
     "dicp.selection", "dicp.source.continuous", "dicp.source.discrete", "dicp.source.record",
     "dicp.store", "dicp.thompson",
@@ -40,7 +41,7 @@ OPEN = {
 # their door. A `step` looks at its action itself.
 INNER = {
     "advance", "at", "begin", "blank", "chances", "concat", "coordinates", "count", "draw",
-    "embed_imagined", "forgetful", "fork", "forward", "full", "imagine", "kinds", "last_steps",
+    "act", "embed_imagined", "forgetful", "fork", "forward", "full", "imagine", "kinds", "last_steps",
     "learn", "load_state_dict", "map", "next_logits", "note", "notes", "observe", "of_chances", "of_tasks",
     "predict", "propose", "query", "read", "root", "rows", "stack", "stages", "step", "surprise",
     "to",

@@ -52,9 +52,7 @@ class RecordedVecEnv(VecEnv):
 
     def numbers(self, observation: torch.Tensor) -> np.ndarray:
         """Observations [1 stream ...] as stable-baselines3 reads them."""
-        if self.domain.observation.is_discrete:
-            observation = self.domain.observation.coordinates(observation)
-        return observation[0].numpy().astype(np.float32)
+        return self.domain.source_observation.numbers(observation[0]).numpy()
 
     def reset(self) -> np.ndarray:
         self.observation = self.world.reset()
@@ -105,11 +103,8 @@ class RecordedVecEnv(VecEnv):
 
 def observation_box(domain: Domain) -> gymnasium.spaces.Box:
     """The numbers that an algorithm sees."""
-    space = domain.source_observation
-    if space.is_discrete:
-        high = np.array(space.factors, np.float32) - 1
-        return gymnasium.spaces.Box(np.zeros_like(high), high, dtype=np.float32)
-    return gymnasium.spaces.Box(space.low, space.high, space.shape, np.float32)
+    low, high = (np.array(bound, np.float32) for bound in domain.source_observation.number_bounds)
+    return gymnasium.spaces.Box(low, high, dtype=np.float32)
 
 
 def action_space(domain: Domain) -> gymnasium.Space:

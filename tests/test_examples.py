@@ -1,0 +1,53 @@
+"""The example programs run, are short, and their agents end above the random policy."""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from dicp import results
+from dicp.config import registry
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+BY_RUN = ("env", "method", "world_model", "planner", "run")
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch, tmp_path_factory):
+    """A cache of its own; what an example registers is forgotten after it."""
+    monkeypatch.syspath_prepend(EXAMPLES)
+    monkeypatch.setenv("DICP_CACHE", str(tmp_path_factory.mktemp("cache")))
+    yield
+    registry.REGISTERED.clear()
+    for path in EXAMPLES.glob("*.py"):
+        sys.modules.pop(path.stem, None)
+
+
+def test_each_is_shorter_than_sixty_lines():
+    assert len(list(EXAMPLES.glob("*.py"))) == 5
+    for path in EXAMPLES.glob("*.py"):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        assert len(lines) < 60 and max(map(len, lines)) <= 110, path.name
+
+
+@pytest.mark.parametrize("name, runs", [
+    ("walls", ["ad", "dicp_ad"]), ("point", ["ad", "dicp_ad"]), ("agents", ["rememberer", "own"])])
+def test_its_agents_end_above_the_random_policy(name, runs):
+    summary = results.summary(import_module(name).main(), BY_RUN, last=10)
+    last = summary[summary["metric"] == "last_10_episodes"].set_index("run")["value"]
+    assert list(last.index) == ["random", *runs]
+    assert (last[runs] > 2 * last["random"]).all(), last
+
+
+def test_a_world_model_that_counts_is_searched():
+    table = results.compact(import_module("world_model").main())
+    assert results.normalised(table[table["episode"] > 5]).mean() > 0.8
+
+
+def test_other_sources_learn():
+    """The last tenth of their episodes brings more than the first, in which nothing is learned yet."""
+    curves = import_module("sources").main()
+    assert list(curves) == ["trpo", "a2c", "sac"]
+    for name, curve in curves.items():
+        assert curve[-1] > 1.5 * curve[0], (name, curve)
