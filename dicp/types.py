@@ -87,7 +87,7 @@ class Space(NamedTuple):
             index = index // factor
         return torch.stack(parts[::-1], dim=-1)
 
-    def numbers(self, value: Shaped[Tensor, "*batch"]) -> Float[Tensor, "*batch k"]:
+    def numbers(self, value: Shaped[Tensor, "..."]) -> Float[Tensor, "..."]:
         """As a network reads it that takes numbers: the coordinates of one of `n` things."""
         return self.coordinates(value).float() if self.is_discrete else value
 

@@ -21,7 +21,7 @@ from examples import BY_TYPE, example, of_function, of_type
 # built on.
 INTERNAL = (
     "dicp.checks", "dicp.config.presets", "dicp.config.registry",      # tests/test_registry.py
-    "dicp.planner", "dicp.policies", "dicp.processes",
+    "dicp.domain.base", "dicp.domain.spaces", "dicp.planner", "dicp.policies", "dicp.processes",
     "dicp.rollout_checks",
     "dicp.selection", "dicp.source.continuous", "dicp.source.discrete", "dicp.source.record",
     "dicp.store", "dicp.thompson",
@@ -41,8 +41,8 @@ OPEN = {
 # their door. A `step` looks at its action itself.
 INNER = {
     "advance", "at", "begin", "blank", "chances", "concat", "coordinates", "count", "draw",
-    "act", "embed_imagined", "forgetful", "fork", "forward", "full", "imagine", "kinds", "last_steps",
-    "learn", "load_state_dict", "map", "next_logits", "note", "notes", "observe", "of_chances", "of_tasks",
+    "embed_imagined", "forgetful", "fork", "forward", "full", "imagine", "index", "joined", "kinds", "last_steps",
+    "learn", "load_state_dict", "map", "next_logits", "note", "notes", "numbers", "observe", "of_chances", "of_tasks",
     "predict", "propose", "query", "read", "root", "rows", "stack", "stages", "step", "surprise",
     "to",
 }

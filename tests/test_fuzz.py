@@ -22,7 +22,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from examples import CONFIGS
 from examples_of_functions import SMALL, built, log, meta_world
 from fuzzing import NUMPY, PLAIN, Public, check, public
 from hypothesis import HealthCheck, given, settings
@@ -38,6 +37,7 @@ from dicp.config import (
     PlanConfig,
     SourceConfig,
     TrainConfig,
+    WorldConfig,
     env_from_dict,
 )
 from dicp.domain import split_of
@@ -50,6 +50,7 @@ from dicp.oracles import GoalExplorer, RandomPolicy, Simulator, exact_belief
 from dicp.planning import search
 from dicp.rollout import rollout
 from dicp.training import train
+from examples import CONFIGS
 
 SENTENCE = re.compile(
     r"[^\n]+ (is|has|holds|lacks|mixes) [^\n]+; (allowed|needed|select)[^\n]+(\.|\?)"
@@ -138,7 +139,7 @@ def test_every_field_declares_what_it_may_be(kind, field):
     has_rule = get_origin(hint) is Annotated and any(
         isinstance(x, Rule) for x in get_args(hint)[1:]
     )
-    parts = all(isinstance(leaf, type) and leaf in CONFIGS for leaf in fuzzing.leaves(hint))
+    parts = all(isinstance(leaf, type) and leaf in (*CONFIGS, WorldConfig) for leaf in fuzzing.leaves(hint))
     assert hint is bool or has_rule or parts, (
         f"{kind.__name__}.{field.name}: {hint} says nothing of what is allowed"
     )

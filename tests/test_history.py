@@ -282,7 +282,7 @@ def test_another_configuration_at_the_same_path_is_refused(copy):
     ({"tasks": [(0, 3)]}, r"darkroom task is \(0, 3\); allowed: a goal"),
     ({"env": EnvConfig("darkroom", size=3, horizon=3)}, "source.env_steps is 4; allowed: a multiple of the horizon 3"),
     ({"seed": -1}, "seed is -1; allowed"),
-    ({"algorithm": "pppo"}, "algorithm is 'pppo'; allowed: 'ppo', 'sb3'. Did you mean 'ppo'?"),
+    ({"algorithm": "pppo"}, "algorithm is 'pppo'; allowed: 'ppo', 'sb3', 'trpo', 'a2c', 'sac'. Did you mean 'ppo'?"),
 ])
 def test_what_cannot_be_collected_is_refused_before_it_starts(path, change, message):
     with pytest.raises(ValueError, match=message.replace("?", r"\?")):

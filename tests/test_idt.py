@@ -131,7 +131,7 @@ def test_every_parameter_learns(kind):
     if model.can_plan:
         p = model.world_model_head(h, windows.action)
         x, y = windows.next_observation // 9, windows.next_observation % 9
-        for logits, target in zip(p, (windows.reward, x, y, windows.return_to_go), strict=True):
+        for logits, target in zip(p.logits, (windows.reward, x, y, windows.return_to_go), strict=True):
             loss = loss + F.cross_entropy(logits.mT, target)
     loss.backward()
     assert all(parameter.grad is not None and parameter.grad.any() for parameter in model.parameters())

@@ -309,7 +309,7 @@ def test_a_random_policy_cannot_plan():
 
 
 @pytest.mark.parametrize("sentence, call", [
-    ("env is None; allowed: an EnvConfig, or a MetaWorldConfig", lambda: RandomPolicy(None)),
+    ("env is None; allowed: a world's config, as EnvConfig", lambda: RandomPolicy(None)),
     ("env is MetaWorldConfig.*; allowed: an EnvConfig", lambda: exact_belief(MetaWorldConfig())),
     ("env.name is 'darkroom'; allowed: 'darkroom_permuted'", lambda: ActionExplorer(ENV)),
     ("env.name is 'darkroom_permuted'; allowed: 'darkroom', 'dark_key", lambda: GoalExplorer(PERMUTED)),

@@ -44,7 +44,8 @@ def test_every_run_has_valid_settings_and_held_out_tasks(env):
 
 
 def test_meta_world_runs_four_methods_and_two_controls(monkeypatch):
-    monkeypatch.setattr(runs, "split_of", lambda env, split: ([(0.0,)] * 50, [(1.0,)] * 50))
+    instances = [(0.0, n) for n in range(50)], [(1.0, n) for n in range(50)]
+    monkeypatch.setattr(arm.ArmDomain, "split", lambda self, seed: instances)
     world = "metaworld-peg-insert-side-v3"
     names = ["ad", "dicp_ad", "dicp_ad_paper", "idt", "dicp_idt", "dicp_idt_paper", "random", "source", "blind", "informed",
              "dicp_ad_paper_reward", "dicp_idt_paper_reward"]

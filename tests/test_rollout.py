@@ -183,7 +183,7 @@ OTHER, TWO = replace(ENV, size=8), [(4, 3), (0, 8)]
      lambda model: rollout(model, EnvConfig("darkroom_permuted"), [0], 1, 1)),
     ("env is .*; allowed: .*, the world of this model",
      lambda model: rollout(GoalExplorer(OTHER), ENV, TASKS, 1, 1, GATED)),
-    ("env is 'darkroom'; allowed: an EnvConfig",
+    ("env is 'darkroom'; allowed: a world's config, as EnvConfig",
      lambda model: rollout(model, "darkroom", TASKS, 1, 1)),
     ("training is True; allowed: False, because dropout is 0.1",
      lambda model: rollout(in_training(model), ENV, TASKS, 1, 1)),

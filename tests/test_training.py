@@ -481,7 +481,8 @@ def others(value) -> list:
     if isinstance(value, bool):
         return [not value]
     if isinstance(value, str):
-        return [name for name in (*config.ENVS, *config.WORLD_MODELS, *config.IMITATORS, *DATA) if name != value]
+        names = *config.ENVS, *config.WORLD_MODELS, *config.IMITATORS, *DATA, *config.SOURCES
+        return [name for name in names if name != value]
     if isinstance(value, tuple):
         return [(0.5, 0.5)]
     less = value / 2 if isinstance(value, float) else value - 1

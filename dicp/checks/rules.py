@@ -179,9 +179,11 @@ def _named(kind: type) -> str:
 
 
 def _instance(kind: type) -> Rule:
+    """Of a class, which may say in `said_as` what its objects are called."""
+
     def check(what: str, value: object) -> object:
         if not isinstance(value, kind):
-            raise refuse(what, value, _named(kind))
+            raise refuse(what, value, getattr(kind, "said_as", _named(kind)))
         return value
 
     return check

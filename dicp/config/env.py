@@ -29,6 +29,7 @@ GONE = ("any_cell_may_pay",)                 # fields that older files have, and
 class EnvConfig(WorldConfig):
     """A grid world."""
 
+    said_as = "an EnvConfig"
     world_models = (*WorldConfig.world_models, *ALONE)
 
     name: Annotated[str, OneOf(ENVS)] = "darkroom"
@@ -61,6 +62,7 @@ class EnvConfig(WorldConfig):
 class MetaWorldConfig(WorldConfig):
     """One of the fifty ML1 tasks of Meta-World. Its instances are what other worlds call tasks."""
 
+    said_as = "a MetaWorldConfig"
     imitators, planners = ("ad", "idt"), ("none", "paper")
 
     name: Annotated[str, OneOf(("metaworld",))] = "metaworld"

@@ -15,6 +15,7 @@ class WorldConfig:
     name: str
     horizon: int                             # env steps an episode
 
+    said_as: ClassVar[str] = "a world's config, as EnvConfig('darkroom') or MetaWorldConfig(task='push-v3')"
     # what can be trained and planned there; `dpt` needs `Domain.optimal_actions`
     imitators: Names = ("ad", "dpt", "idt")
     world_models: Names = ("none", "observational")
