@@ -28,7 +28,13 @@ VERBS: dict[str, tuple[Callable, str]] = {}
 
 
 class Parser(argparse.ArgumentParser):
-    """Suggests the nearest option, as argparse does for nobody."""
+    """Suggests the nearest option and choice."""
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        if action.choices is not None and value not in action.choices:
+            allowed = ", ".join(repr(choice) for choice in action.choices)
+            sentence = f"{action.option_strings[0]} is {value!r}; allowed: {allowed}."
+            self.error(sentence + nearest(value, action.choices))
 
     def parse_args(self, arguments: Sequence[str] | None = None) -> argparse.Namespace:
         options, rest = self.parse_known_args(arguments)
@@ -136,7 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(f"dicp: the verb is {name!r}; allowed: {allowed}.{nearest(name, VERBS)}")
     try:
         VERBS[name][0](rest)
-    except (ValueError, store.StoreError) as error:
+    except (ValueError, FloatingPointError, store.StoreError) as error:
         sys.exit(f"dicp {name}: {error}")
 
 

@@ -9,11 +9,13 @@ import pandas as pd
 from dicp import results
 from dicp.artifacts import load_or_train
 from dicp.checks import Count, Seed, checked, refuse, text
-from dicp.config import METHODS, Config, ModelConfig, PlanConfig, WorldConfig
+from dicp.config import Config, ModelConfig, PlanConfig, WorldConfig
 from dicp.config.env import named
+from dicp.config.presets import ALONE
 from dicp.config.registry import WorldName
 from dicp.domain import domain_of
 from dicp.envs import Task
+from dicp.history.tasks import as_task
 from dicp.rollout import Learner, rollout
 from dicp.rollout_checks import a_plan
 
@@ -34,7 +36,7 @@ def make_env(
     Raises `ValueError` for a task of another world, and for more agents than the memory holds.
     """
     world = domain_of(named(env) if isinstance(env, str) else env)
-    tasks = world.split(0)[1] if tasks is None else list(tasks)
+    tasks = world.split(0)[1] if tasks is None else _as_tasks(tasks)
     world.check_tasks(tasks)
     return world.make(tasks, n_streams)
 
@@ -58,20 +60,44 @@ def evaluate(
     policy and no plan.
     """
     config = _config_of(agent, env)
-    model = load_or_train(config).model if isinstance(agent, Config) else agent
     world, kind = domain_of(config.env), config.model.world_model
     n_tasks, usual = world.evaluation.lives(kind, plan)
-    tasks = world.split(config.split)[1][:n_tasks] if tasks is None else list(tasks)
+    tasks = world.split(config.split)[1][:n_tasks] if tasks is None else _as_tasks(tasks)
     world.check_tasks(tasks)
+    model = agent
+    if isinstance(agent, Config):
+        _check_before_training(config, plan)
+        model = load_or_train(config).model
     n_episodes = n_episodes or world.evaluation.n_episodes
     lives = rollout(
         model, config.env, tasks, n_rollouts or usual, n_episodes, plan, seed, greedy, record=False
     )
     settings = {"run": name or _name_of(agent, config), "greedy": greedy}
     if not _is_ours(agent):
-        known = settings["run"] in (*METHODS, *results.CONTROLS)
-        settings |= {"method": settings["run"] if known else OWN, "world_model": "none"}
+        is_control = type(agent).__module__.startswith("dicp.") and agent.name in results.CONTROLS
+        method = agent.name if is_control else OWN
+        settings |= {"method": method, "world_model": "none", "config_hash": "none"}
     return results.from_life(lives, config, tasks, plan, rollout_seed=seed, **settings)
+
+
+def _as_tasks(tasks: Sequence[Task]) -> list[Task]:
+    """As they are stored; `ValueError` for none, and for one that is there twice."""
+    tasks = [as_task(task) for task in tasks]
+    if not tasks or len(set(tasks)) < len(tasks):
+        raise refuse("tasks", tasks, "at least one, each once")
+    return tasks
+
+
+def _check_before_training(config: Config, plan: PlanConfig | Callable | None) -> None:
+    """Raise `ValueError` for a plan that such a model could not carry out, however it is trained."""
+    if isinstance(plan, PlanConfig):
+        if config.model.world_model == "none":
+            what = f"planner is {plan.planner!r}, but {config.method} has no world model"
+            raise ValueError(f"{what}; allowed: no plan, or another world_model.")
+        domain_of(config.env).check_plan(plan)
+    elif plan is None and config.model.world_model in ALONE:
+        allowed = f"a PlanConfig, because {config.method} has no policy of its own"
+        raise refuse("plan", None, allowed)
 
 
 def _is_ours(agent: Config | Learner) -> bool:

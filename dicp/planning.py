@@ -138,7 +138,7 @@ def search(
             imagined = imagined._replace(likely_reward=imagined.reward)
         children, value = grown(futures, proposal, imagined, config, config.discount**step, curious)
         tie_break = tie_breaks(config.ties, children.log_probability, proposal, generator)
-        same = same_place(imagined, children, depth) if config.deduplicate else None
+        same = same_place(imagined, children) if config.deduplicate else None
         keep, value = best_futures(value.flatten(1), tie_break.flatten(1), config.beam_width, same)
         futures = Futures(*(x.flatten(1).gather(1, keep) for x in children))
         futures = futures._replace(score=futures.score.masked_fill(value == -torch.inf, -torch.inf))
@@ -205,15 +205,12 @@ def tie_breaks(
     return -(rank + n * parent).to(path.dtype)
 
 
-def same_place(
-    imagined: Imagined, children: Futures, depth: int
-) -> Int[Tensor, "batch future"]:
+def same_place(imagined: Imagined, children: Futures) -> Int[Tensor, "batch future"]:
     """A number for each (next observation, rewards so far)."""
-    rewards, n = children.rewards, depth + 1
+    rewards = children.rewards
     if rewards.is_floating_point():                     # as whole numbers: the sums that there are
-        sums, rewards = rewards.unique(return_inverse=True)
-        n = len(sums)
-    return (imagined.next_observation * n + rewards).flatten(1)
+        rewards = rewards.unique(return_inverse=True)[1]
+    return (imagined.next_observation * (rewards.max() + 1) + rewards).flatten(1)
 
 
 @checked

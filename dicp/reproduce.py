@@ -232,7 +232,7 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     try:
         args.world = domain_of(named(args.env, args.task)).name
     except ValueError as error:
-        parser.error(f"--{error}")
+        parser.error(f"--{error}" if str(error).startswith("task ") else str(error))
     if (args.record or args.ship) and checkout() is None:
         parser.error("--record and --ship change a checkout of the repository; this package was "
                      "installed. Without them, results go into the cache.")

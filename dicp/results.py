@@ -126,10 +126,13 @@ def from_life(
         **plan_settings(plan), "train_seed": config.train.seed, "rollout_seed": rollout_seed, "config_hash": config.key,
         **domain_of(config.env).columns,
     }
+    success = life.episode_success
+    if success is None:
+        success = domain_of(config.env).solved(life.episode_return, tasks)
     made = {name: None if x is None else x.unflatten(-1, (-1, life.horizon)).sum(-1).numpy()
             for name, x in (("plans", getattr(life, "made", None)), ("deluded", getattr(life, "deluded", None)))}
     return build(life.episode_return.numpy(), columns | settings, tasks=tasks, max_return=life.max_return.tolist(),
-                 horizon=life.horizon, success=life.episode_success, **made)
+                 horizon=life.horizon, success=success, **made)
 
 
 @checked
@@ -139,11 +142,13 @@ def from_source(log: Log, config: Config, tasks: Sequence, **settings) -> pd.Dat
         "env": config.env.name, "split": config.split, "method": "source", "world_model": "none", "planner": "none",
         "train_seed": config.train.seed, "rollout_seed": config.source_seed, **domain_of(config.env).columns,
     }
-    horizon, returns, success = config.env.horizon, log.episode_returns.numpy(), None
-    max_return = domain_of(config.env).max_return(tasks).tolist()
-    if log.success is not None:
+    world, horizon, returns = domain_of(config.env), config.env.horizon, log.episode_returns
+    max_return = world.max_return(tasks).tolist()
+    if log.success is None:
+        success = world.solved(returns, tasks)
+    else:
         success = log.success.unflatten(-1, (-1, horizon)).amax(-1)
-    return build(returns, columns | settings, tasks=tasks, max_return=max_return, horizon=horizon, success=success)
+    return build(returns.numpy(), columns | settings, tasks=tasks, max_return=max_return, horizon=horizon, success=success)
 
 
 @checked

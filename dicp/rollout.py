@@ -7,12 +7,12 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
-from dicp.checks import Count, Seed, checked, rule_of
+from dicp.checks import Count, Seed, checked, refuse, rule_of
 from dicp.config import PlanConfig, WorldConfig
 from dicp.domain import Domain, domain_of
 from dicp.envs import Task
 from dicp.planner import Clock, Hopes, OwnPlanner, Planner
-from dicp.policies import policy_of
+from dicp.policies import Policy, policy_of
 from dicp.rollout_checks import a_plan, check_rollout
 from dicp.thompson import GoalSampler
 from dicp.types import Step, Tokens
@@ -89,15 +89,16 @@ def rollout(
     hopes = hopes_of(domain, planner, batch)
     tokens, steps = domain.first_tokens(world.reset().flatten(0, 1)), []
     for env_step in range(n_episodes * env.horizon):
-        action = policy.sample(model.observe(context, tokens), generator, greedy)
+        action = policy.sample(parameters_of(model, context, tokens, policy), generator, greedy)
         told = {"planned": torch.zeros(batch, dtype=torch.bool)}
         if planner:
             clock = Clock(env_step, world.t, env.horizon - world.t)
-            proposed, told["planned"] = planner.act(context, tokens.observation, clock)
+            proposed, told["planned"] = proposal_of(planner, context, tokens, clock, action)
             action = _where(told["planned"], proposed, action)
         if hopes:
             told |= {"made": planner.due, "deluded": hopes.are_vain(planner, context.n_transitions)}
         step = world.step(action.unflatten(0, shape))
+        domain.reward.check(f"the reward at env step {env_step}", step.reward)
         after = _next_tokens(domain, tokens, action, step)
         next_observation = step.next_observation.flatten(0, 1)
         if planner:
@@ -107,6 +108,33 @@ def rollout(
         steps.append(_kept(domain, tokens.observation, action, step, record) | told)
         tokens = after
     return Life(**_put_together(domain, steps, shape), max_return=domain.max_return(tasks), horizon=env.horizon)
+
+
+def parameters_of(
+    model: Learner, context: Any, tokens: Tokens, policy: Policy
+) -> Float[Tensor, "batch n_parameters"]:
+    """What the agent says; `ValueError` unless the policy can be read off it."""
+    parameters, shape = model.observe(context, tokens), (len(tokens.first), policy.n_parameters)
+    fits = isinstance(parameters, Tensor) and parameters.shape == shape
+    if not fits or not parameters.is_floating_point() or not parameters.isfinite().all():
+        raise refuse("what observe gives", parameters, f"finite floats of the shape {shape}")
+    return parameters
+
+
+def proposal_of(
+    planner: OwnPlanner, context: Any, tokens: Tokens, clock: Clock, like: Tensor
+) -> tuple[Tensor | None, Bool[Tensor, "batch"]]:
+    """What the planner says; `ValueError` unless there is an action for each agent, or none, and
+    whether to take it."""
+    said = planner.act(context, tokens.observation, clock)
+    fits = isinstance(said, tuple) and len(said) == 2 and isinstance(said[1], Tensor)
+    fits = fits and (said[1].dtype, len(said[1])) == (torch.bool, len(like))
+    if fits and said[0] is not None:
+        fits = isinstance(said[0], Tensor) and (said[0].shape, said[0].dtype) == (like.shape, like.dtype)
+    if not fits:
+        allowed = f"(actions, whether to take each): {tuple(like.shape)} of {like.dtype}, and bools"
+        raise refuse("what act gives", said, allowed)
+    return said
 
 
 def planner_of(

@@ -63,6 +63,17 @@ class Space(NamedTuple):
             return self.values[0], self.values[-1]
         return (self.low, self.high) if self.n is None else (0, self.n - 1)
 
+    def check(self, what: str, value: Shaped[Tensor, "*batch"]) -> None:
+        """Raise `ValueError` unless every value is one of this space."""
+        low, high = self.bounds
+        fits = value.dtype == self.dtype and bool((value >= low).all() and (value <= high).all())
+        if self.values and fits:
+            fits = bool(torch.isin(value, self.table()).all())
+        if not fits:
+            told = f"from {value.min():g} to {value.max():g}, {value.dtype}"
+            allowed = self.values or f"from {low:g} to {high:g}"
+            raise ValueError(f"{what} is {told}; allowed: {allowed}, {self.dtype}.")
+
     def table(self) -> Float[Tensor, "n"]:
         """What each of `n` rewards is worth."""
         return torch.tensor(self.values or range(self.n), dtype=torch.float32)

@@ -76,7 +76,8 @@ class WindowSampler:
                 raise ValueError(f"optimal_of has {len(optimal_of)} tasks; allowed: {n}, those of the histories.")
             self.optimal = domain_of(env).optimal_actions(optimal_of, push_walls)
         final = log.episode_returns[..., -10:].float().mean((1, 2))
-        learned = final >= min_final_return * final.median()
+        lowest = final.min().clamp(max=0)                       # of rewards that may be negative
+        learned = final >= lowest + min_final_return * (final.median() - lowest)
         self.with_failures = learned.nonzero()[:, 0]
         if min_final_success:
             if log.success is None:
@@ -164,7 +165,7 @@ class WindowSampler:
         windows = episodes_as_windows(self.env, *fields, self.missed[episode])
         if self.optimal is None:
             return windows
-        by_episode = windows.reward.unflatten(1, (-1, self.env.horizon))
+        by_episode = (windows.reward > 0).long().unflatten(1, (-1, self.env.horizon))
         stage = (by_episode.cumsum(-1) - by_episode).flatten(1).clamp(max=self.optimal.shape[1] - 1)
         task = (episode // (self.n_streams * self.n_episodes))[:, :1]
         return windows._replace(label=self.optimal[task, stage, windows.tokens.observation].long())

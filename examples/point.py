@@ -6,12 +6,12 @@ import pandas as pd
 import torch
 
 import dicp
-from dicp.domain import PLAN_OF_NUMBERS, Domain, Row, Space, Step, WorldConfig
+from dicp.domain import Domain, NumbersConfig, Row, Space, Step
 from dicp.oracles import RandomPolicy
 
 
 @dataclass(frozen=True)
-class PointConfig(WorldConfig):
+class PointConfig(NumbersConfig):
     name: str = "point"
     horizon: int = 20
 
@@ -35,8 +35,8 @@ class PointDomain(Domain):
     config_class = PointConfig
     observation = action = Space(shape=(2,), low=-1.0, high=1.0)
     reward, max_reward = Space(), 1.0
-    source = {"n_streams": 10, "batch_size": 200, "env_steps": 2000, "learning_rate": 1e-3}
-    presets = [PLAN_OF_NUMBERS, Row({}, source=source, model={"context_length": 100}, train={"updates": 300})]
+    settings = {"n_streams": 10, "batch_size": 200, "env_steps": 2000, "learning_rate": 1e-3}
+    presets = [Row({}, source=settings, model={"n_layers": 2}, train={"updates": 200})]
 
     def split(self, seed):                                   # goals on a circle
         angle = 6.283 * torch.rand(24, generator=torch.Generator().manual_seed(seed))
@@ -50,7 +50,7 @@ class PointDomain(Domain):
 def main():
     dicp.register("point", PointDomain)
     imitator, planner = (dicp.Config.preset("point", world_model=kind) for kind in ("none", "observational"))
-    plan = dicp.PlanConfig.preset("paper", "point", depth=1, start_after=100)
+    plan = dicp.PlanConfig.preset("paper", "point", depth=1)
     agents = (RandomPolicy(imitator.env), None), (imitator, None), (planner, plan)
     return pd.concat(dicp.evaluate(*agent, n_rollouts=8, n_episodes=20) for agent in agents)
 

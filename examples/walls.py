@@ -25,8 +25,8 @@ class WallsDomain(Domain):
     config_class = WallsConfig
     observation, action = Space(SIDE**2, coordinates_below=(SIDE, SIDE)), Space(len(MOVES))
     reward = Space(3, values=(0, 0.5, 1))
-    source = {"n_streams": 20, "n_steps": 12, "batch_size": 60, "env_steps": 960}
-    presets = [Row({}, source=source, model={"context_length": 60}, train={"updates": 300})]
+    settings = {"n_streams": 20, "batch_size": 60, "n_epochs": 10, "env_steps": 960}
+    presets = [Row({}, source=settings, model={"n_layers": 2}, train={"updates": 200})]
 
     def split(self, seed):                                   # a task is the number of a cell
         goals = (~WALL & (CELLS.sum(1) > 2)).nonzero()[:, 0]
@@ -48,7 +48,7 @@ class WallsDomain(Domain):
 def main():
     dicp.register("walls", WallsDomain)
     imitator, planner = (dicp.Config.preset("walls", world_model=kind) for kind in ("none", "observational"))
-    plan = dicp.PlanConfig.preset("paper", "walls", start_after=60)
+    plan = dicp.PlanConfig.preset("paper", "walls")
     agents = (RandomPolicy(imitator.env), None), (imitator, None), (planner, plan)
     return pd.concat(dicp.evaluate(*agent, n_rollouts=8, n_episodes=20) for agent in agents)
 

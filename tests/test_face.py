@@ -5,6 +5,7 @@ import textwrap
 from dataclasses import replace
 
 import pytest
+import torch
 
 import dicp
 from dicp import __main__ as command
@@ -69,22 +70,47 @@ class Still:
         return None
 
     def observe(self, context, tokens):
-        return 100.0 * (tokens.observation[:, None] * 0 + 1) * (torch_arange(5) == 4)
-
-
-def torch_arange(n):
-    import torch
-
-    return torch.arange(n)
+        return 100.0 * (tokens.observation[:, None] * 0 + 1) * (torch.arange(5) == 4)
 
 
 def test_an_agent_of_ones_own():
     table = dicp.evaluate(Still(), env=ENV, tasks=[(1, 1), (0, 0)], **FEW)
     assert set(table["method"]) == {"own"} and set(table["run"]) == {"Still"}
     assert table[table["task"] == "(1, 1)"]["episode_return"].eq(5).all()
-    assert table[table["task"] == "(0, 0)"]["episode_return"].eq(0).all()
+    assert table[table["task"] == "(0, 0)"]["episode_return"].eq(0).all() and set(table["config_hash"]) == {"none"}
     with pytest.raises(ValueError, match="env is None; allowed: a world's config, because this agent does not say"):
         dicp.evaluate(Still())
+
+
+class Posing(RandomPolicy):
+    name = "dicp_ad"
+
+
+def test_nobody_poses_as_ours():
+    table = dicp.evaluate(Posing(ENV), tasks=[(1, 1)], **FEW)
+    assert set(table["method"]) == {"own"} and set(table["run"]) == {"dicp_ad"}
+
+
+@pytest.mark.parametrize("said", [
+    lambda n: torch.zeros(n, 4), lambda n: torch.full((n, 5), torch.nan), lambda n: torch.zeros(n, 5).long(),
+    lambda n: torch.zeros(1, 5), lambda n: None])
+def test_what_an_agent_says_is_looked_at(said):
+    agent = Still()
+    agent.observe = lambda context, tokens: said(len(tokens.first))
+    with pytest.raises(ValueError, match=r"^what observe gives is .*; allowed: finite floats of the shape \(4, 5\).$"):
+        dicp.evaluate(agent, env=ENV, tasks=[(1, 1), (0, 0)], **FEW)
+
+
+@pytest.mark.parametrize("said", [
+    lambda n: None, lambda n: (torch.zeros(n).long(), None), lambda n: (torch.zeros(n).long(), torch.zeros(n).long()),
+    lambda n: (torch.zeros(1).long(), torch.ones(n).bool()), lambda n: (torch.zeros(n), torch.ones(n).bool())])
+def test_what_a_planner_says_is_looked_at(said):
+    class Odd(Right):
+        def act(self, context, observation, clock):
+            return said(self.batch)
+
+    with pytest.raises(ValueError, match="^what act gives is .*; allowed: .actions, whether to take each.: .2,."):
+        dicp.evaluate(Still(), Odd, env=ENV, tasks=[(2, 1)], **FEW)
 
 
 class Right:
@@ -94,7 +120,7 @@ class Right:
         self.batch = batch
 
     def act(self, context, observation, clock):
-        return torch_arange(self.batch) * 0, torch_arange(self.batch) >= 0
+        return torch.arange(self.batch) * 0, torch.arange(self.batch) >= 0
 
     def notice(self, reward, next_observation):
         pass
@@ -115,6 +141,9 @@ def test_a_planner_of_ones_own(headless):
     (dict(tasks=[(9, 9)]), r"darkroom task is \(9, 9\); allowed: .*"),
     (dict(agent=Config.preset("darkroom"), env=ENV), "env is .*; allowed: None, because the config says it."),
     (dict(plan=PlanConfig.preset("paper")), "planner is 'paper', but this agent has no world model; allowed: no plan."),
+    (dict(tasks=[]), r"tasks is \[\]; allowed: at least one, each once."),
+    (dict(tasks=[(0, 1), (0, 1)]), "tasks is .*; allowed: at least one, each once."),
+    (dict(agent=Config.preset("darkroom", world_model="queries")), "plan is None; allowed: a PlanConfig, because queries .*"),
     (dict(n_episodes=0), "n_episodes is 0; allowed: .*"),
     (dict(name=""), "name is ''; allowed: .*"),
 ])
@@ -159,10 +188,10 @@ def test_every_verb_has_its_help(verb, capsys):
 @pytest.mark.parametrize("arguments, sentence", [
     (["evalute"], "the verb is 'evalute'; allowed: reproduce, collect, train, evaluate. Did you mean 'evaluate'?"),
     (["train", "--word-model", "none"], "--word-model is no option; allowed: --help, .* Did you mean '--world-model'?"),
-    (["train", "--env", "darkrom"], "invalid choice: 'darkrom'"),
+    (["train", "--env", "darkrom"], "--env is 'darkrom'; allowed: 'darkroom', .* Did you mean 'darkroom'?"),
     (["train", "--env", "metaworld", "--task", "reach"], "task is 'reach'; allowed: .*Did you mean"),
     (["train", "--task", "reach-v3"], "task is 'reach-v3'; allowed: none in darkroom"),
-    (["evaluate", "--planner", "paper"], "this agent has no world model"),
+    (["evaluate", "--planner", "paper"], "planner is 'paper', but ad has no world model; allowed: no plan, or"),
     (["evaluate", "--episodes", "0"], "n_episodes is 0"),
     (["train", "--split", "-1"], "seed is -1; allowed"),
 ])

@@ -13,13 +13,31 @@ from dicp.config import Config, EnvConfig, ModelConfig, PlanConfig
 from dicp.envs import all_tasks
 from dicp.models.ad import InContextModel
 from dicp.oracles import Simulator
-from dicp.planning import Imagined, Plan, Proposal, best_futures, search, tie_breaks
+from dicp.planning import (
+    Futures,
+    Imagined,
+    Plan,
+    Proposal,
+    best_futures,
+    same_place,
+    search,
+    tie_breaks,
+)
 from dicp.rollout import Life, rollout
 from dicp.types import Tokens
 from dicp.windows import newborn
 
 ENV, PAPER = EnvConfig(), PlanConfig.preset("paper", ties="order")             # ties by a rule, not by chance
 EXHAUSTIVE = replace(PAPER, beam_width=5**3, depth=3)
+
+
+def test_equal_places_with_other_rewards_are_not_one():
+    """Rewards may be more than one a step, or halves; only the same cell with the same rewards is the same place."""
+    nothing = torch.zeros(1, 2, 1)
+    for cells, rewards, n in (([1, 0], [0, 3], 2), ([1, 0], [0.5, 1.5], 2), ([1, 1], [2, 2], 1)):
+        imagined = Imagined(nothing, torch.tensor(cells).view(1, 2, 1))
+        children = Futures(nothing, nothing, nothing, torch.tensor(rewards).view(1, 2, 1))
+        assert same_place(imagined, children).unique().numel() == n
 
 
 @dataclass

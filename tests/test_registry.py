@@ -1,17 +1,24 @@
 """Worlds of somebody else: registered, installed, refused in one sentence; and the contract that they keep."""
 
+import json
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 
 import dicp
+from dicp import results
 from dicp.config import Config, EnvConfig, MetaWorldConfig, PlanConfig, env_from_dict, registry
 from dicp.domain import Domain, Row, Space, Step, WorldConfig, domain_of, register
 from dicp.envs.tabular import TabularWorld
+from dicp.oracles import RandomPolicy
+from dicp.source import train_ppo
 from dicp.testing import check_world
+from dicp.types import Log
+from dicp.windows import WindowSampler
 from dicp.worlds import worlds
 
 ROOT = Path(__file__).parents[1]
@@ -102,6 +109,49 @@ def test_the_worlds_of_the_examples_keep_the_contract(name, monkeypatch):
     check_world(domain.config_class())
 
 
+def test_settings_follow_from_the_horizon():
+    registry.REGISTERED["ring"] = type("Plain", (RingDomain,), {"presets": (), "config_class": dataclass(frozen=True)(
+        type("Seven", (WorldConfig,), {"__annotations__": {"name": str, "horizon": int}, "name": "ring", "horizon": 7}))})
+    for imitates in ("ad", "idt"):
+        config = Config.preset("ring", imitates=imitates)
+        assert (config.model.context_length, config.model.chunk, config.source.n_steps) == (28, 7, 7)
+    assert PlanConfig.preset("paper", "ring").start_after == 28 and config.source.env_steps == 350
+
+
+def test_success_is_judged_in_the_world_that_was_lived_in(ring):
+    """Half of the highest return, which a longer episode raises."""
+    tables = [dicp.evaluate(RandomPolicy(env), tasks=[0], n_rollouts=40, n_episodes=2) for env in (ring, RingConfig(horizon=9))]
+    for table, env in zip(tables, (ring, RingConfig(horizon=9)), strict=True):
+        most = domain_of(env).max_return([0]).item()
+        assert (table["success"] == (table["episode_return"] >= most / 2)).all() and 0 < table["success"].mean() < 1
+    with pytest.raises(ValueError, match="the table mixes env_horizon"):
+        results.summary(pd.concat(tables), last=1, found_by=1)
+
+
+def test_a_reward_that_was_not_declared_is_refused(ring):
+    """It would be kept as a byte: 0 for one half."""
+    registry.REGISTERED["ring"] = spoilt(lambda step, world: step._replace(reward=step.reward + 0.5))
+    sentence = "the reward at env step 0 is from 0.5 to .*, torch.float32; allowed: from 0 to 1, torch.int64."
+    with pytest.raises(ValueError, match=sentence):
+        dicp.evaluate(RandomPolicy(ring), tasks=[0], n_rollouts=2, n_episodes=1)
+    with pytest.raises(ValueError, match=sentence):
+        train_ppo(ring, [0], replace(Config.preset("ring").source, env_steps=12, n_steps=12), 0)
+
+
+def test_a_task_that_there_is_not_is_refused(ring):
+    for task in (-1, 4):
+        with pytest.raises(ValueError, match=f"ring task is {task}; allowed: one of split 0"):
+            dicp.make_env("ring", [task])
+
+
+def test_a_window_of_costs_keeps_every_task(ring):
+    """What is left out ends far below the median, measured from the lowest return."""
+    reward = torch.tensor([-3.0, -2.0, -1.0])[:, None, None].expand(3, 1, 12)
+    log = Log(torch.zeros(3, 1, 12).byte(), torch.zeros(3, 1, 12).byte(), reward, torch.zeros(3, 1, 2).byte())
+    for share, kept in ((0.0, [0, 1, 2]), (0.25, [1, 2])):
+        assert WindowSampler(ring, log, None, share).learned.tolist() == kept
+
+
 # ---- refused ----
 
 
@@ -136,6 +186,18 @@ class NoConfig(RingDomain):
     config_class = None
 
 
+class MissTyped(RingDomain):
+    presets = [Row({}, model={"context_lenght": 12})]
+
+
+class NoRow(RingDomain):
+    presets = {"model": {}}
+
+
+class OddWhen(RingDomain):
+    presets = [Row({"method": "ad"}, model={})]
+
+
 class NotFrozen(RingDomain):
     config_class = dataclass(type("Loose", (WorldConfig,), {"__annotations__": {"name": str, "horizon": int}}))
 
@@ -145,6 +207,9 @@ class NotFrozen(RingDomain):
     (dict, "domain is <class 'dict'>; allowed: a subclass of dicp.domain.Domain."),
     (NoMethods, "NoMethods lacks make, split; allowed: a domain with all methods of dicp.domain.Domain."),
     (NoConfig, "NoConfig.config_class is None; allowed: a frozen dataclass .* with name and horizon."),
+    (MissTyped, "MissTyped.presets: model has the field 'context_lenght'; allowed: .*Did you mean 'context_length'"),
+    (NoRow, "NoRow.presets is {'model': {}}; allowed: a list of dicp.domain.Row."),
+    (OddWhen, "OddWhen.presets: when has the field 'method'; allowed: env, task, profile, "),
     (NotFrozen, "NotFrozen.config_class is .*; allowed: a frozen dataclass .*"),
 ])
 def test_a_domain_that_lacks_something_is_refused(domain, sentence):
@@ -159,8 +224,16 @@ def test_a_domain_that_lacks_something_is_refused(domain, sentence):
     ({"reward": Space()}, r"reward is .*; allowed: Space\(n\), one of n of at least 1"),
     ({"reward": Space(2, values=(1, 0))}, r"reward.values is \(1, 0\); allowed: 2 numbers in rising order"),
     ({"observation": Space(shape=(2, 2)), "action": Space(shape=(1,), low=-1, high=1)}, r"observation.shape is \(2, 2\)"),
-    ({"observation": Space(shape=(2,)), "action": Space(shape=(1,))}, r"action's bounds is .*two finite numbers"),
+    ({"observation": Space(shape=(2,)), "action": Space(shape=(1,))}, r"action's bounds is .*; allowed: \(-1, 1\)"),
     ({"observation": Space(shape=(2,)), "action": Space(shape=(1,), low=-1, high=1)}, r"reward is .*; allowed: Space\(\)"),
+    ({"observation": Space(shape=(2,)), "action": Space(shape=(1,), low=-1, high=1), "reward": Space()},
+     "config_class is .*; allowed: a subclass of dicp.domain.NumbersConfig"),
+    ({"observation": 9}, "observation is 9; allowed: a dicp.domain.Space"),
+    ({"observation": Space("9")}, "observation.n is '9'; allowed: a whole number"),
+    ({"observation": Space(4, coordinates_below=(-2, -2))}, "coordinates_below.0. is -2; allowed: a whole number"),
+    ({"reward": Space(2, values=("a", "b"))}, "reward.values.0. is 'a'; allowed: a finite number"),
+    ({"observation": Space(shape=2)}, "observation.shape is 2; allowed: a sequence"),
+    ({"reward": Space(2, low=3, high=1)}, "reward's low and high is .*; allowed: two numbers in rising order"),
 ])
 def test_spaces_that_cannot_be_learned_are_refused(changes, sentence, ring):
     registry.REGISTERED["ring"] = type("Odd", (RingDomain,), changes)
@@ -211,7 +284,7 @@ def spoilt(spoil):
     (broken(split=lambda self, seed: ([0], [])), "no training or no held-out tasks"),
     (broken(split=lambda self, seed: ([[0], [1]], [[2]])), "task \\[0\\] is not what storing"),
     (broken(max_return=lambda self, tasks: torch.ones(7)), "max_return has shape"),
-    (broken(max_return=lambda self, tasks: torch.zeros(len(tasks))), "every task must allow some return"),
+    (broken(max_return=lambda self, tasks: torch.zeros(len(tasks))), "add a constant to every reward"),
     (broken(max_return=lambda self, tasks: torch.full((len(tasks),), 0.5)), "is above max_return"),
     (spoilt(lambda step, world: step._replace(reward=step.reward.float())), "reward is torch.float32, not torch.int64"),
     (spoilt(lambda step, world: step._replace(reward=step.reward + 5)), "reward holds values from 5"),
@@ -260,6 +333,30 @@ def test_a_world_of_another_distribution_is_found(tmp_path, monkeypatch):
     assert "installed_package" not in sys.modules and "installed" in registry.names()
     check_world(Config.preset("installed").env)
     assert "installed_package" in sys.modules
+
+
+def test_a_world_that_was_changed_is_another(tmp_path, monkeypatch):
+    """What was computed before is not taken for what would be now."""
+    monkeypatch.syspath_prepend(tmp_path)
+    keys = []
+    for change in ("", "\n# another rule", ""):
+        monkeypatch.delitem(sys.modules, "installed_package", raising=False)
+        registry.REGISTERED.clear()
+        install(tmp_path, "installed", "installed_package:World", RING_CODE + change)
+        config = Config.preset("installed")
+        keys.append((config.key, config.history_key))
+    assert keys[0] == keys[2] and keys[0][0] != keys[1][0] and keys[0][1] != keys[1][1]
+    assert "world" not in Config.preset("darkroom").__dict__ and registry.code_of("darkroom") is None
+
+
+def test_fields_that_json_has_no_words_for_come_back(tmp_path):
+    @dataclass(frozen=True)
+    class Walled(RingConfig):
+        walls: tuple = ((1, 2), (3, 4))
+
+    registry.REGISTERED["ring"] = type("Walls", (RingDomain,), {"config_class": Walled})
+    assert env_from_dict(json.loads(json.dumps({"name": "ring", "walls": ((1, 2),)}))).walls == ((1, 2),)
+    check_world(Walled())
 
 
 @pytest.mark.parametrize("code, value, sentence", [

@@ -60,6 +60,7 @@ class Config:
 
     def __post_init__(self):
         check_fields(self, "")
+        one_of("source.algorithm", self.source.algorithm, self.env.sources)
         one_of("model.imitates", self.model.imitates, self.env.imitators)
         one_of("model.world_model", self.model.world_model, self.env.world_models)
         if self.model.context_length % self.env.horizon:
@@ -101,6 +102,9 @@ class Config:
         for name, part in parts.items():
             if isinstance(part, dict):
                 parts[name] = {field: value for field, value in part.items() if value != default[name].get(field)}
+        code = registry.code_of(self.env.name)
+        if code:
+            parts["world"] = code
         return hashlib.sha1(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:10]
 
     @classmethod

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from dicp.checks import OneOf, Whole, checked, nearest, one_of, refuse, shown
 from dicp.config import registry
 from dicp.config.presets import ALONE, GRIDS, PRESETS, sum_of
-from dicp.config.world import Horizon, WorldConfig
+from dicp.config.world import Horizon, NumbersConfig, WorldConfig
 
 ENVS = GRIDS
 ML1_TASKS = (
@@ -30,6 +30,7 @@ class EnvConfig(WorldConfig):
     """A grid world."""
 
     said_as = "an EnvConfig"
+    imitators = ("ad", "dpt", "idt")
     world_models = (*WorldConfig.world_models, *ALONE)
 
     name: Annotated[str, OneOf(ENVS)] = "darkroom"
@@ -59,11 +60,10 @@ class EnvConfig(WorldConfig):
 
 
 @dataclass(frozen=True)
-class MetaWorldConfig(WorldConfig):
+class MetaWorldConfig(NumbersConfig):
     """One of the fifty ML1 tasks of Meta-World. Its instances are what other worlds call tasks."""
 
     said_as = "a MetaWorldConfig"
-    imitators, planners = ("ad", "idt"), ("none", "paper")
 
     name: Annotated[str, OneOf(("metaworld",))] = "metaworld"
     task: Annotated[str, OneOf(ML1_TASKS)] = "reach-v3"
@@ -108,8 +108,12 @@ def from_dict(kind: type, values: Any, part: str) -> Any:
         raise refuse(part, values, "a dict of its fields")
     values = {name: value for name, value in values.items() if name not in GONE}
     check_keys(part, values, [field.name for field in fields(kind)])
-    lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-    return kind(**{**values, **lists})                                          # JSON has no tuples
+    return kind(**{name: without_lists(value) for name, value in values.items()})
+
+
+def without_lists(value: Any) -> Any:
+    """JSON has no tuples."""
+    return tuple(map(without_lists, value)) if isinstance(value, list) else value
 
 
 def check_keys(part: str, values: Mapping, known: list[str]) -> None:

@@ -8,20 +8,26 @@ points `dicp.domains`:
     walls = "my_worlds:WallsDomain"
 """
 
+import hashlib
+import inspect
 import re
+import sys
 import warnings
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from pkgutil import resolve_name
 from typing import Annotated, Any
 
 from dicp.checks import checked, one_of, refuse, shown
+from dicp.config.presets import Row
 from dicp.config.world import WorldConfig
 
 __all__ = ["WorldName", "config_class", "domain_class", "names", "register"]
 
 GROUP = "dicp.domains"
 FORM = re.compile(r"[a-z][a-z0-9_]*")                # a name is part of file names and of commands
+PLANNING = ("paper", "thompson")                     # planners that begin once the context is full
 OURS: dict[str, tuple[str, str]] = {}                # name: where its config and its domain lie
 REGISTERED: dict[str, type] = {}
 
@@ -62,7 +68,8 @@ def register(name: str, domain: type) -> None:
     """
     if not FORM.fullmatch(name):
         raise refuse("name", name, "lower-case letters, digits and _, as in 'my_world_2'")
-    if name in OURS or not _is_same(REGISTERED.get(name, domain), domain):
+    is_free = name not in OURS and name not in _installed()
+    if not is_free or not _is_same(REGISTERED.get(name, domain), domain):
         taken = ", ".join(repr(other) for other in names())
         raise refuse("name", name, f"one that is not taken; there are {taken}")
     check_domain(domain)
@@ -92,9 +99,55 @@ def take_over(world: tuple[str, type] | None) -> None:
         REGISTERED[world[0]] = world[1]
 
 
-def rows(name: str) -> tuple:
-    """The presets (`dicp.config.presets.Row`) that a world brings along; ours lie with all others."""
-    return () if name in OURS else tuple(domain_class(name).presets)
+def rows(name: str) -> tuple[Row, ...]:
+    """The presets that a world brings along, after those that follow from its horizon; ours lie
+    with all others."""
+    if name in OURS:
+        return ()
+    config = config_class(name)
+    return (*rows_of_horizon(config().horizon), *config.rows, *domain_class(name).presets)
+
+
+def rows_of_horizon(n: int) -> tuple[Row, ...]:
+    """Whole episodes: 50 of a stream, an update after each, 4 in a context."""
+    chunk = next(chunk for chunk in range(min(n, 10), 0, -1) if n % chunk == 0)
+    source, model = {"env_steps": 50 * n, "n_steps": n}, {"context_length": 4 * n, "chunk": chunk}
+    return (Row({}, source=source, model=model), Row({"planner": PLANNING}, plan={"start_after": 4 * n}))
+
+
+def code_of(name: str) -> str | None:
+    """A digest of the text that makes a world of somebody else what it is, so that what was
+    computed before a change is not taken for what would be after it: of its module, or, in a
+    notebook, of what its class mentions."""
+    if name in OURS:
+        return None
+    domain = domain_class(name)
+    file = getattr(sys.modules.get(domain.__module__), "__file__", None)
+    if file:
+        text = Path(file).read_text(encoding="utf-8")
+    else:
+        text = "\n".join(_texts(domain, {}).values())
+    return hashlib.sha1(text.encode()).hexdigest()[:10]
+
+
+def _texts(thing: Any, found: dict[str, str]) -> dict[str, str]:
+    """What a class or a function of a notebook says, with what it mentions, by name."""
+    name = getattr(thing, "__qualname__", "")
+    if name in found:
+        return found
+    try:
+        found[name] = inspect.getsource(thing)
+    except (OSError, TypeError):
+        found[name] = name
+    members = vars(thing).values() if isinstance(thing, type) else [thing]
+    for function in members:
+        for mentioned in getattr(getattr(function, "__code__", None), "co_names", ()):
+            value = function.__globals__.get(mentioned)
+            if getattr(value, "__module__", None) == thing.__module__:
+                _texts(value, found)
+            elif value is not None and not hasattr(value, "__module__"):
+                found[mentioned] = repr(value)
+    return found
 
 
 def config_class(name: str) -> type[WorldConfig]:

@@ -1,8 +1,10 @@
 """What the config of any world is."""
 
+from collections.abc import Sequence
 from typing import Annotated, ClassVar
 
 from dicp.checks import Whole, check_fields
+from dicp.config.presets import Row
 
 Horizon = Annotated[int, Whole(1, 10**6)]    # a life of one such episode takes hours
 Names = ClassVar[tuple[str, ...]]
@@ -16,11 +18,21 @@ class WorldConfig:
     horizon: int                             # env steps an episode
 
     said_as: ClassVar[str] = "a world's config, as EnvConfig('darkroom') or MetaWorldConfig(task='push-v3')"
-    # what can be trained and planned there; `dpt` needs `Domain.optimal_actions`
-    imitators: Names = ("ad", "dpt", "idt")
+    # what can be trained, planned and collected there; "dpt" needs `Domain.optimal_actions`
+    imitators: Names = ("ad", "idt")
     world_models: Names = ("none", "observational")
     planners: Names = ("none", "paper", "gated", "bayes")
+    sources: Names = ("ppo", "sb3", "trpo", "a2c")
+    rows: ClassVar[Sequence[Row]] = ()       # of presets
     n_cells: ClassVar[int] = 0               # observations that a wide plan should keep apart
 
     def __post_init__(self):
         check_fields(self, "env")
+
+
+class NumbersConfig(WorldConfig):
+    """The same of a world whose observations and actions are numbers."""
+
+    planners = ("none", "paper")
+    sources = (*WorldConfig.sources, "sac")
+    rows = (Row({"planner": "paper"}, plan={"rank": "mean", "ties": "order"}),)

@@ -11,13 +11,14 @@ from dicp.checks import Count, checked, refuse
 from dicp.config import WorldConfig, registry
 from dicp.config.presets import Row
 from dicp.config.registry import register
+from dicp.config.world import NumbersConfig
 from dicp.domain.base import Domain
-from dicp.domain.spaces import PLAN_OF_NUMBERS, Scales
+from dicp.domain.spaces import Scales
 from dicp.envs.tasks import SplitSeed, Task
 from dicp.types import Space, Step
 
 __all__ = [
-    "PLAN_OF_NUMBERS", "Domain", "Row", "Scales", "Space", "Step", "WorldConfig", "domain_of",
+    "Domain", "NumbersConfig", "Row", "Scales", "Space", "Step", "WorldConfig", "domain_of",
     "register", "split_of", "world_of",
 ]
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 from dicp.checks import refuse
 from dicp.config import MetaWorldConfig, SourceConfig
@@ -86,9 +87,10 @@ class ArmDomain(Domain):
                 raise refuse(f"{self.config.task} task", task, allowed)
 
     @property
-    def columns(self) -> dict[str, str]:
+    def columns(self) -> dict[str, Any]:
         """The column `task` names the instance."""
-        return {"ml1_task": self.config.task}
+        others = {name: value for name, value in super().columns.items() if name != "env_task"}
+        return {"ml1_task": self.config.task} | others
 
 
 @cache

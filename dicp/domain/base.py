@@ -11,9 +11,10 @@ from torch import Tensor
 
 from dicp.checks import refuse
 from dicp.config import PlanConfig, SourceConfig
+from dicp.config.env import named
 from dicp.config.presets import ALONE, Row
 from dicp.config.world import WorldConfig
-from dicp.domain.spaces import Scales, check_spaces, check_task, unread_fields
+from dicp.domain.spaces import Scales, check_rows, check_spaces, check_task, column, unread_fields
 from dicp.envs.tasks import Task
 from dicp.types import Log, Space, Tokens
 
@@ -93,8 +94,9 @@ class Domain(ABC):
         is_config = isinstance(config, type) and issubclass(config, WorldConfig)
         is_frozen = is_config and is_dataclass(config) and config.__dataclass_params__.frozen
         if not is_frozen or not {"name", "horizon"} <= {field.name for field in fields(config)}:
-            allowed = "a frozen dataclass of the kind dicp.WorldConfig with name and horizon"
+            allowed = "a frozen dataclass of the kind dicp.domain.WorldConfig with name and horizon"
             raise refuse(f"{cls.__name__}.config_class", config, allowed)
+        check_rows(f"{cls.__name__}.presets", cls.presets)
 
     def check_spaces(self) -> None:
         """Raise `ValueError` where the library cannot learn with such spaces."""
@@ -126,17 +128,23 @@ class Domain(ABC):
         return self.split(seed)[0]
 
     def check_tasks(self, tasks: Sequence[Task]) -> None:
-        """Raise `ValueError` for one that cannot be of this world: here, for what is neither a
-        whole number nor a tuple of numbers (or of such tuples)."""
+        """Raise `ValueError` for one that cannot be of this world: here, for a whole number that is
+        in neither part of split 0, and for what is no tuple of numbers (or of such tuples)."""
+        known = None
         for task in tasks:
             check_task(f"{self.config.name} task", task)
+            if type(task) is int:
+                known = known or set().union(*self.split(0))
+                if task not in known:
+                    raise refuse(f"{self.config.name} task", task, "one of split 0")
 
     def optimal_actions(
         self, tasks: Sequence[Task], push_walls: bool = False
     ) -> UInt8[Tensor, "task stage cell"]:
         """The optimal action for each observation, after each number of rewards in the episode that
         matters; `ValueError` where nobody knows it."""
-        raise ValueError(f"optimal actions are not known in {self.config.name}; allowed: a grid.")
+        what = f"optimal actions are not known in {self.config.name}"
+        raise ValueError(f"{what}; allowed: a grid, or a world whose domain has optimal_actions.")
 
     # ---- the simulator --------------------------------------------------------------------------
 
@@ -215,9 +223,11 @@ class Domain(ABC):
                 raise refuse(f"plan.{name}", getattr(plan, name), allowed)
 
     @property
-    def columns(self) -> dict[str, str]:
-        """What a result table says besides the world's name."""
-        return {}
+    def columns(self) -> dict[str, Any]:
+        """What a result table says besides the world's name: what is not as in its preset."""
+        usual = named(self.config.name)
+        differs = [f.name for f in fields(usual) if getattr(self.config, f.name) != getattr(usual, f.name)]
+        return {f"env_{name}": column(getattr(self.config, name)) for name in differs}
 
     def first_tokens(self, observation: Tensor) -> Tokens:
         """What agents read that have done nothing yet."""

@@ -31,6 +31,7 @@ class Recorder:
         log, kept = self.log, self.n_streams
         log.observation[:, :, t] = self.seen(observation)
         log.action[:, :, t] = action[:, :kept]
+        self.domain.reward.check(f"the reward at env step {t}", step.reward)
         log.reward[:, :, t] = step.reward[:, :kept]
         if log.success is not None:
             log.success[:, :, t] = step.success[:, :kept]
