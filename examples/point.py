@@ -36,7 +36,7 @@ class PointDomain(Domain):
     observation = action = Space(shape=(2,), low=-1.0, high=1.0)
     reward, max_reward = Space(), 1.0
     settings = {"n_streams": 10, "batch_size": 200, "env_steps": 2000, "learning_rate": 1e-3}
-    presets = [Row({}, source=settings, model={"n_layers": 2}, train={"updates": 200})]
+    presets = [Row({}, source=settings, model={"n_layers": 2}, train={"updates": 120})]
 
     def split(self, seed):                                   # goals on a circle
         angle = 6.283 * torch.rand(24, generator=torch.Generator().manual_seed(seed))
@@ -52,7 +52,7 @@ def main():
     imitator, planner = (dicp.Config.preset("point", world_model=kind) for kind in ("none", "observational"))
     plan = dicp.PlanConfig.preset("paper", "point", depth=1)
     agents = (RandomPolicy(imitator.env), None), (imitator, None), (planner, plan)
-    return pd.concat(dicp.evaluate(*agent, n_rollouts=8, n_episodes=20) for agent in agents)
+    return pd.concat(dicp.evaluate(*agent, n_rollouts=8, n_episodes=15) for agent in agents)
 
 
 if __name__ == "__main__":

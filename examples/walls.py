@@ -26,7 +26,7 @@ class WallsDomain(Domain):
     observation, action = Space(SIDE**2, coordinates_below=(SIDE, SIDE)), Space(len(MOVES))
     reward = Space(3, values=(0, 0.5, 1))
     settings = {"n_streams": 20, "batch_size": 60, "n_epochs": 10, "env_steps": 960}
-    presets = [Row({}, source=settings, model={"n_layers": 2}, train={"updates": 200})]
+    presets = [Row({}, source=settings, model={"n_layers": 2}, train={"updates": 120})]
 
     def split(self, seed):                                   # a task is the number of a cell
         goals = (~WALL & (CELLS.sum(1) > 2)).nonzero()[:, 0]
@@ -50,7 +50,7 @@ def main():
     imitator, planner = (dicp.Config.preset("walls", world_model=kind) for kind in ("none", "observational"))
     plan = dicp.PlanConfig.preset("paper", "walls")
     agents = (RandomPolicy(imitator.env), None), (imitator, None), (planner, plan)
-    return pd.concat(dicp.evaluate(*agent, n_rollouts=8, n_episodes=20) for agent in agents)
+    return pd.concat(dicp.evaluate(*agent, n_rollouts=8, n_episodes=15) for agent in agents)
 
 
 if __name__ == "__main__":

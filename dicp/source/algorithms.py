@@ -34,13 +34,13 @@ def make_a2c(vec_env: VecEnv, source: SourceConfig, seed: int) -> A2C:
 
 def make_sac(vec_env: VecEnv, source: SourceConfig, seed: int) -> SAC:
     """Soft actor-critic (Haarnoja et al. 2018, arXiv 1801.01290), for actions that are numbers: a
-    gradient step for four transitions."""
+    gradient step for two transitions."""
     if vec_env.action_space.dtype.kind != "f":
         raise refuse("source.algorithm", "sac", "one for a choice among actions: ppo, sb3, trpo, a2c")
     return quiet(SAC(
         "MlpPolicy", vec_env, seed=seed, device="cpu", learning_rate=source.learning_rate,
         batch_size=source.batch_size, gamma=source.gamma, policy_kwargs=nets_of(source),
-        gradient_steps=max(source.n_streams // 4, 1),
+        gradient_steps=max(source.n_streams // 2, 1),
     ))
 
 
