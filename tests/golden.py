@@ -66,8 +66,8 @@ def plans_of(model) -> list[PlanConfig | None]:
     world, task = model.env.name, getattr(model.env, "task", None)
     plans = [None] if getattr(model, "has_policy", True) else []
     if model.can_plan and task is None:
-        plans.append(PlanConfig.preset("gated", world, start_after=20, needs_reward=False, beam_width=20, depth=6))
-        plans.append(PlanConfig.preset("bayes", world, beam_width=20, depth=6))
+        plans.append(PlanConfig.preset("gated", world, start_after=20, needs_reward=False, beam_width=20, depth=3))
+        plans.append(PlanConfig.preset("bayes", world, beam_width=20, depth=3))
     elif model.can_plan:
         plans.append(PlanConfig.preset("paper", world, task, start_after=100, start_after_step=0, depth=2))
     return plans
