@@ -4,15 +4,17 @@ Everything but the world model is the same in all of its runs: the tasks, the ra
 split, which acts where nothing is planned, proposes and breaks ties.
 """
 
+from typing import Annotated
+
 import pandas as pd
 
 from dicp import results
-from dicp.checks import checked
+from dicp.checks import OneOf, checked
 from dicp.config import PLANNERS
 from dicp.runs import CONTROL, N_SEEDS, WHY, Run
 from dicp.tables import need_columns
 
-__all__ = ["DATA_NAMES", "MODELS", "by_run", "of_the_data", "planners_in", "seeds_of"]
+__all__ = ["DATA_NAMES", "MODELS", "by_run", "of_all_seeds", "of_the_data", "planners_in", "seeds_of"]
 
 MODELS = {
     "queries": "queries", "heads": "the paper's heads", "table": "a table, no learning",
@@ -73,6 +75,21 @@ def of_the_data(table: pd.DataFrame) -> pd.DataFrame:
                      "all": results.difference(table, run.name, other),
                      "last": results.difference(table, run.name, other, last=LAST)})
     return pd.DataFrame(rows, columns=["model", "planner", "all", "last"])
+
+
+@checked
+def of_all_seeds(table: pd.DataFrame, model: Annotated[str, OneOf(("queries", "heads"))]) -> tuple | None:
+    """(training seeds a split and kind of data, difference of first episodes minus whole histories
+    over all episodes with the Bayes planner, paired over splits, seeds and tasks, with its interval);
+    None where no run has more than one seed."""
+    need_columns(table.columns, ("run",), "the result table")
+    names = {data: f"{model}_{data}_bayes" for data in ("first", "all")}
+    one_run = table["run"].str.replace(r"_seed\d+$", "", regex=True)
+    both = table.assign(run=one_run)[one_run.isin(names.values())]
+    counts = both.groupby(["run", "split"])["train_seed"].nunique()
+    if counts.empty or counts.max() == 1:
+        return None
+    return counts.unstack("run"), results.difference(both, *names.values())
 
 
 @checked

@@ -20,8 +20,9 @@ def run(name: str) -> pd.DataFrame:
     plan = PlanConfig.preset("paper" if name.endswith("paper") else "bayes")
     exact = name == "exact_belief"
     base = {"env": "darkroom", "run": name, "method": name if exact else model, "world_model": "none" if exact else model}
+    seed = 101 if name.endswith("_seed1") else 0
     parts = [results.build(
-        np.full((3, 2, 50), RETURNS[name]), base | results.plan_settings(plan) | {"split": split, "train_seed": split},
+        np.full((3, 2, 50), RETURNS[name]), base | results.plan_settings(plan) | {"split": split, "train_seed": split + seed},
         tasks=[0, 1, 2], max_return=[10] * 3, horizon=20) for split in (0, 1)]
     table = results.compact(pd.concat(parts, ignore_index=True))
     return table.assign(plans=4.0, deluded=2.0)
@@ -57,6 +58,13 @@ def test_training_seeds_stand_side_by_side(table):
     rows = control.seeds_of(table).set_index(["model", "data"])
     assert rows.loc[("queries", "first"), [0, 1]].tolist() == pytest.approx([0.9, 0.8])
     assert rows.loc[("queries", "all"), 0] == pytest.approx(0.7) and np.isnan(rows.loc[("queries", "all"), 1])
+
+
+def test_the_difference_over_all_training_seeds(table):
+    """Of pairs alone: a seed that only one of the two has does not count."""
+    counts, difference = control.of_all_seeds(table, "queries")
+    assert counts["queries_first_bayes"].max() == 2 and counts["queries_all_bayes"].max() == 1
+    assert difference[0] == pytest.approx(0.2) and control.of_all_seeds(table, "heads") is None
 
 
 def test_the_planners_that_are_there(table):

@@ -176,7 +176,18 @@ def data_effect(recorded: pd.DataFrame) -> str:
     parts = [f"{control.MODELS[row.model]}, {PLANNER_NAMES[row.planner]}: {paired(row.all)} (last ten {paired(row.last)})"
              for row in effects.itertuples()]
     return ("Return as a share of the highest possible. First episodes minus whole histories, paired over splits and "
-            f"tasks, with 95% bootstrap intervals: {'; '.join(parts)}. One training seed a split.")
+            f"tasks, with 95% bootstrap intervals: {'; '.join(parts)}. One training seed a split{more_seeds(recorded)}.")
+
+
+def more_seeds(recorded: pd.DataFrame) -> str:
+    """What other training seeds say, as far as there are any."""
+    found = control.of_all_seeds(recorded, "queries")
+    if found is None:
+        return ""
+    counts, difference = found
+    splits = ", ".join(map(str, counts.index[counts.min(axis=1) > 1]))
+    return (f"; queries, with {int(counts.max().max())} training seeds in splits {splits} and one in the others: "
+            f"{paired(difference)}")
 
 
 def changes(env: str) -> str:
