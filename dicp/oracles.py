@@ -29,14 +29,12 @@ __all__ = [
     "Simulator", "exact_belief",
 ]
 
-# for the rules alone
-ANY_TASK = {"darkroom": (0, 0), "darkroom_permuted": 0, "dark_key_to_door": ((0, 0), (0, 0))}
+ANY_TASK = {"darkroom": (0, 0), "darkroom_permuted": 0, "dark_key_to_door": ((0, 0), (0, 0))}    # for the rules alone
 
 
 @checked
 class RandomPolicy:
-    """Every action is as likely as any other, always. In Meta-World: drawn from the standard normal distribution and clipped,
-    as PPO's first actions are."""
+    """Every action is as likely as any other; numbers are standard normal and clipped, as PPO's first actions are."""
 
     can_plan = False
     name = "random"                 # in tables
@@ -156,8 +154,7 @@ class Belief:
 class Explorer(ABC):
     """Knows the rules of a world and keeps the exact belief over what is hidden, uniform over what is not ruled out.
 
-    With the `bayes` planner it plans within an episode, not across them: the best possible is a
-    little higher.
+    With the `bayes` planner it plans within an episode, not across them: a little more is possible.
     """
 
     can_plan = True

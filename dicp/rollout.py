@@ -75,35 +75,33 @@ def rollout(
     at most `context_length` transitions (None: as many as the model was trained with): the last whole episodes.
 
     Without a plan the action is sampled from the policy (`greedy` takes the most likely one: it never explores). A plan may
-    also be what makes a planner of your own, from (model, number of agents, generator): `dicp.planner.OwnPlanner`. `record`
-    False keeps rewards and successes alone, for lives of a hundred thousand steps. Raises `ValueError`, before anything is
-    computed, for a model of another world, one in training mode whose dropout is on or with weights that are not finite,
-    for tasks that are not of the world, and for what does not fit the memory.
+    also be what makes a planner, from (model, number of agents, generator): `dicp.planner.OwnPlanner`. `record` False keeps
+    rewards and successes alone. Raises `ValueError`, before anything is computed, for a model of another world, one in
+    training mode whose dropout is on or with weights that are not finite, for tasks that are not of the world, and for what
+    does not fit the memory.
     """
     check_rollout(model, env, tasks, n_rollouts, n_episodes, plan, context_length, record)
     domain, generator = domain_of(env), torch.Generator().manual_seed(seed)
-    policy, shape = policy_of(domain.action), (len(tasks), n_rollouts)
-    world, batch = domain.make(tasks, n_rollouts), len(tasks) * n_rollouts
-    context = model.begin(batch, context_length, generator)
-    planner = plan and planner_of(model, plan, batch, generator)
+    policy, world, shape = policy_of(domain.action), domain.make(tasks, n_rollouts), (len(tasks), n_rollouts)
+    context = model.begin(batch := len(tasks) * n_rollouts, context_length, generator)
+    planner = None if plan is None else planner_of(model, plan, batch, generator)
     hopes = hopes_of(domain, planner, batch)
     tokens, steps = domain.first_tokens(world.reset().flatten(0, 1)), []
     for env_step in range(n_episodes * env.horizon):
         action = policy.sample(parameters_of(model, context, tokens, policy), generator, greedy)
         told = {"planned": torch.zeros(batch, dtype=torch.bool)}
-        if planner:
+        if planner is not None:
             clock = Clock(env_step, world.t, env.horizon - world.t)
-            proposed, told["planned"] = proposal_of(planner, context, tokens, clock, action)
-            action = _where(told["planned"], proposed, action)
-        if hopes:
+            action, told["planned"] = planned_actions(planner, context, tokens, clock, action)
+        if hopes is not None:
             told |= {"made": planner.due, "deluded": hopes.are_vain(planner, context.n_transitions)}
         step = world.step(action.unflatten(0, shape))
         domain.reward.check(f"the reward at env step {env_step}", step.reward)
         after = _next_tokens(domain, tokens, action, step)
         next_observation = step.next_observation.flatten(0, 1)
-        if planner:
+        if planner is not None:
             planner.notice(after.last_reward, next_observation)
-        if hopes:
+        if hopes is not None:
             hopes.notice(env_step, after.last_reward, next_observation)
         steps.append(_kept(domain, tokens.observation, action, step, record) | told)
         tokens = after
@@ -121,20 +119,20 @@ def parameters_of(
     return parameters
 
 
-def proposal_of(
-    planner: OwnPlanner, context: Any, tokens: Tokens, clock: Clock, like: Tensor
-) -> tuple[Tensor | None, Bool[Tensor, "batch"]]:
-    """What the planner says; `ValueError` unless there is an action for each agent, or none, and
-    whether to take it."""
+def planned_actions(
+    planner: OwnPlanner, context: Any, tokens: Tokens, clock: Clock, action: Tensor
+) -> tuple[Tensor, Bool[Tensor, "batch"]]:
+    """(the planner's actions where it has some, else `action`; where it has); `ValueError` unless
+    the planner gives an action for each agent, or none, and whether to take it."""
     said = planner.act(context, tokens.observation, clock)
     fits = isinstance(said, tuple) and len(said) == 2 and isinstance(said[1], Tensor)
-    fits = fits and (said[1].dtype, len(said[1])) == (torch.bool, len(like))
+    fits = fits and (said[1].dtype, len(said[1])) == (torch.bool, len(action))
     if fits and said[0] is not None:
-        fits = isinstance(said[0], Tensor) and (said[0].shape, said[0].dtype) == (like.shape, like.dtype)
+        fits = isinstance(said[0], Tensor) and (said[0].shape, said[0].dtype) == (action.shape, action.dtype)
     if not fits:
-        allowed = f"(actions, whether to take each): {tuple(like.shape)} of {like.dtype}, and bools"
-        raise refuse("what act gives", said, allowed)
-    return said
+        kind = f"{tuple(action.shape)} of {action.dtype}"
+        raise refuse("what act gives", said, f"(actions, whether to take each): {kind}, and bools")
+    return _where(said[1], said[0], action), said[1]
 
 
 def planner_of(
