@@ -153,7 +153,7 @@ def surprise(w, t):                                      # - log g of one transi
     said = model.world_model_head(h[w, t], windows.action[w, t])
     x, y = divmod(int(windows.next_observation[w, t]), world.size)
     happened = (int(windows.reward[w, t]), x, y, int(windows.return_to_go[w, t]))
-    return -sum(float(logits.log_softmax(-1)[i]) for logits, i in zip(said, happened, strict=True))
+    return -sum(float(logits.log_softmax(-1)[i]) for logits, i in zip(said.logits, happened, strict=True))
 
 few = Windows(Tokens(*(field[:3] for field in windows.tokens)), *(field[:3] for field in windows[1:]))
 plain = [surprise(w, t) for w in range(3) for t in range(windows.action.shape[1])]
