@@ -52,7 +52,7 @@ class Job:
     first: int                      # number of its first task
     algorithm: str | Algorithm
     parent: int                     # the process that collects
-    world: tuple[str, type] | None  # of a world that somebody else registered: name, domain
+    world: tuple[str, type] | None = None    # of one that somebody else registered: name, domain
 
     def __call__(self) -> tuple[int, bool]:
         """(`first`, whether the block is complete now). It is not where another process computes

@@ -1,6 +1,6 @@
 """What goes into the Transformer, a token a step, and what is read off it: reward, next observation and return-to-go."""
 
-from itertools import accumulate
+from itertools import accumulate, product
 from math import prod
 from typing import Any, NamedTuple
 
@@ -20,11 +20,11 @@ class TokenEmbedding(nn.EmbeddingBag):
     x and for y."""
 
     def __init__(self, domain: Domain, d_model: int):
-        sizes, space = self.sizes(domain), domain.observation
+        sizes, factors = self.sizes(domain), domain.observation.factors
         super().__init__(sum(sizes), d_model, mode="sum")
         # PyTorch's unit variance drowns what attention adds: 600 updates end at 0.39 of the highest return, this at 0.6
         nn.init.normal_(self.weight, std=0.1)
-        places = torch.cat((space.coordinates(torch.arange(space.n)), torch.tensor([space.factors])))    # last: nowhere
+        places = torch.tensor([*product(*map(range, factors)), factors])         # of each observation; last: nowhere
         self.rewards = domain.reward
         self.register_buffer("offsets", torch.tensor([*accumulate([0, *sizes[:-1]])]), persistent=False)
         self.register_buffer("places", places, persistent=False)
