@@ -20,7 +20,7 @@ def learning_curve(env, name, n_tasks, **changes):
 
 def main():
     grid = dict(n_tasks=2, n_streams=10, env_steps=1000)
-    arm = dict(n_tasks=2, n_streams=10, env_steps=1000, n_steps=100, batch_size=100)
+    arm = dict(n_tasks=2, n_streams=10, env_steps=1000, n_steps=100, batch_size=200)
     return {
         "trpo": learning_curve("darkroom", "trpo", **grid),
         "a2c": learning_curve("darkroom", "a2c", **grid),
