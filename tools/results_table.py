@@ -151,10 +151,12 @@ def claim() -> str:
     plain = recorded.loc[recorded["run"].str.contains("_plain_"), "split"].unique()
     plain_splits = ", ".join(map(str, sorted(plain)))
     earned = {key: f"{rows.loc[key, 'all'][0]:.3f}" for key in rows.index}
+    seeds = control.of_all_seeds(recorded, "queries")
+    again = "" if seeds is None else f"; over {int(seeds[0].max().max())} training seeds {paired(seeds[1])}"
     return (
         f"With the Bayes planner a Transformer that is asked with queries earns {earned['queries', 'first']} of the "
         "highest return over all fifty episodes if it was trained on first episodes, "
-        f"{earned['queries', 'all']} if on whole histories (difference {paired(effect['queries'])}); the paper's heads "
+        f"{earned['queries', 'all']} if on whole histories (difference {paired(effect['queries'])}{again}); the paper's heads "
         f"earn {earned['heads', 'first']} and {earned['heads', 'all']}, and a table that learns nothing but three numbers "
         f"{earned['table', 'first']}, whatever they were counted in (Darkroom, {rows['splits'].max()} splits, one training "
         f"seed each). Trained on cells under their own names, queries earn {earned['queries_plain', 'first']} after first "
@@ -185,9 +187,9 @@ def more_seeds(recorded: pd.DataFrame) -> str:
     if found is None:
         return ""
     counts, difference = found
-    splits = ", ".join(map(str, counts.index[counts.min(axis=1) > 1]))
-    return (f"; queries, with {int(counts.max().max())} training seeds in splits {splits} and one in the others: "
-            f"{paired(difference)}")
+    splits = counts.index[counts.min(axis=1) > 1]
+    where = "" if len(splits) == len(counts) else f" in splits {', '.join(map(str, splits))}, else one"
+    return f"; queries, with {int(counts.max().max())}{where}: {paired(difference)}"
 
 
 def changes(env: str) -> str:
