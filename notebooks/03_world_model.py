@@ -656,7 +656,7 @@ assert max(earned["heads", "first"][0], earned["heads", "all"][0]) < 0.2
 # Queries *with new names in training* know what was met, as the table does; the planner needs no more. The heads expect rewards
 # where nothing was paid. (Heads with new names are not tried; queries without earn much less in one split.) The data decide
 # the *numbers*: after whole histories each imagined step makes a new cell more promising, and a cell searched in vain stays
-# promising. What a plan *earns* they hardly change: it goes back to such cells for a while, and then on.
+# promising. What a plan *earns* they hardly change.
 #
 # ## Exercises
 # Ten minutes each. Replace the dots; the check says "not attempted", "close: ..." with a hint, or "correct".

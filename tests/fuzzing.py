@@ -40,7 +40,7 @@ OPEN = {
 # Methods that a rollout, a planner or a training calls, never a user: what goes in was checked at
 # their door. A `step` looks at its action itself.
 INNER = {
-    "advance", "at", "begin", "blank", "chances", "concat", "coordinates", "count", "draw",
+    "advance", "at", "begin", "blank", "chances", "check", "concat", "coordinates", "count", "draw",
     "embed_imagined", "forgetful", "fork", "forward", "full", "imagine", "index", "joined", "kinds", "last_steps",
     "learn", "load_state_dict", "map", "next_logits", "note", "notes", "numbers", "observe", "of_chances", "of_tasks",
     "predict", "propose", "query", "read", "root", "rows", "stack", "stages", "step", "surprise",
