@@ -49,12 +49,12 @@ from dicp import exercises, ml1, plot
 from dicp.artifacts import is_shipped, load_or_train
 from dicp.beliefs import windows_of
 from dicp.branching import rank_agreement, tried_out
-from dicp.domain import split_of
+from dicp.domain import domain_of, split_of
 from dicp.envs.metaworld import MetaWorld
 from dicp.envs.metaworld_camera import Camera, CameraMissing
-from dicp.models import gaussian
 from dicp.oracles import RandomPolicy
 from dicp.paper import paper_table
+from dicp.policies import Gaussian
 from dicp.rollout import rollout
 
 plot.style()
@@ -191,7 +191,7 @@ class Pushed:                                                # a policy that is 
         self.step += 1
         if episode < self.episode:
             return parameters
-        self.meant.append(gaussian.Gaussian.of(parameters).mean[:, :3])
+        self.meant.append(Gaussian.of(parameters).mean[:, :3])
         return torch.cat((self.push, parameters[:, 3:4], parameters[:, 4:] - 100), dim=1) if step < 20 else parameters
 
 push = torch.nn.functional.normalize(torch.randn(40, 3, generator=torch.Generator().manual_seed(p.seed)), dim=1)
@@ -255,8 +255,9 @@ windows = type(windows)(type(windows.tokens)(*(x[:, :1000] for x in windows.toke
 torch.manual_seed(p.seed)                                    # IDT draws its decisions
 with torch.no_grad():
     said = model.predict(windows)
-scale = torch.tensor(gaussian.CHANGE[: config.env.n_observed])
-wrong = {"reward": said.reward_change.mean[..., 0] * gaussian.REWARD_CHANGE - (windows.reward - windows.tokens.reward_before),
+scales = domain_of(config.env).scales
+scale = torch.tensor(scales.change)
+wrong = {"reward": said.reward_change.mean[..., 0] * scales.reward_change - (windows.reward - windows.tokens.reward_before),
          "observation": (said.change.mean - (windows.next_observation - windows.tokens.observation) / scale)}
 theirs = paper_table("fig4_context_length_mse")
 late = {}                                                    # what is left of the first error in episodes 6 to 10
