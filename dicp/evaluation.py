@@ -114,7 +114,7 @@ def _config_of(agent: Config | Learner, env: WorldConfig | None) -> Config:
     env = env or getattr(agent, "env", None)
     if env is None:
         raise refuse("env", None, "a world's config, because this agent does not say where it acts")
-    preset = Config.preset(env.name, task=getattr(env, "task", None))
+    preset = Config.preset(env.name, task=env.task)
     context_length = env.horizon * max(preset.model.context_length // env.horizon, 1)
     model = agent.config if _is_ours(agent) else replace(preset.model, context_length=context_length)
     return replace(preset, env=env, model=model)

@@ -54,7 +54,7 @@ def check_config(env: WorldConfig) -> None:
     longer = replace(env, horizon=env.horizon + 1)
     need(longer != env, f"{type(env).__name__} compares equal with another horizon")
     for imitates in env.imitators:                       # each has settings that fit this horizon
-        Config.preset(env.name, imitates=imitates, task=getattr(env, "task", None))
+        Config.preset(env.name, imitates=imitates, task=env.task)
     observation = world.observation.full(4, 0)
     tokens = world.first_tokens(observation)
     need(len(tokens.arrived) == 4, "first_tokens does not give a token for each agent")
@@ -202,7 +202,7 @@ def check_model(env: WorldConfig, model, sampler: WindowSampler, tasks: list, se
         need(bool(loss.isfinite()), f"the {name} loss of a new model is {loss}")
     plans = [None]
     if model.can_plan:
-        plan = PlanConfig.preset("paper", env.name, getattr(env, "task", None))
+        plan = PlanConfig.preset("paper", env.name, env.task)
         plans.append(replace(plan, depth=2, start_after=0, start_after_step=0))
     for plan in plans:
         life = rollout(model, env, tasks, 1, 1, plan, seed)

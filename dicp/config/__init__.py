@@ -126,7 +126,7 @@ class Config:
         know."""
         world, source = named(env, task, profile), SourceConfig.preset(env, source)
         which = dict(
-            env=env, task=getattr(world, "task", None), profile=profile, world_model=world_model,
+            env=env, task=world.task, profile=profile, world_model=world_model,
             imitates=imitates,
         )
         rows = *PRESETS, *registry.rows(env)

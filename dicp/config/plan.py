@@ -76,7 +76,7 @@ class PlanConfig:
         one_of(f"planner in {world.name}", planner, world.planners)
         if planner == "none":
             return None
-        which = dict(planner=planner, env=world.name, task=getattr(world, "task", None))
+        which = dict(planner=planner, env=world.name, task=world.task)
         settings = sum_of((*PLANS, *registry.rows(world.name)), "plan", which)
         if "beam_width" in settings:
             settings["beam_width"] = max(settings["beam_width"], world.n_cells)

@@ -20,28 +20,17 @@ from pkgutil import resolve_name
 from typing import Annotated, Any
 
 from dicp.checks import checked, one_of, refuse, shown
-from dicp.config.presets import Row
+from dicp.config.presets import GRIDS, Row
 from dicp.config.world import WorldConfig
 
 __all__ = ["WorldName", "config_class", "domain_class", "names", "register"]
 
 GROUP = "dicp.domains"
 FORM = re.compile(r"[a-z][a-z0-9_]*")                # a name is part of file names and of commands
-PLANNING = ("paper", "thompson")                     # planners that begin once the context is full
-OURS: dict[str, tuple[str, str]] = {}                # name: where its config and its domain lie
+GRID = "dicp.config.env:EnvConfig", "dicp.domain.grids:GridDomain"
+ARM = "dicp.config.env:MetaWorldConfig", "dicp.domain.arm:ArmDomain"
+OURS = dict.fromkeys(GRIDS, GRID) | {"metaworld": ARM}      # name: where its config and its domain lie
 REGISTERED: dict[str, type] = {}
-
-
-def ours(names: tuple[str, ...], config: str, domain: str) -> None:
-    """Worlds of this package; classes as "module:name"."""
-    OURS.update(dict.fromkeys(names, (config, domain)))
-
-
-ours(
-    ("darkroom", "darkroom_permuted", "dark_key_to_door"),
-    "dicp.config.env:EnvConfig", "dicp.domain.grids:GridDomain",
-)
-ours(("metaworld",), "dicp.config.env:MetaWorldConfig", "dicp.domain.arm:ArmDomain")
 
 
 def names() -> tuple[str, ...]:
@@ -112,7 +101,7 @@ def rows_of_horizon(n: int) -> tuple[Row, ...]:
     """Whole episodes: 50 of a stream, an update after each, 4 in a context."""
     chunk = next(chunk for chunk in range(min(n, 10), 0, -1) if n % chunk == 0)
     source, model = {"env_steps": 50 * n, "n_steps": n}, {"context_length": 4 * n, "chunk": chunk}
-    return (Row({}, source=source, model=model), Row({"planner": PLANNING}, plan={"start_after": 4 * n}))
+    return (Row({}, source=source, model=model), Row({"planner": "paper"}, plan={"start_after": 4 * n}))
 
 
 def code_of(name: str) -> str | None:

@@ -17,6 +17,7 @@ class WorldConfig:
     name: str
     horizon: int                             # env steps an episode
 
+    task: ClassVar[str | None] = None        # which of several kinds, where a world has them
     said_as: ClassVar[str] = "a world's config, as EnvConfig('darkroom') or MetaWorldConfig(task='push-v3')"
     # what can be trained, planned and collected there; "dpt" needs `Domain.optimal_actions`
     imitators: Names = ("ad", "idt")
