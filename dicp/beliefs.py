@@ -11,10 +11,11 @@ from torch import Tensor
 
 from dicp.believed import believed_rewards
 from dicp.checks import Count, checked, refuse
-from dicp.config import Config, EnvConfig, PlanConfig, WorldConfig
+from dicp.config import Config, PlanConfig, WorldConfig
+from dicp.config.world import GridConfig
 from dicp.domain import domain_of, split_of
+from dicp.explorers import exact_belief
 from dicp.models import Model
-from dicp.oracles import exact_belief
 from dicp.rollout import Learner, Life, rollout
 from dicp.types import Log, Space, Tokens, Windows
 from dicp.windows import episodes_as_windows, newborn
@@ -38,27 +39,27 @@ def check_life(life: Life, env: WorldConfig) -> None:
 
 
 @checked
-def tokens_of(life: Life, env: EnvConfig) -> Tokens:
+def tokens_of(life: Life, env: GridConfig) -> Tokens:
     """What the agents of a life have read: fields [agent step + 1], one token more than steps. The last one is the
     present, the start of an episode in which nothing has been done yet."""
     check_life(life, env)
-    cell, action, reward, next_cell = (x.flatten(0, 1).long() for x in life[:4])
-    start = cell[:, :1]
-    born = (torch.full_like(start, x) for x in domain_of(env).no_transition)
-    last = (torch.cat((at_birth, x), dim=1) for at_birth, x in zip(born, (action, reward, next_cell), strict=True))
+    cell, action, reward, next_cell = (x.flatten(0, 1) for x in life[:4])
+    start, came = cell[:, :1], zip((action, reward, next_cell), domain_of(env).no_transition, strict=True)
+    last = (torch.cat((torch.full_like(x[:, :1], at_birth), x), dim=1) for x, at_birth in came)
     cell = torch.cat((cell, start), dim=1)
     first = (torch.arange(cell.shape[1]) % env.horizon == 0).long().expand_as(cell)
     return Tokens(cell, *last, first)
 
 
-def check_tokens(tokens: Tokens, env: EnvConfig) -> None:
+def check_tokens(tokens: Tokens, env: GridConfig) -> None:
     """Raise `ValueError` for a token that no agent of this room reads."""
-    most = dict(observation=env.n_cells - 1, last_action=env.n_actions, last_reward=1, arrived=env.n_cells, first=1)
+    most = dict(observation=env.n_cells - 1, last_action=env.n_actions, arrived=env.n_cells, first=1)
     for name, highest in most.items():
         within(f"tokens.{name}", getattr(tokens, name), highest)
+    domain_of(env).reward.check("tokens.last_reward", tokens.last_reward)
 
 
-def check_windows(windows: Windows, env: EnvConfig) -> None:
+def check_windows(windows: Windows, env: GridConfig) -> None:
     """The same for windows, and what is asked about them."""
     check_tokens(windows.tokens, env)
     within("windows.action", windows.action, env.n_actions - 1)
@@ -104,7 +105,9 @@ def log_of(life: Life) -> Log:
     highest = int(torch.maximum(life.observation, life.next_observation).max())
     stored = Space(highest + 1).stored_as
     terminal = life.next_observation[..., life.horizon - 1 :: life.horizon]
-    steps = life.observation.to(stored), life.action.byte(), life.reward.byte()
+    is_whole = not life.reward.is_floating_point()
+    reward = life.reward.byte() if is_whole else life.reward
+    steps = life.observation.to(stored), life.action.byte(), reward
     return Log(*steps, terminal.to(stored))
 
 
@@ -120,7 +123,7 @@ def lives_of_the_exact_belief(config: Config) -> Log:
 
 
 @checked
-def last_episodes(windows: Windows, n_steps: Count, env: EnvConfig) -> Windows:
+def last_episodes(windows: Windows, n_steps: Count, env: GridConfig) -> Windows:
     """The last `n_steps` of each window, as if nothing had come before."""
     n = windows.action.shape[1]
     if n_steps > n:
@@ -130,7 +133,7 @@ def last_episodes(windows: Windows, n_steps: Count, env: EnvConfig) -> Windows:
 
 
 @checked
-def first_arrivals(windows: Windows, env: EnvConfig) -> tuple[Bool[Tensor, "batch n"], Int[Tensor, "batch n"]]:
+def first_arrivals(windows: Windows, env: GridConfig) -> tuple[Bool[Tensor, "batch n"], Int[Tensor, "batch n"]]:
     """(which steps lead to a cell not visited before while no reward has come, how many cells were visited before)."""
     been = F.one_hot(windows.tokens.arrived, env.n_cells + 1).cumsum(1) > 0
     new = ~been.gather(2, windows.next_observation[..., None])[..., 0]

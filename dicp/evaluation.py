@@ -26,19 +26,21 @@ OWN = "own"                        # the method of an agent that is none of ours
 
 @checked
 def make_env(
-    env: WorldName | WorldConfig, tasks: Sequence[Task] | None = None, n_streams: Count = 1
+    env: WorldName | WorldConfig, tasks: Sequence[Task] | None = None, n_streams: Count = 1,
+    seed: Seed = 0,
 ) -> Any:
     """`n_streams` agents in each of the tasks, stepped together: `reset()` gives observations
     [task stream ...], `step(action)` a `dicp.types.Step`.
 
     env: a name, as "darkroom", or a config, as `EnvConfig("darkroom", size=5)`. tasks: None is the
-    held-out tasks of split 0. (One environment for one agent: `gymnasium.make("dicp/Darkroom-v0")`.)
+    held-out tasks of split 0. seed: of what is random in the world.
+    (One environment for one agent: `gymnasium.make("dicp/Darkroom-v0")`.)
     Raises `ValueError` for a task of another world, and for more agents than the memory holds.
     """
     world = domain_of(named(env) if isinstance(env, str) else env)
     tasks = world.split(0)[1] if tasks is None else _as_tasks(tasks)
     world.check_tasks(tasks)
-    return world.make(tasks, n_streams)
+    return world.simulator(tasks, n_streams, seed)
 
 
 @checked

@@ -12,8 +12,9 @@ from dicp.config import Config
 from dicp.config.presets import ALONE
 from dicp.domain import domain_of, split_of
 from dicp.envs import Task
+from dicp.explorers import exact_belief
 from dicp.models import PairedModel
-from dicp.oracles import RandomPolicy, exact_belief
+from dicp.oracles import RandomPolicy
 from dicp.rollout import Learner, rollout
 from dicp.runs import Run, Split
 from dicp.training import counted

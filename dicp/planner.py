@@ -1,5 +1,6 @@
 """Plans carried from step to step of an episode, and what they count on."""
 
+from dataclasses import replace
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -70,7 +71,9 @@ class Planner:
             rows = self.due.nonzero()[:, 0]
             mine = context if len(rows) == len(self.due) else context.rows(rows)
             root, curious = self.model.root(mine), ~rewarded[rows]
-            self.new = search(self.model, root, config, steps_left, self.generator, curious)
+            if context.max_plan_depth < config.depth:
+                config = replace(config, depth=int(context.max_plan_depth))
+            self.new = search(self.model, root, config, clock.steps_left, self.generator, curious)
             self._store(rows, self.new)
         return (None if self.plan is None else self._now(self.plan.action)), wanted
 

@@ -13,6 +13,7 @@ from torch import Tensor
 import dicp.processes  # noqa: F401 (one thread)
 from dicp.checks import Count, checked, fits_memory, plain, refuse
 from dicp.config import PlanConfig
+from dicp.types import Space
 
 __all__ = ["Imagined", "Plan", "Proposal", "State", "WorldModel", "best_futures", "search"]
 
@@ -51,11 +52,27 @@ class Imagined(NamedTuple):
     entropy: Float[Tensor, "batch beam candidate"] | None = None
     # None: the expected one
     likely_reward: Shaped[Tensor, "batch beam candidate"] | None = None
+    # that the reward is above the likely one; None: it is not
+    p_higher: Float[Tensor, "batch beam candidate"] | None = None
 
     @classmethod
     def of_chances(cls, p_reward: Float[Tensor, "batch beam candidate"], *others: Any) -> "Imagined":
         """Where a reward is 0 or 1; `others`: the fields from `next_observation` on."""
-        return cls(p_reward, *others)._replace(likely_reward=(p_reward >= 0.5).long())
+        likely = p_reward >= 0.5
+        higher = p_reward.masked_fill(likely, 0)
+        return cls(p_reward, *others)._replace(likely_reward=likely.long(), p_higher=higher)
+
+    @classmethod
+    def of_rewards(
+        cls, chances: Float[Tensor, "batch beam candidate n_rewards"], rewards: Space, *others: Any
+    ) -> "Imagined":
+        """Where it is one of a few, each with its probability."""
+        if rewards.is_whole and rewards.n == 2:
+            return cls.of_chances(chances[..., 1], *others)
+        table, which = rewards.table().to(chances.device), chances.argmax(-1)
+        above = torch.arange(rewards.n, device=chances.device) > which[..., None]
+        likely, higher = table[which].to(rewards.dtype), (chances * above).sum(-1)
+        return cls(chances @ table, *others)._replace(likely_reward=likely, p_higher=higher)
 
 
 @runtime_checkable
@@ -136,7 +153,8 @@ def search(
         )
         if imagined.likely_reward is None:
             imagined = imagined._replace(likely_reward=imagined.reward)
-        children, value = grown(futures, proposal, imagined, config, config.discount**step, curious)
+        left = steps_left - step, step + 1 == depth
+        children, value = grown(futures, proposal, imagined, config, config.discount**step, left, curious)
         tie_break = tie_breaks(config.ties, children.log_probability, proposal, generator)
         same = same_place(imagined, children) if config.deduplicate else None
         keep, value = best_futures(value.flatten(1), tie_break.flatten(1), config.beam_width, same)
@@ -160,17 +178,23 @@ def nothing_imagined(proposal: Proposal) -> Futures:
 
 def grown(
     futures: Futures, proposal: Proposal, imagined: Imagined, config: PlanConfig, discount: float,
-    curious: Bool[Tensor, "batch"] | None,
+    left: tuple[int, bool], curious: Bool[Tensor, "batch"] | None,
 ) -> tuple[Futures, Float[Tensor, "batch beam candidate"]]:
-    """(each future with each of the actions, by what it is ranked)."""
+    """(each future with each of the actions, by what it is ranked). left: steps of the episode, this
+    one included, and whether it is the last that is imagined."""
     probability = futures.probability[..., None].expand_as(imagined.reward)
     gain = imagined.likely_reward if config.rank == "mode" else imagined.reward
+    if config.rewards_persist:
+        gain = gain + lasting(imagined, gain, config.discount, *left)
     if config.curiosity and imagined.entropy is not None:
         bonus = config.curiosity * imagined.entropy
         gain = gain + (bonus if curious is None else bonus * curious[:, None, None])
     if config.weigh_paths and imagined.probability is not None:
         probability = probability * imagined.probability
+    if config.weigh_paths or config.rewards_persist:
         gain = gain * probability
+    if config.rewards_persist and imagined.p_higher is not None:
+        probability = probability * (1 - imagined.p_higher)    # else the plan ends here: it stays
     if config.resolution:
         gain = (gain / config.resolution).round() * config.resolution
     before, log_probability = futures.score[..., None], futures.log_probability[..., None]
@@ -180,6 +204,17 @@ def grown(
         log_probability = log_probability + proposal.log_probability
     rewards = futures.rewards[..., None] + imagined.likely_reward
     return Futures(score, log_probability.expand_as(score), probability, rewards), value
+
+
+def lasting(
+    imagined: Imagined, gain: Shaped[Tensor, "batch beam candidate"], discount: float, left: int,
+    is_last: bool,
+) -> Float[Tensor, "batch beam candidate"]:
+    """What more a gain comes to by the end of the episode, if the agent then stays: of one that is
+    better than the likely reward, which changes the plan; and of the last one that is imagined."""
+    more = sum(discount**step for step in range(1, left))
+    better = gain if is_last else (imagined.reward - imagined.likely_reward).clamp(min=0)
+    return better * more
 
 
 def tie_breaks(

@@ -14,18 +14,22 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dicp import recordings, store
-from dicp.beliefs import first_arrivals, tokens_of, windows_of
+from dicp.beliefs import tokens_of, windows_of
 from dicp.checks import Count, Seed, checked, one_of, refuse
-from dicp.config import EnvConfig, PlanConfig
-from dicp.envs import GridRules, Task
-from dicp.oracles import ANY_TASK, exact_belief
+from dicp.config import PlanConfig
+from dicp.config.world import GridConfig
+from dicp.domain import domain_of
+from dicp.envs import Task
+from dicp.explorers import exact_belief
 from dicp.rollout import Learner, Life, rollout
-from dicp.types import Tokens, Windows
-from dicp.windows import newborn, stages
+from dicp.types import Windows
+from dicp.windows import stages
 from dicp.worlds import World
 
 __all__ = ["PROBES", "calibration", "moves", "probe", "recorded_probes", "walks"]
 
+# worlds in which it is known what an action does
+WITHOUT_MOVES = ("darkroom", "dark_key_to_door", "dark_treasure", "noisy_darkroom")
 N_LIVES, N_EPISODES = 8, 4          # of the exact belief in each task
 N_WALKS, N_STEPS = 256, 8
 PROBES = (
@@ -43,7 +47,7 @@ class Probed(NamedTuple):
 
 
 @checked
-def probe(model: Learner, env: EnvConfig, tasks: list[Task], seed: Seed = 0) -> pd.DataFrame:
+def probe(model: Learner, env: GridConfig, tasks: list[Task], seed: Seed = 0) -> pd.DataFrame:
     """Columns probe, value, exact: what `calibration` and `walks` say, in Darkroom-Permuted `moves`. The contexts are those of
     lives of the exact belief in `tasks`, which the model has not been trained on."""
     life = rollout(exact_belief(env), env, tasks, N_LIVES, N_EPISODES, PlanConfig.preset("bayes", env.name), seed)
@@ -53,21 +57,21 @@ def probe(model: Learner, env: EnvConfig, tasks: list[Task], seed: Seed = 0) -> 
 
 
 @checked
-def calibration(model: Learner, life: Life, env: EnvConfig) -> list[Probed]:
-    """P(reward) in Darkroom and Dark Key-to-Door. Before the first reward: of cells never met (mean, and the correlation with
-    the exact belief's) and of cells met in vain; then of a cell that has paid, and in Darkroom of cells never met once another
-    has paid (elsewhere). NaN where a life has no such steps."""
-    one_of("env.name", env.name, ("darkroom", "dark_key_to_door"))
+def calibration(model: Learner, life: Life, env: GridConfig) -> list[Probed]:
+    """The expected reward, mostly P(reward). Before the first reward (the highest one, where there are several): of cells never
+    met (mean, and the correlation with the exact belief's) and of cells met in vain; then of a cell that has paid, and in
+    Darkroom of cells never met once another has paid (elsewhere). NaN where a life has no such steps."""
+    one_of("env.name", env.name, WITHOUT_MOVES)
     check_plans(model)
     windows = windows_of(life, env)
     every = p_of_each(model, life, env), p_of_each(exact_belief(env), life, env)
     said, exact = (rewards.gather(2, windows.action[..., None])[..., 0] for rewards in every)
-    never_met, _ = first_arrivals(windows, env)
-    before = windows.tokens.last_reward.cumsum(1) == 0
+    before = (windows.tokens.last_reward >= domain_of(env).max_reward).cumsum(1) == 0
+    never_met, paid = ~met(windows, env) & before, has_paid(windows, env)
     new, truth = said[never_met], exact[never_met]
     varies = len(new) > 0 and bool(new.max() > new.min())
     correlation = torch.corrcoef(torch.stack((new, truth)))[0, 1].item() if varies else float("nan")
-    means = {"never met": never_met, "in vain": before & ~never_met, "known": has_paid(windows, env)}
+    means = {"never met": never_met, "in vain": before & ~never_met & ~paid, "known": paid}
     rows = [Probed(name, said[where].mean().item(), exact[where].mean().item()) for name, where in means.items()]
     rows = [rows[0], Probed("correlation", correlation, 1.0), *rows[1:]]
     if env.name != "darkroom":
@@ -76,25 +80,32 @@ def calibration(model: Learner, life: Life, env: EnvConfig) -> list[Probed]:
     return [*rows, Probed("elsewhere", *(rewards[new].mean().item() for rewards in every))]
 
 
-def new_once_paid(windows: Windows, env: EnvConfig) -> Bool[Tensor, "batch n action"]:
+def met(windows: Windows, env: GridConfig) -> Bool[Tensor, "batch n"]:
+    """Which steps lead to a cell that was visited before."""
+    been = F.one_hot(windows.tokens.arrived, env.n_cells + 1).cumsum(1) > 0
+    return been.gather(2, windows.next_observation[..., None])[..., 0]
+
+
+def new_once_paid(windows: Windows, env: GridConfig) -> Bool[Tensor, "batch n action"]:
     """Which actions would lead to a cell never met after another has paid: the goal is known, so such cells pay nothing.
     A planner stays on the goal, and most of its memory says so; none of that says anything of another cell."""
-    leads = GridRules.of(env, [ANY_TASK[env.name]]).next_cell[0, windows.tokens.observation]     # batch n action
+    leads = exact_belief(env).next_cell[windows.tokens.observation]     # batch n action
     been = F.one_hot(windows.tokens.arrived, env.n_cells + 1).cumsum(1) > 0
     known = windows.tokens.last_reward.cumsum(1) > 0
     return ~been.gather(2, leads) & known[..., None]
 
 
-def has_paid(windows: Windows, env: EnvConfig) -> Bool[Tensor, "batch n"]:
+def has_paid(windows: Windows, env: GridConfig) -> Bool[Tensor, "batch n"]:
     """Which steps lead to a cell that has paid in this life, with as many rewards so far in the episode."""
-    stage = stages(windows.tokens, 3) if env.name == "dark_key_to_door" else torch.zeros_like(windows.reward)
-    place = stage * env.n_cells + windows.next_observation
+    place = windows.next_observation
+    if domain_of(env).pays_once:
+        place = stages(windows.tokens, 3) * env.n_cells + place
     paid = F.one_hot(place, 3 * env.n_cells) * windows.reward[..., None]
     return (paid.cumsum(1) - paid).gather(2, place[..., None])[..., 0] > 0
 
 
 @torch.no_grad()
-def p_of_each(model: Learner, life: Life, env: EnvConfig) -> Float[Tensor, "agent step action"]:
+def p_of_each(model: Learner, life: Life, env: GridConfig) -> Float[Tensor, "agent step action"]:
     """P(reward) of every action at each step of a life, as the model imagines it just before."""
     tokens = tokens_of(life, env)
     context, said = model.begin(len(tokens.first)), []
@@ -106,41 +117,40 @@ def p_of_each(model: Learner, life: Life, env: EnvConfig) -> Float[Tensor, "agen
 
 @checked
 @torch.no_grad()
-def walks(model: Learner, env: EnvConfig, n_walks: Count = N_WALKS, seed: Seed = 0) -> list[Probed]:
+def walks(model: Learner, env: GridConfig, n_walks: Count = N_WALKS, seed: Seed = 0) -> list[Probed]:
     """P(reward) at each step of imagined walks of an agent that has done nothing yet: each step leads to a cell that the walk
     has not met, and is imagined to pay nothing. Where it grows, the model takes imagined actions for evidence."""
-    one_of("env.name", env.name, ("darkroom", "dark_key_to_door"))
+    one_of("env.name", env.name, WITHOUT_MOVES)
     check_plans(model)
     action, cell = new_cells(env, n_walks, torch.Generator().manual_seed(seed))
     means = [along(learner, env, action, cell) for learner in (model, exact_belief(env))]
     return [Probed(f"walk {n}", *pair) for n, pair in enumerate(zip(*means, strict=True), start=1)]
 
 
-def along(model: Learner, env: EnvConfig, action: Tensor, cell: Tensor) -> list[float]:
+def along(model: Learner, env: GridConfig, action: Tensor, cell: Tensor) -> list[float]:
     """Mean P(reward) at each step of the imagined walks [walk step]."""
-    start = torch.full((len(action),), GridRules.of(env, [ANY_TASK[env.name]]).start)
-    none = torch.zeros_like(start)
-    born = newborn(Tokens.stack([Tokens(start, none, none, none, none + 1)]), env, 1)
+    domain, start = domain_of(env), torch.full((len(action),), exact_belief(env).start)
     context, means = model.begin(len(action)), []
-    model.observe(context, born.at(0))
+    model.observe(context, domain.first_tokens(start))
     state = model.root(context)
     for t in range(action.shape[1]):
         step = action[:, t : t + 1]
         means.append(model.imagine(state).reward[:, 0].gather(1, step).mean().item())
-        state = model.advance(state, step, torch.zeros_like(step), cell[:, t : t + 1])
+        nothing = torch.zeros(step.shape, dtype=domain.reward.dtype)
+        state = model.advance(state, step, nothing, cell[:, t : t + 1])
     return means
 
 
 def new_cells(
-    env: EnvConfig, n_walks: int, generator: torch.Generator
+    env: GridConfig, n_walks: int, generator: torch.Generator
 ) -> tuple[Int[Tensor, "walk step"], Int[Tensor, "walk step"]]:
     """(actions, cells that they lead to) of random walks from the start that meet no cell twice."""
-    rules = GridRules.of(env, [ANY_TASK[env.name]])
-    cell, rows = torch.full((16 * n_walks,), rules.start), torch.arange(16 * n_walks)
+    believer = exact_belief(env)
+    cell, rows = torch.full((16 * n_walks,), believer.start), torch.arange(16 * n_walks)
     met = F.one_hot(cell, env.n_cells).bool()
     alive, actions, cells = torch.ones_like(cell, dtype=torch.bool), [], []
     for _ in range(N_STEPS):
-        leads = rules.next_cell[0, cell]                                                 # walk action
+        leads = believer.next_cell[cell]                                                  # walk action
         is_new = ~met.gather(1, leads)
         alive &= is_new.any(1)
         action = (torch.rand(leads.shape, generator=generator) * is_new).argmax(1)
@@ -159,7 +169,7 @@ def check_plans(model: Learner) -> None:
 
 @checked
 @torch.no_grad()
-def moves(model: Learner, life: Life, env: EnvConfig) -> list[Probed]:
+def moves(model: Learner, life: Life, env: GridConfig) -> list[Probed]:
     """Darkroom-Permuted: by how many nats where an action led was a surprise, a step. The world models that count have no such
     number."""
     one_of("env.name", env.name, ("darkroom_permuted",))

@@ -82,7 +82,7 @@ def rollout(
     """
     check_rollout(model, env, tasks, n_rollouts, n_episodes, plan, context_length, record)
     domain, generator = domain_of(env), torch.Generator().manual_seed(seed)
-    policy, world, shape = policy_of(domain.action), domain.make(tasks, n_rollouts), (len(tasks), n_rollouts)
+    policy, world, shape = policy_of(domain.action), domain.simulator(tasks, n_rollouts, seed), (len(tasks), n_rollouts)
     context = model.begin(batch := len(tasks) * n_rollouts, context_length, generator)
     planner = None if plan is None else planner_of(model, plan, batch, generator)
     hopes = hopes_of(domain, planner, batch)

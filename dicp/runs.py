@@ -165,6 +165,7 @@ OTHERS: dict[str, tuple[Run, ...]] = {
     "darkroom": (*CONTROL, *WHY, *SEEDS, *ABLATIONS),
     "darkroom_permuted": (*(run for run in CONTROL if run.planner in ("paper", "bayes")), *ABLATIONS),
     "dark_key_to_door": (*(run for run in CONTROL if run.planner in ("paper", "bayes")), *ABLATIONS),
+    **dict.fromkeys(("dark_treasure", "noisy_darkroom"), tuple(run for run in CONTROL if run.planner == "bayes")),
     "metaworld": (*EXPERTS, *RANKINGS),
     "metaworld-reach-v3": ML1_ABLATIONS,
 }

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 import dicp.processes  # noqa: F401 (one thread)
-from dicp.config import EnvConfig
+from dicp.config.world import GridConfig
 from dicp.types import Tokens
 
 MOST_REPEATED = 0.25       # the largest share of (cell, action) pairs that count more often
@@ -33,7 +33,7 @@ def at_tokens(
 
 
 def log_counts(
-    tokens: Tokens, env: EnvConfig, most: int, generator: torch.Generator
+    tokens: Tokens, env: GridConfig, most: int, generator: torch.Generator
 ) -> Float[Tensor, "batch n"]:
     """How often each token counts, as a logarithm: as if the agent had tried some actions in some
     cells up to `most` times as often as it did.
@@ -52,7 +52,7 @@ def log_counts(
 
 
 def relabelled(
-    tokens: Tokens, next_cell: Int[Tensor, "batch n"], env: EnvConfig, generator: torch.Generator
+    tokens: Tokens, next_cell: Int[Tensor, "batch n"], env: GridConfig, generator: torch.Generator
 ) -> tuple[Tokens, Int[Tensor, "batch n"]]:
     """The same windows in rooms whose rows and columns have other numbers, drawn for each window."""
     batch, size = len(next_cell), env.size
@@ -66,7 +66,7 @@ def relabelled(
     return tokens, table.gather(1, next_cell)
 
 
-def remembered(tokens: Tokens, env: EnvConfig, generator: torch.Generator) -> Bool[Tensor, "batch n"]:
+def remembered(tokens: Tokens, env: GridConfig, generator: torch.Generator) -> Bool[Tensor, "batch n"]:
     """Which tokens of a window are kept; the others are forgotten. Of each window some actions, and of these some of the
     cells that they were tried in, many or few: whatever the outcome was, so that what is left says as much of it as before.
     A random walker soon has tried every action in many cells; a planner's context may hold no more than the two actions that

@@ -91,7 +91,7 @@ def check_simulator(env: WorldConfig, seed: Seed = 0) -> None:
     actions give the same, for one agent as for many."""
     world = domain_of(env)
     tasks = world.split(seed)[0][:N_TASKS]
-    simulator, n_steps = world.make(tasks, N_STREAMS), 2 * env.horizon
+    simulator, n_steps = world.simulator(tasks, N_STREAMS, seed), 2 * env.horizon
     generator = torch.Generator().manual_seed(seed)
     start = simulator.reset()
     shape = len(tasks), N_STREAMS
@@ -104,12 +104,22 @@ def check_simulator(env: WorldConfig, seed: Seed = 0) -> None:
         step = simulator.step(action)
         check_step(world, step, t, before, shape)
         returns = step.reward + (0 if t % env.horizon == 0 else returns)
-        most = world.max_return(tasks)[:, None]
+        most = highest_return(world, tasks)
         need(bool((returns <= most * 1.0001).all()), f"a return of {returns.max():g} is above max_return")
         before = step.observation
         took.append((action, Step(*(copied(x) for x in step))))
     need(torch.equal(start, kept), "a step changes the tensor that reset() gave; give a new one each time")
-    check_repeats(world, tasks, took)
+    if env.is_random:
+        check_seed(world, tasks, seed, took)
+    else:
+        check_repeats(world, tasks, took)
+
+
+def highest_return(world: Domain, tasks: list) -> Tensor:
+    """What no episode can beat; in a random world, by luck, the expected highest can be beaten."""
+    if world.config.is_random:
+        return torch.full((len(tasks), 1), world.max_reward * world.config.horizon)
+    return world.max_return(tasks)[:, None]
 
 
 def copied(value: object) -> object:
@@ -117,15 +127,33 @@ def copied(value: object) -> object:
 
 
 def check_repeats(world: Domain, tasks: list, took: list[tuple[Tensor, Step]]) -> None:
-    """Whether one agent in one task meets what the first of many met: a world is not random."""
+    """Whether one agent in one task meets what the first of many met: a world is not random, unless
+    its config says so (`is_random`)."""
     alone = world.make(tasks[:1], 1)
     check_values("reset()", alone.reset(), world.observation, (1, 1))
+    first = [(action[:1, :1], step) for action, step in took]
+    need_same(alone, first, 1, "for one agent alone than among others")
+
+
+def check_seed(world: Domain, tasks: list, seed: int, took: list[tuple[Tensor, Step]]) -> None:
+    """Whether a random world does the same again with the same seed, and takes all its random
+    numbers from the generator that it is given."""
+    again = world.simulator(tasks, N_STREAMS, seed)
+    again.reset()
+    torch.rand(1)                                       # of the generator that everybody shares
+    need_same(again, took, None, "with the same seed the second time")
+
+
+def need_same(
+    simulator: object, took: list[tuple[Tensor, Step]], first: int | None, when: str
+) -> None:
+    """Whether the same actions lead to the same; first: of so many tasks and streams alone."""
     for t, (action, step) in enumerate(took):
-        again = alone.step(action[:1, :1])
+        again = simulator.step(action)
         for name in ("reward", "next_observation", "observation"):
-            one, other = getattr(again, name), getattr(step, name)[:1, :1]
+            one, other = getattr(again, name), getattr(step, name)[:first, :first]
             same = torch.allclose(one.double(), other.double(), atol=1e-5)
-            need(same, f"the {name} of step {t} is another for one agent alone than among others")
+            need(same, f"the {name} of step {t} is another {when}")
 
 
 def check_step(

@@ -98,11 +98,11 @@ def counted(config: Config, histories: Log) -> TableModel:
     train, model = config.train, new_model(config.env, config.model)
     sampler = WindowSampler(config.env, histories, train.n_streams, least_return(train))
     generator, n_episodes = torch.Generator().manual_seed(train.seed), config.model.context_length // config.env.horizon
-    paid, n = 0, 0
+    counts = 0
     for _ in range(train.updates):
-        counts = model.count(world_windows(sampler, train, train.batch_size, n_episodes, generator))
-        paid, n = paid + counts[0], n + counts[1]
-    model.chance.copy_(paid / n.clamp(min=1))
+        windows = world_windows(sampler, train, train.batch_size, n_episodes, generator)
+        counts = counts + model.count(windows)
+    model.chance.copy_(counts / counts.sum(-1, keepdim=True).clamp(min=1))
     return model.eval()
 
 

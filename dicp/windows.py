@@ -195,4 +195,4 @@ def stages(tokens: Tokens, n_stages: int) -> Int[Tensor, "batch n"]:
     """Rewards so far in the episode at each token, counted up to `n_stages` - 1."""
     total = tokens.last_reward.cumsum(1)
     older = torch.where(tokens.first == 1, total, 0).cummax(1).values            # all rewards before the episode began
-    return (total - older).clamp(max=n_stages - 1)
+    return (total - older).clamp(max=n_stages - 1).long()

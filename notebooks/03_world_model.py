@@ -54,9 +54,10 @@ from dicp.beliefs import believed_rewards, first_arrivals, last_episodes, log_of
 from dicp.envs import GridRules, all_tasks, cell_to_xy, split_tasks
 from dicp.envs.gym import ACTIONS
 from dicp.envs.tasks import PERMUTATIONS
+from dicp.explorers import exact_belief
 from dicp.models import new_model
 from dicp.models.transformer import rotary
-from dicp.oracles import RandomPolicy, exact_belief
+from dicp.oracles import RandomPolicy
 from dicp.planning import search
 from dicp.probes import recorded_probes
 from dicp.rollout import rollout

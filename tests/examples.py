@@ -43,9 +43,10 @@ from dicp.config import (
 from dicp.envs import GridRules, GridState, GridWorld
 from dicp.envs.gym import Darkroom, GridEnv
 from dicp.envs.metaworld import MetaWorld, WorldState
+from dicp.explorers import Explorer, exact_belief
 from dicp.history import LearningHistories
 from dicp.models import HierarchicalModel, InContextModel, new_model
-from dicp.oracles import Explorer, RandomPolicy, Simulator, exact_belief
+from dicp.oracles import RandomPolicy, Simulator
 from dicp.parts import Part
 from dicp.planning import WorldModel
 from dicp.rollout import Learner, Life, rollout

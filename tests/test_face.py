@@ -11,7 +11,8 @@ import dicp
 from dicp import __main__ as command
 from dicp import results
 from dicp.config import Config, EnvConfig, PlanConfig
-from dicp.oracles import RandomPolicy, Simulator, exact_belief
+from dicp.explorers import exact_belief
+from dicp.oracles import RandomPolicy, Simulator
 
 ENV = EnvConfig("darkroom", size=3, horizon=5)
 FEW = dict(n_rollouts=2, n_episodes=3)

@@ -44,9 +44,10 @@ from dicp.domain import split_of
 from dicp.envs import GridWorld, all_tasks
 from dicp.envs.metaworld import MetaWorld, MetaWorldMissing
 from dicp.exercises import Hint
+from dicp.explorers import GoalExplorer, exact_belief
 from dicp.history import collect
 from dicp.models import new_model
-from dicp.oracles import GoalExplorer, RandomPolicy, Simulator, exact_belief
+from dicp.oracles import RandomPolicy, Simulator
 from dicp.planning import search
 from dicp.rollout import rollout
 from dicp.training import train

@@ -7,7 +7,8 @@ import torch
 
 from dicp.config import EnvConfig, MetaWorldConfig, PlanConfig
 from dicp.envs import GridRules, GridWorld, all_tasks, split_tasks
-from dicp.oracles import ActionExplorer, Belief, Explorer, GoalExplorer, RandomPolicy, Simulator, exact_belief
+from dicp.explorers import ActionExplorer, Belief, Explorer, GoalExplorer, exact_belief
+from dicp.oracles import RandomPolicy, Simulator
 from dicp.planning import WorldModel
 from dicp.rollout import Learner, rollout
 from dicp.types import Tokens
@@ -310,7 +311,7 @@ def test_a_random_policy_cannot_plan():
 
 @pytest.mark.parametrize("sentence, call", [
     ("env is None; allowed: a world's config, as EnvConfig", lambda: RandomPolicy(None)),
-    ("env is MetaWorldConfig.*; allowed: an EnvConfig", lambda: exact_belief(MetaWorldConfig())),
+    ("env is MetaWorldConfig.*; allowed: a grid's config", lambda: exact_belief(MetaWorldConfig())),
     ("env.name is 'darkroom'; allowed: 'darkroom_permuted'", lambda: ActionExplorer(ENV)),
     ("env.name is 'darkroom_permuted'; allowed: 'darkroom', 'dark_key", lambda: GoalExplorer(PERMUTED)),
     ("batch is 0; allowed: a whole number of at least 1", lambda: GoalExplorer(ENV).begin(0)),

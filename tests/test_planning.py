@@ -209,6 +209,32 @@ def test_chances_multiply_along_the_way():
     assert plan.score.item() == pytest.approx(0.9 + 0.5 * 0.81)
 
 
+@pytest.mark.parametrize("p_find, steps_left, first", [(0.2, 3, 0), (0.2, 10, 1), (0.05, 10, 0)])
+def test_a_small_reward_is_left_for_a_large_one_that_can_be_kept(p_find, steps_left, first):
+    """Action 0 stays where each step gives 0.5, action 1 looks where 1 may be found, once: with 0.2 it is worth 2 of ten
+    steps, and what is left of the sum if it is not found."""
+    class Rewards(Table):
+        def imagine(self, state, action=None, *, return_to_go=False, uncertainty=False):
+            said = super().imagine(state)
+            likely = torch.where(said.reward == p_find, 0.0, said.reward)
+            return said._replace(likely_reward=likely, p_higher=said.reward * (said.reward == p_find))
+
+        def advance(self, state, action, reward, next_cell):
+            return next_cell
+
+    model = Rewards(*vars(table([[0.5, p_find], [0.5, 0.0]], [[0, 1], [0, 1]])).values())
+    config = replace(PAPER, depth=2, rank="mean", rewards_persist=True)
+    plan = search(model, torch.zeros(1, 1, dtype=torch.long), config, steps_left)
+    stays, looks = 0.5 * steps_left, p_find * steps_left + (1 - p_find) * 0.5 * (steps_left - 1)
+    assert plan.score.item() == pytest.approx(max(stays, looks)) and plan.action[0, 0] == first == int(looks > stays)
+    assert plan_of(model, depth=2, rank="mean").action[0, 0] == 0            # by sums alone it is never left
+
+
+def test_what_persists_is_not_counted_twice():
+    with pytest.raises(ValueError, match="plan.return_to_go is True; allowed: False with rewards_persist"):
+        replace(PAPER, rewards_persist=True, return_to_go=True)
+
+
 def test_the_curious_prefer_what_they_cannot_foresee():
     model = table([[0.0, 0.0]], entropy=[[1.5, 0.5]])
     plan = plan_of(model, depth=1)
@@ -315,14 +341,23 @@ def test_the_papers_planner_in_each_world():
 # ---- against plain versions ----------------------------------------------------------------------------------------------
 
 
-def gain_of(model: Table, cell: int, action: int, config: PlanConfig, chance: float) -> tuple[float, float]:
+STEPS_LEFT = 20
+
+
+def gain_of(model: Table, cell: int, action: int, config: PlanConfig, chance: float, step: int) -> tuple[float, float]:
     """(what a step is worth, the chance that all goes as imagined until after it)."""
     reward = model.reward[cell, action].item()
     gain = float(reward >= 0.5) if config.rank == "mode" else reward
+    if config.rewards_persist:
+        lasts = gain if step + 1 == config.depth else reward * (reward < 0.5)
+        gain += sum(lasts * config.discount**later for later in range(1, STEPS_LEFT - step))
     gain += config.curiosity * model.entropy[cell, action].item()
     if config.weigh_paths:
         chance *= model.probability[cell, action].item()
+    if config.weigh_paths or config.rewards_persist:
         gain *= chance
+    if config.rewards_persist:
+        chance *= 1 - reward * (reward < 0.5)
     if config.resolution:
         gain = round(gain / config.resolution) * config.resolution
     return gain, chance
@@ -338,7 +373,7 @@ def plain_beam(model: Table, start: int, config: PlanConfig) -> list[int]:
             for action in model.logp[cell].argsort(descending=True).tolist():
                 reward = model.reward[cell, action].item()
                 likely = int(reward >= 0.5)
-                gain, chance = gain_of(model, cell, action, config, parent["chance"])
+                gain, chance = gain_of(model, cell, action, config, parent["chance"], step)
                 score = parent["score"] + config.discount**step * gain
                 children.append(dict(
                     cell=model.next_cell[cell, action].item(), score=score, chance=chance, rewards=parent["rewards"] + likely,
@@ -364,12 +399,14 @@ def plain_beam(model: Table, start: int, config: PlanConfig) -> list[int]:
     dict(return_to_go=True, discount=0.9, beam_width=4),
     dict(rank="mean", weigh_paths=True), dict(weigh_paths=True, beam_width=3), dict(rank="mean", curiosity=0.5, discount=0.9),
     dict(rank="mean", weigh_paths=True, curiosity=0.5, deduplicate=True, resolution=0.01, discount=0.97),
+    dict(rank="mean", rewards_persist=True), dict(rank="mean", rewards_persist=True, beam_width=3),
+    dict(rank="mean", rewards_persist=True, weigh_paths=True, discount=0.9, deduplicate=True),
 ], ids=str)
 def test_the_beam_equals_one_written_with_lists(changes):
     config = replace(PAPER, depth=5, **changes)
     for seed in range(3):
         model = Table.random(seed)
-        plan = search(model, torch.arange(12)[:, None], config, 20)
+        plan = search(model, torch.arange(12)[:, None], config, STEPS_LEFT)
         assert plan.action.tolist() == [plain_beam(model, start, config) for start in range(12)]
 
 
@@ -377,7 +414,7 @@ def best_return(model: Table, cell: int, depth: int, config: PlanConfig, step: i
     """The worth of the best of all action sequences."""
     values = []
     for action in range(5):
-        gain, chances = gain_of(model, cell, action, config, chance)
+        gain, chances = gain_of(model, cell, action, config, chance, step)
         if config.return_to_go and step + 1 == depth:
             gain = model.return_to_go[cell, action].item()
         value = config.discount**step * gain
@@ -390,12 +427,13 @@ def best_return(model: Table, cell: int, depth: int, config: PlanConfig, step: i
 @pytest.mark.parametrize("changes", [
     {}, dict(rank="mean"), dict(rank="mean", discount=0.9), dict(return_to_go=True, discount=0.9),
     dict(rank="mean", weigh_paths=True), dict(rank="mean", weigh_paths=True, curiosity=0.3, discount=0.9),
+    dict(rank="mean", rewards_persist=True), dict(rank="mean", rewards_persist=True, weigh_paths=True, discount=0.9),
 ], ids=str)
 def test_an_exhaustive_beam_equals_brute_force(changes):
     config = replace(EXHAUSTIVE, **changes)
     for seed in range(3):
         model = Table.random(seed)
-        plan = search(model, torch.arange(12)[:, None], config, 20)
+        plan = search(model, torch.arange(12)[:, None], config, STEPS_LEFT)
         brute = [best_return(model, start, 3, config) for start in range(12)]
         torch.testing.assert_close(plan.score, torch.tensor(brute))
 

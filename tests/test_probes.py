@@ -6,8 +6,9 @@ import torch
 from dicp.beliefs import tokens_of, windows_of
 from dicp.config import Config, EnvConfig, PlanConfig
 from dicp.envs import GridRules
+from dicp.explorers import exact_belief
 from dicp.models import TableModel, new_model
-from dicp.oracles import RandomPolicy, exact_belief
+from dicp.oracles import RandomPolicy
 from dicp.probes import N_STEPS, calibration, has_paid, moves, new_cells, new_once_paid, probe, walks
 from dicp.rollout import rollout
 from dicp.types import Tokens, Windows
@@ -35,7 +36,8 @@ def test_the_exact_belief_is_its_own_measure(name):
 def test_a_table_is_measured_by_its_three_numbers():
     env, life = lived("darkroom")
     table = TableModel(env, Config.preset(world_model="table").model)
-    table.chance.copy_(torch.tensor([0.02, 0.001, 0.99]))
+    p_reward = torch.tensor([0.02, 0.001, 0.99])
+    table.chance.copy_(torch.stack((1 - p_reward, p_reward), dim=1))
     rows = {row.probe: row.value for row in calibration(table, life, env)}
     assert rows["never met"] == pytest.approx(0.02) and rows["in vain"] == pytest.approx(0.001)
     assert rows["known"] == pytest.approx(0.99) and rows["elsewhere"] == pytest.approx(0.02)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dicp.beliefs import log_of, windows_of
-from dicp.config import Config, EnvConfig, ModelConfig, TrainConfig
+from dicp.config import Config, EnvConfig, ModelConfig, TrainConfig, registry
 from dicp.models import Model, new_model
 from dicp.models.transformer import counted_mask
 from dicp.oracles import RandomPolicy
@@ -17,13 +17,18 @@ from dicp.training import losses
 from dicp.types import Tokens
 from dicp.windows import WindowSampler, newborn
 
-WORLDS = ("darkroom", "darkroom_permuted", "dark_key_to_door")
+WORLDS = ("darkroom", "darkroom_permuted", "dark_key_to_door", "dark_treasure", "noisy_darkroom")
+TASKS = {
+    "darkroom": [(1, 1), (2, 1)], "noisy_darkroom": [(1, 1), (2, 1)], "darkroom_permuted": [3, 7],
+    "dark_key_to_door": [((1, 1), (1, 2)), ((1, 2), (1, 1))], "dark_treasure": [((1, 1), (1, 2)), ((1, 2), (1, 1))],
+}
+FEW = {"dark_treasure": {"n_train": 20, "n_held_out": 5}}
 
 
 def small(
     name: str, n_episodes: int = 2, size: int = 3, horizon: int = 6, kind: str = "queries", **changes
 ) -> Model:
-    env = EnvConfig(name, size=size, horizon=horizon)
+    env = registry.config_class(name)(name, size=size, horizon=horizon, **FEW.get(name, {}))
     torch.manual_seed(0)
     sizes = dict(context_length=n_episodes * horizon, d_model=16, n_layers=2, n_heads=2, d_ff=16, d_head_hidden=8, n_lines=4)
     return new_model(env, ModelConfig(kind, **sizes | changes)).eval()
@@ -32,9 +37,7 @@ def small(
 def lived(model: Model, n_episodes: int = 2, n_rollouts: int = 3):
     """Windows of agents that act at random, with rewards."""
     env = model.env
-    tasks = [(1, 1), (2, 1)] if env.name == "darkroom" else [3, 7] if env.name == "darkroom_permuted" else [
-        ((1, 1), (1, 2)), ((1, 2), (1, 1))]
-    return windows_of(rollout(RandomPolicy(env), env, tasks, n_rollouts, n_episodes, seed=1), env)
+    return windows_of(rollout(RandomPolicy(env), env, TASKS[env.name], n_rollouts, n_episodes, seed=1), env)
 
 
 def changed(windows, at: int, **fields):
@@ -86,6 +89,11 @@ def test_nobody_reads_a_query(name):
     assert not torch.allclose(one.reward[:, at], two.reward[:, at])
 
 
+def expected(model, predictions):
+    """Reward."""
+    return predictions.reward.softmax(-1) @ model.domain.reward.table()
+
+
 def answers_while_acting(model, windows):
     """(P(reward), next cell) of the action taken at each step, imagined from the context of that moment."""
     context, found = model.begin(len(windows.action)), []
@@ -105,7 +113,7 @@ def test_acting_answers_as_whole_windows_do(name):
     windows = lived(model)
     chance, next_cell = answers_while_acting(model, windows)
     p = model.predict(windows._replace(next_observation=next_cell))
-    assert torch.allclose(chance, p.reward.softmax(-1)[..., 1], atol=1e-6)
+    assert torch.allclose(chance, expected(model, p), atol=1e-6)
     assert torch.equal(next_cell, p.next_x.argmax(-1) * model.env.size + p.next_y.argmax(-1))
 
 
@@ -118,7 +126,7 @@ def test_a_full_context_answers_as_the_window_of_the_last_episodes(name):
     tokens.last_action[:, 0], tokens.last_reward[:, 0], tokens.arrived[:, 0] = 5, 0, model.env.n_cells
     last = type(windows)(tokens, *(x[:, n:] for x in windows[1:]))
     p = model.predict(last._replace(next_observation=next_cell[:, n:]))
-    assert torch.allclose(chance[:, -n:], p.reward.softmax(-1)[:, -n:, 1], atol=1e-6)
+    assert torch.allclose(chance[:, -n:], expected(model, p)[:, -n:], atol=1e-6)
 
 
 @pytest.mark.parametrize("name", WORLDS)
@@ -164,7 +172,7 @@ def test_what_was_imagined_is_read_as_if_it_had_happened(name):
             p = model.predict(whole)
             there = p.next_x.argmax(-1) * model.env.size + p.next_y.argmax(-1)
             p = model.predict(whole._replace(next_observation=there))
-            assert torch.allclose(p.reward.softmax(-1)[:, -1, 1], chance[:, k, a], atol=1e-6)
+            assert torch.allclose(expected(model, p)[:, -1], chance[:, k, a], atol=1e-6)
 
 
 def test_rewards_so_far_by_hand():

@@ -11,8 +11,9 @@ from dicp import results
 from dicp.artifacts import load_or_train
 from dicp.config import Config, EnvConfig, ModelConfig, PlanConfig
 from dicp.envs import GridWorld
+from dicp.explorers import GoalExplorer, exact_belief
 from dicp.models import Model, new_model
-from dicp.oracles import GoalExplorer, RandomPolicy, Simulator, exact_belief
+from dicp.oracles import RandomPolicy, Simulator
 from dicp.rollout import rollout
 from dicp.types import Tokens
 

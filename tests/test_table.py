@@ -6,8 +6,9 @@ import torch
 from dicp.beliefs import remember, tokens_of, windows_of
 from dicp.config import EnvConfig, ModelConfig, PlanConfig
 from dicp.envs.tasks import PERMUTATIONS
+from dicp.explorers import exact_belief
 from dicp.models import TableModel
-from dicp.oracles import RandomPolicy, exact_belief
+from dicp.oracles import RandomPolicy
 from dicp.rollout import rollout
 from dicp.types import Tokens, Windows
 
@@ -27,24 +28,34 @@ def window(name: str, cells: list[int], rewards: list[int], horizon: int) -> Win
     return Windows(tokens, arrived * 0, reward, arrived, reward, reward, reward)
 
 
+def counted(model: TableModel, windows: Windows) -> tuple[torch.Tensor, torch.Tensor]:
+    """(steps with a reward, all steps) of each kind."""
+    counts = model.count(windows)
+    return counts[:, 1], counts.sum(1)
+
+
+def give(model: TableModel, p_reward: torch.Tensor) -> None:
+    model.chance.copy_(torch.stack((1 - p_reward, p_reward), dim=1))
+
+
 def test_darkroom_counts_three_kinds():
     """Never met: 4, 5 (paid) and 3; met in vain: 4; met with a reward: 5, twice."""
     model = table("darkroom")
-    paid, n = model.count(window("darkroom", [4, 4, 5, 5, 3, 5], [0, 0, 1, 1, 0, 1], 6))
+    paid, n = counted(model, window("darkroom", [4, 4, 5, 5, 3, 5], [0, 0, 1, 1, 0, 1], 6))
     assert paid.tolist() == [1, 0, 2] and n.tolist() == [3, 1, 2]
 
 
 def test_key_to_door_counts_by_the_rewards_so_far():
     """Without the key: 4 in vain, 5 is the key (found, then known). With it: 4 is new again, then met in vain; 6 pays."""
     model = table("dark_key_to_door", horizon=3)
-    paid, n = model.count(window("dark_key_to_door", [4, 5, 4, 5, 4, 6], [0, 1, 0, 1, 0, 1], 3))
+    paid, n = counted(model, window("dark_key_to_door", [4, 5, 4, 5, 4, 6], [0, 1, 0, 1, 0, 1], 3))
     assert paid.unflatten(0, (3, 3)).tolist() == [[1, 0, 1], [1, 0, 0], [0, 0, 0]]
     assert n.unflatten(0, (3, 3)).tolist() == [[2, 0, 1], [2, 1, 0], [0, 0, 0]]
 
 
 def test_permuted_counts_by_cell():
     model = table("darkroom_permuted")
-    paid, n = model.count(window("darkroom_permuted", [4, 8, 8, 4, 4, 8], [0, 1, 1, 0, 0, 1], 6))
+    paid, n = counted(model, window("darkroom_permuted", [4, 8, 8, 4, 4, 8], [0, 1, 1, 0, 0, 1], 6))
     assert paid.nonzero().flatten().tolist() == [8] and n[8] == 3 and n[4] == 3
 
 
@@ -53,7 +64,7 @@ def test_acting_asks_for_what_was_counted(name):
     """Also after forgetting: at each step the context gives each cell the kind that a window of the same steps gives it."""
     model = table(name, n_episodes=2)
     env, horizon = model.env, model.env.horizon
-    model.chance.copy_(torch.arange(len(model.chance)) / 10)
+    give(model, torch.arange(len(model.chance)) / 10)
     tasks = [(1, 1), (2, 1)] if name == "darkroom" else [((1, 1), (1, 2)), ((1, 2), (1, 1))]
     life = rollout(RandomPolicy(env), env, tasks, 8, 4, seed=1)
     read, windows = tokens_of(life, env), windows_of(life, env)
@@ -67,7 +78,7 @@ def test_acting_asks_for_what_was_counted(name):
             arrived = said.next_observation[:, 0, action]
             led_to = torch.cat((windows.next_observation[:, start:t], arrived[:, None]), dim=1)
             asked = Windows(held, led_to, torch.cat((windows.reward[:, start:t], arrived[:, None] * 0), 1), *(led_to,) * 4)
-            assert torch.equal(said.reward[:, 0, action], model.chance[model.kinds(asked)[:, -1]])
+            assert torch.equal(said.reward[:, 0, action], model.chance[model.kinds(asked)[:, -1], 1])
 
 
 def test_an_action_that_moved_the_agent_is_known_and_the_others_share_the_rest():
@@ -92,7 +103,7 @@ def test_with_the_right_numbers_it_finds_what_the_exact_belief_finds():
     """Three numbers and a wide plan are enough in Darkroom: this is the control."""
     env = EnvConfig("darkroom", size=5, horizon=8)
     model = TableModel(env, ModelConfig("table", context_length=32))
-    model.chance.copy_(torch.tensor([0.04, 0.0, 1.0]))
+    give(model, torch.tensor([0.04, 0.0, 1.0]))
     plan = PlanConfig.preset("bayes", "darkroom")
     goals = [(0, 0), (4, 1), (2, 4)]
     mine, theirs = (rollout(agent, env, goals, 8, 6, plan, 0).episode_return.float().mean((0, 1))

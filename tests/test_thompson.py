@@ -5,7 +5,8 @@ import torch
 
 from dicp.config import EnvConfig, PlanConfig
 from dicp.envs import cell_to_xy
-from dicp.oracles import Simulator, exact_belief
+from dicp.explorers import exact_belief
+from dicp.oracles import Simulator
 from dicp.planner import Clock
 from dicp.rollout import rollout
 from dicp.thompson import GoalSampler

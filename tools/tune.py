@@ -19,10 +19,11 @@ import torch
 
 from dicp.artifacts import histories_of
 from dicp.beliefs import log_of
-from dicp.config import ENVS, Config, EnvConfig, PlanConfig
+from dicp.config import Config, PlanConfig, registry
 from dicp.config.parts import DATA
 from dicp.config.presets import ALONE
-from dicp.envs import Task, split_tasks, split_validation
+from dicp.domain import split_of
+from dicp.envs import Task, split_validation
 from dicp.history.logs import Log
 from dicp.models import Model
 from dicp.oracles import RandomPolicy
@@ -33,17 +34,17 @@ from dicp.training import Trainer, counted
 TABLE = Path(__file__).parents[1] / "docs" / "tuning.csv"
 COLUMNS = (
     "world", "model", "data", "settings", "instances", "seeds", "believes", "return_by_episode", "mean", "cpu_s", "command")
-N_VALIDATION = {"darkroom": 8, "darkroom_permuted": 8, "dark_key_to_door": 16}
-N_STREAMS = {"darkroom": 100, "darkroom_permuted": 100, "dark_key_to_door": 10}
+WORLDS = tuple(name for name in registry.names() if "queries" in registry.config_class(name).world_models)
+N_VALIDATION = {"dark_key_to_door": 16, "dark_treasure": 16}     # else 8
 MOST_TASKS, N_EPISODES = 1500, 12
 
 
 def main() -> None:
     args = options()
-    env, changes = EnvConfig.preset(args.world), {"data": args.data, **args.train}
-    config = Config.preset(args.world, world_model=args.kind)
+    config, changes = Config.preset(args.world, world_model=args.kind), {"data": args.data, **args.train}
+    env = config.env
     config = replace(config, model=replace(config.model, **args.model), train=replace(config.train, **changes))
-    train, validation = split_validation(split_tasks(args.world, 0)[0], N_VALIDATION[args.world])
+    train, validation = split_validation(split_of(env, 0)[0], N_VALIDATION.get(args.world, 8))
     model, seconds = trained(config, log_for(config, train))
     believes = probe(model, env, validation, 0)
     plan = PlanConfig.preset("bayes", args.world)
@@ -64,9 +65,8 @@ def main() -> None:
 
 def log_for(config: Config, tasks: list[Task]) -> Log:
     if config.train.data == "first_episodes":
-        name = config.env.name
-        lives = rollout(RandomPolicy(config.env), config.env, tasks[:MOST_TASKS], N_STREAMS[name], 1, None, 0)
-        return log_of(lives)
+        random, n_streams = RandomPolicy(config.env), config.train.n_streams
+        return log_of(rollout(random, config.env, tasks[:MOST_TASKS], n_streams, 1, None, 0))
     return histories_of(config, tasks).load(tasks)
 
 
@@ -92,7 +92,7 @@ def note(row: dict) -> None:
 
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("world", choices=ENVS)
+    parser.add_argument("world", choices=WORLDS)
     parser.add_argument("kind", choices=ALONE)
     parser.add_argument("--data", choices=DATA[:2], default="first_episodes")
     parser.add_argument("--train", nargs="*", type=setting, default=[], metavar="FIELD=VALUE")

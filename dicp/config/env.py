@@ -1,13 +1,13 @@
-"""The worlds: three grids and the tasks of Meta-World."""
+"""The worlds: the paper's three grids, two of ours, and the tasks of Meta-World."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated, Any
 
-from dicp.checks import OneOf, Whole, checked, nearest, one_of, refuse, shown
+from dicp.checks import Number, OneOf, Whole, checked, nearest, one_of, refuse, shown
 from dicp.config import registry
 from dicp.config.presets import ALONE, GRIDS, PRESETS, sum_of
-from dicp.config.world import Horizon, NumbersConfig, WorldConfig
+from dicp.config.world import GridConfig, Horizon, NumbersConfig, WorldConfig
 
 ENVS = GRIDS
 ML1_TASKS = (
@@ -22,20 +22,21 @@ ML1_TASKS = (
 )
 TWO_OBJECTS = ("hammer-v3", "stick-pull-v3", "stick-push-v3")          # of them
 
+Side = Annotated[int, Whole(2, 1000)]        # the table of a million cells takes 40 MB
+
 GONE = ("any_cell_may_pay",)                 # fields that older files have, and that nothing reads any more
 
 
 @dataclass(frozen=True)
-class EnvConfig(WorldConfig):
-    """A grid world."""
+class EnvConfig(GridConfig):
+    """One of the paper's three grids."""
 
     said_as = "an EnvConfig"
     imitators = ("ad", "dpt", "idt")
     world_models = (*WorldConfig.world_models, *ALONE)
 
     name: Annotated[str, OneOf(ENVS)] = "darkroom"
-    # cells a side (paper: 9); the table of a million cells takes 40 MB
-    size: Annotated[int, Whole(2, 1000)] = 9
+    size: Side = 9                           # cells a side (paper: 9)
     # env steps an episode (paper: 20, the other two worlds 50)
     horizon: Horizon = 20
 
@@ -44,19 +45,50 @@ class EnvConfig(WorldConfig):
         """To draw a goal, every cell must be able to be it, and nothing else be hidden."""
         return (*WorldConfig.planners, *(("thompson",) if self.name == "darkroom" else ()))
 
-    @property
-    def n_actions(self) -> int:
-        return 5
-
-    @property
-    def n_cells(self) -> int:
-        return self.size**2
-
     @classmethod
     @checked
     def preset(cls, env: Annotated[str, OneOf(ENVS)]) -> "EnvConfig":
         """The paper's room and horizon. Raises `ValueError` for another world."""
         return cls(env, **sum_of(PRESETS, "env", {"env": env}))
+
+
+@dataclass(frozen=True)
+class TreasureConfig(GridConfig):
+    """Dark Treasure: a small treasure and a large one are hidden, and every step on one gives its
+    reward. Whether to leave the small one and search on depends on where the large one may still be."""
+
+    said_as = "a TreasureConfig"
+    world_models = (*WorldConfig.world_models, *ALONE)
+
+    name: Annotated[str, OneOf(("dark_treasure",))] = "dark_treasure"
+    size: Side = 13                          # cells a side
+    horizon: Horizon = 50                    # env steps an episode
+    small_reward: Annotated[float, Number(0, 1, above=True, below=True)] = 0.3     # the large one's is 1
+    # of all pairs of cells the split draws so many
+    n_train: Annotated[int, Whole(1, 10**6)] = 400
+    n_held_out: Annotated[int, Whole(1, 10**6)] = 40
+
+    def __post_init__(self):
+        super().__post_init__()
+        n_pairs, n_tasks = self.n_cells * (self.n_cells - 1), self.n_train + self.n_held_out
+        if n_tasks > n_pairs:
+            allowed = f"{n_pairs - self.n_held_out}, with {self.n_held_out} held-out ones in {self.n_cells} cells"
+            raise refuse("env.n_train", self.n_train, f"at most {allowed}")
+
+
+@dataclass(frozen=True)
+class NoisyConfig(GridConfig):
+    """Noisy Darkroom: a step on the hidden goal gives a reward only sometimes, so that one without is
+    weak evidence, and visits have to be counted."""
+
+    said_as = "a NoisyConfig"
+    world_models = (*WorldConfig.world_models, *ALONE)
+    is_random = True
+
+    name: Annotated[str, OneOf(("noisy_darkroom",))] = "noisy_darkroom"
+    size: Side = 9                           # cells a side
+    horizon: Horizon = 20                    # env steps an episode
+    p_reward: Annotated[float, Number(0, 1, above=True)] = 0.4      # of a step on the goal
 
 
 @dataclass(frozen=True)

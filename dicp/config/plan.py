@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import Annotated, Any
 
-from dicp.checks import Number, OneOf, Whole, check_fields, checked, one_of
+from dicp.checks import Number, OneOf, Whole, check_fields, checked, one_of, refuse
 from dicp.config import registry
 from dicp.config.env import ML1_TASKS, check_keys, named
 from dicp.config.presets import PLANS, sum_of
@@ -39,6 +39,9 @@ class PlanConfig:
     # reward a nat for uncertain next observations, while no reward is in the context
     curiosity: Annotated[float, Number(0, 10**6)] = 0.0
     deduplicate: bool = False          # keep one future for each (cell, rewards so far)
+    # an unlikely reward counts once for every step that is left of the episode, for who finds it can
+    # stay there; so does the last imagined one
+    rewards_persist: bool = False
     # env steps before planning starts (paper: 80, 200, when the context is full)
     start_after: Annotated[int, Whole(0, 10**9)] = 80
     needs_reward: bool = False         # plan only once a reward is in the context
@@ -54,6 +57,9 @@ class PlanConfig:
 
     def __post_init__(self):
         check_fields(self, "plan")
+        if self.rewards_persist and self.return_to_go:
+            counted = "False with rewards_persist, which counts what comes after the plan, too"
+            raise refuse("plan.return_to_go", True, counted)
 
     @classmethod
     @checked

@@ -29,7 +29,13 @@ GROUP = "dicp.domains"
 FORM = re.compile(r"[a-z][a-z0-9_]*")                # a name is part of file names and of commands
 GRID = "dicp.config.env:EnvConfig", "dicp.domain.grids:GridDomain"
 ARM = "dicp.config.env:MetaWorldConfig", "dicp.domain.arm:ArmDomain"
-OURS = dict.fromkeys(GRIDS, GRID) | {"metaworld": ARM}      # name: where its config and its domain lie
+# name: where its config and its domain lie
+OURS = dict.fromkeys(GRIDS, GRID) | {
+    "dark_treasure": ("dicp.config.env:TreasureConfig", "dicp.domain.treasure:TreasureDomain"),
+    "noisy_darkroom": ("dicp.config.env:NoisyConfig", "dicp.domain.noisy:NoisyDomain"),
+    "metaworld": ARM,
+}
+IN_PRESETS = (*GRIDS, "metaworld")                   # their rows lie in `dicp.config.presets`
 REGISTERED: dict[str, type] = {}
 
 
@@ -89,9 +95,8 @@ def take_over(world: tuple[str, type] | None) -> None:
 
 
 def rows(name: str) -> tuple[Row, ...]:
-    """The presets that a world brings along, after those that follow from its horizon; ours lie
-    with all others."""
-    if name in OURS:
+    """The presets that a world brings along, after those that follow from its horizon."""
+    if name in IN_PRESETS:
         return ()
     config = config_class(name)
     return (*rows_of_horizon(config().horizon), *config.rows, *domain_class(name).presets)

@@ -26,6 +26,7 @@ class WorldConfig:
     sources: Names = ("ppo", "sb3", "trpo", "a2c")
     rows: ClassVar[Sequence[Row]] = ()       # of presets
     n_cells: ClassVar[int] = 0               # observations that a wide plan should keep apart
+    is_random: ClassVar[bool] = False        # a step draws: `Domain.make` takes a generator, too
 
     def __post_init__(self):
         check_fields(self, "env")
@@ -37,3 +38,19 @@ class NumbersConfig(WorldConfig):
     planners = ("none", "paper")
     sources = (*WorldConfig.sources, "sac")
     rows = (Row({"planner": "paper"}, plan={"rank": "mean", "ties": "order"}),)
+
+
+class GridConfig(WorldConfig):
+    """The same of a room of `size` x `size` cells, in which an action is one of five moves."""
+
+    said_as = "a grid's config, as EnvConfig('darkroom')"
+    size: int
+
+    @property
+    def n_actions(self) -> int:
+        """+x, -x, +y, -y, stay."""
+        return 5
+
+    @property
+    def n_cells(self) -> int:
+        return self.size**2

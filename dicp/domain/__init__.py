@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from dicp.checks import Count, checked, refuse
+from dicp.checks import Count, Seed, checked, refuse
 from dicp.config import WorldConfig, registry
 from dicp.config.presets import Row
 from dicp.config.registry import register
-from dicp.config.world import NumbersConfig
+from dicp.config.world import GridConfig, NumbersConfig
 from dicp.domain.base import Domain
 from dicp.domain.spaces import Scales
 from dicp.envs.tasks import SplitSeed, Task
 from dicp.types import Space, Step
 
 __all__ = [
-    "Domain", "NumbersConfig", "Row", "Scales", "Space", "Step", "WorldConfig", "domain_of",
+    "Domain", "GridConfig", "NumbersConfig", "Row", "Scales", "Space", "Step", "WorldConfig", "domain_of",
     "register", "split_of", "world_of",
 ]
 
@@ -46,7 +46,9 @@ def split_of(env: WorldConfig, seed: SplitSeed) -> tuple[list[Task], list[Task]]
 
 
 @checked
-def world_of(env: WorldConfig, tasks: Sequence[Task], n_streams: Count) -> Any:
-    """`n_streams` agents in each of the tasks. Raises `ValueError` for a task of another world and
-    for more agents than the memory holds."""
-    return domain_of(env).make(tasks, n_streams)
+def world_of(
+    env: WorldConfig, tasks: Sequence[Task], n_streams: Count, seed: Seed = 0
+) -> Any:
+    """`n_streams` agents in each of the tasks; seed: of what is random in it. Raises `ValueError`
+    for a task of another world and for more agents than the memory holds."""
+    return domain_of(env).simulator(tasks, n_streams, seed)

@@ -152,12 +152,21 @@ class Domain(ABC):
     def make(self, tasks: Sequence[Task], n_streams: int) -> Any:
         """`n_streams` agents in each of the tasks, stepped together: `reset()` gives observations
         [task stream ...], `step` a `dicp.types.Step`; `t` counts the steps of the episode. After
-        the last one of an episode the next begins by itself."""
+        the last one of an episode the next begins by itself. Where `config.is_random` there is a
+        third argument, the generator of its draws (None: one with seed 0)."""
 
-    def make_for_source(self, tasks: Sequence[Task], n_streams: int) -> Any:
+    def make_for_source(self, tasks: Sequence[Task], n_streams: int, *generator: Any) -> Any:
         """The same as the source algorithm sees it; its observations (`source_observation`) may hold
         more numbers than those of other agents, which come first."""
-        return self.make(tasks, n_streams)
+        return self.make(tasks, n_streams, *generator)
+
+    def simulator(
+        self, tasks: Sequence[Task], n_streams: int, seed: int = 0, for_source: bool = False
+    ) -> Any:
+        """`make` or `make_for_source`; seed: of what is random."""
+        make = self.make_for_source if for_source else self.make
+        random = (torch.Generator().manual_seed(seed),) if self.config.is_random else ()
+        return make(tasks, n_streams, *random)
 
     @property
     def source_observation(self) -> Space:
@@ -165,8 +174,9 @@ class Domain(ABC):
         return self.observation
 
     def max_return(self, tasks: Sequence[Task]) -> Shaped[Tensor, "task"]:
-        """The highest possible return of an episode; here, of the highest reward at every step:
-        nobody can do better, and perhaps nobody comes close."""
+        """The highest possible return of an episode (where the world is random, the highest expected
+        one); here, of the highest reward at every step: nobody can do better, and perhaps nobody
+        comes close."""
         return torch.full((len(tasks),), float(self.max_reward * self.config.horizon))
 
     def check_moves(self, task: Task, log: Log) -> None:

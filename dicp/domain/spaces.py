@@ -15,7 +15,7 @@ from dicp.types import Space
 # reality never is exactly what was imagined
 UNREAD_OF_NUMBERS = {
     "rank": "mean", "ties": "order", "replan": True, "weigh_paths": False, "curiosity": 0.0,
-    "deduplicate": False, "needs_reward": False, "draws_goal": False,
+    "deduplicate": False, "needs_reward": False, "draws_goal": False, "rewards_persist": False,
 }
 
 

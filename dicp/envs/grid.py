@@ -47,6 +47,17 @@ def xy_of(cell: Integer[Tensor, "*batch"], size: int) -> Integer[Tensor, "*batch
     return torch.stack((cell // size, cell % size), dim=-1)
 
 
+def moves_in(size: int) -> Int[Tensor, "cell move"]:
+    """Where each of the five moves leads from each cell of a room; against a wall, nowhere else."""
+    moved = (xy_of(torch.arange(size**2), size)[:, None] + MOVES).clamp(0, size - 1)
+    return moved[..., 0] * size + moved[..., 1]
+
+
+def centre_of(size: int) -> int:
+    """The cell in the middle of a room."""
+    return (size // 2) * size + size // 2
+
+
 def check_action(action: Rows, shape: Sequence[int]) -> Int[Tensor, "task stream"]:
     """`action` in int64; raise `ValueError` unless it holds whole numbers from 0 to 4 in that
     shape."""
@@ -83,10 +94,7 @@ class GridRules:
         check_tasks(config, tasks)
         check_size(config, len(tasks))
         size, corner = config.size, config.n_cells - 1
-        centre = (size // 2) * size + size // 2
-        xy = xy_of(torch.arange(config.n_cells), size)
-        moved = (xy[:, None] + MOVES).clamp(0, size - 1)
-        table = (moved[..., 0] * size + moved[..., 1])[None]              # variant=1 cell action
+        centre, table = centre_of(size), moves_in(size)[None]              # variant=1 cell action
         if config.name == "darkroom":
             return cls(centre, table, torch.tensor([[x * size + y] for x, y in tasks]), True, size)
         if config.name == "darkroom_permuted":

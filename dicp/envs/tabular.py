@@ -4,18 +4,18 @@ import torch
 from jaxtyping import Int, Integer, Shaped
 from torch import Tensor
 
-from dicp.checks import Count, Index, checked, fits_memory, refuse
+from dicp.checks import Count, Index, Share, checked, fits_memory, refuse
 from dicp.envs.grid_checks import whole_numbers
 from dicp.types import Step
 
-__all__ = ["TabularWorld"]
+__all__ = ["NoisyTabularWorld", "TabularWorld"]
 
 AGENT_BYTES = 100
 
 
 class TabularWorld:
     """`n_streams` agents in each task, stepped together; episodes of `horizon` steps begin again by
-    themselves. Nothing is random, and a reward depends on the observation that is reached."""
+    themselves. Nothing is random; a reward depends on the observation that is reached."""
 
     @checked
     def __init__(
@@ -50,7 +50,11 @@ class TabularWorld:
         self.at, self.t = self.leads_to[variant, self.at, action], self.t + 1
         reached, done = self.at, self.t == self.horizon
         reward = self.pays.gather(1, reached)
-        return Step(reward, reached, self.reset() if done else reached, done)
+        return Step(self.drawn(reward), reached, self.reset() if done else reached, done)
+
+    def drawn(self, reward: Shaped[Tensor, "task stream"]) -> Shaped[Tensor, "task stream"]:
+        """What is given of the rewards of a step: all of them."""
+        return reward
 
     @property
     def max_return(self) -> Shaped[Tensor, "task"]:
@@ -59,3 +63,27 @@ class TabularWorld:
         for _ in range(self.horizon):
             value = (self.pays + value)[task, self.leads_to].amax(-1)
         return value[:, self.start]
+
+
+class NoisyTabularWorld(TabularWorld):
+    """The same where a step that would pay does so with probability `p_reward`."""
+
+    @checked
+    def __init__(
+        self, leads_to: Integer[Tensor, "variant observation action"],
+        pays: Shaped[Tensor, "task observation"], horizon: Count, n_streams: Count = 1,
+        start: Index = 0, p_reward: Share = 1.0, generator: torch.Generator | None = None,
+    ):
+        """generator: of the draws (None: one with seed 0). Raises `ValueError` as `TabularWorld`."""
+        self.p_reward = p_reward
+        self.generator = generator or torch.Generator().manual_seed(0)
+        super().__init__(leads_to, pays, horizon, n_streams, start)
+
+    def drawn(self, reward: Shaped[Tensor, "task stream"]) -> Shaped[Tensor, "task stream"]:
+        """Some of the rewards of a step."""
+        return reward * (torch.rand(reward.shape, generator=self.generator) < self.p_reward)
+
+    @property
+    def max_return(self) -> Shaped[Tensor, "task"]:
+        """The highest expected return of an episode."""
+        return super().max_return * self.p_reward

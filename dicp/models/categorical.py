@@ -134,9 +134,7 @@ def imagined_reward(logits: Float[Tensor, "*batch n_rewards"], rewards: Space, *
     """With what is expected of a reward, and the most likely one; `others`: the fields from `next_observation` on."""
     if rewards.is_whole and rewards.n == 2:
         return Imagined.of_chances((logits[..., 1] - logits[..., 0]).sigmoid(), *others)
-    table = rewards.table().to(logits.device)
-    likely = table[logits.argmax(-1)].to(rewards.dtype)
-    return Imagined(logits.softmax(-1) @ table, *others)._replace(likely_reward=likely)
+    return Imagined.of_rewards(logits.softmax(-1), rewards, *others)
 
 
 class WorldModelHead(nn.Module):

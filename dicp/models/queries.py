@@ -15,12 +15,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dicp.checks import Count, checked
-from dicp.config import EnvConfig, ModelConfig
+from dicp.config import ModelConfig
+from dicp.config.world import GridConfig
 from dicp.domain import domain_of
-from dicp.models.categorical import (
-    Predictions,
-    next_cell_logits,
-)
+from dicp.models.categorical import Predictions, Returns, next_cell_logits
 from dicp.models.context import EpisodicContext, flat_index, grown
 from dicp.models.transformer import Transformer
 from dicp.planning import Imagined, Proposal
@@ -31,7 +29,6 @@ from dicp.windows import stages
 
 STAGES = 3        # rewards so far in the episode, as far as they are told apart: 0, 1, 2 or more
 MOVES = 9         # by -1, 0 or 1 in x and in y
-BLANK_REWARD = 2
 
 
 class BlankableEmbedding(nn.EmbeddingBag):
@@ -43,9 +40,9 @@ class BlankableEmbedding(nn.EmbeddingBag):
     match, but at most one of the four numbers (two in a room of even size).
     """
 
-    def __init__(self, env: EnvConfig, d_model: int, n_notes: int, n_lines: int = 2):
-        size = env.size
-        sizes = [size, size, env.n_actions + 1, BLANK_REWARD + 1, 2, *[size + 2] * n_lines, n_notes]
+    def __init__(self, env: GridConfig, d_model: int, n_notes: int, n_lines: int = 2):
+        size, self.rewards = env.size, domain_of(env).reward
+        sizes = [size, size, env.n_actions + 1, self.rewards.n + 1, 2, *[size + 2] * n_lines, n_notes]
         super().__init__(sum(sizes), d_model, mode="sum")
         nn.init.normal_(self.weight, std=0.3)
         xy = [divmod(cell, size) for cell in range(env.n_cells)]
@@ -57,9 +54,13 @@ class BlankableEmbedding(nn.EmbeddingBag):
         self.register_buffer("lines", torch.tensor(lines), persistent=False)
 
     def forward(
-        self, tokens: Tokens, note: Int[Tensor, "*batch"]
+        self, tokens: Tokens, note: Int[Tensor, "*batch"], is_blank: bool = False
     ) -> Float[Tensor, "*batch d_model"]:
-        rest = torch.stack((tokens.last_action, tokens.last_reward, tokens.first), dim=-1)
+        """is_blank: the rewards are not told."""
+        reward = self.rewards.index(tokens.last_reward)
+        if is_blank:
+            reward = torch.full_like(reward, self.rewards.n)
+        rest = torch.stack((tokens.last_action, reward, tokens.first), dim=-1)
         cells = self.xy[tokens.observation], rest, self.lines[tokens.arrived], note[..., None]
         fields = torch.cat(cells, dim=-1) + self.offsets
         flat = super().forward(fields.reshape(-1, fields.shape[-1]))
@@ -70,7 +71,7 @@ class StagedContext(EpisodicContext):
     """What every `EpisodicContext` holds, and the rewards so far in the episode."""
 
     def __init__(
-        self, env: EnvConfig, config: ModelConfig, batch: int, context_length: int | None,
+        self, env: GridConfig, config: ModelConfig, batch: int, context_length: int | None,
         device: torch.device,
     ):
         super().__init__(env, config, batch, context_length, device)
@@ -106,7 +107,7 @@ class QueryModel(nn.Module):
     can_plan = True
     has_policy = False
 
-    def __init__(self, env: EnvConfig, config: ModelConfig):
+    def __init__(self, env: GridConfig, config: ModelConfig):
         super().__init__()
         self.env, self.config, d, hidden = env, config, config.d_model, config.d_head_hidden
         self.domain = domain = domain_of(env)
@@ -114,10 +115,10 @@ class QueryModel(nn.Module):
         self.moves_are_hidden, self.pays_once = domain.moves_are_hidden, domain.pays_once
         self.embed = BlankableEmbedding(env, d, MOVES + 2 if self.moves_are_hidden else STAGES, config.n_lines)
         self.transformer = Transformer(config)
-        self.reward = nn.Linear(d, 2)
+        self.reward = nn.Linear(d, domain.reward.n)
         self.move = nn.Linear(d, hidden) if self.moves_are_hidden else nn.Embedding(env.n_cells * env.n_actions, hidden)
         self.move_out = nn.Linear(hidden, 6)                             # x: -1, 0, +1; y: -1, 0, +1
-        self.returns = nn.Sequential(nn.Linear(d, hidden), nn.SiLU(), nn.Linear(hidden, env.horizon + 1))
+        self.returns = nn.Sequential(nn.Linear(d, hidden), nn.SiLU(), nn.Linear(hidden, Returns(domain).n))
 
     @property
     def device(self) -> torch.device:
@@ -182,7 +183,7 @@ class QueryModel(nn.Module):
     ) -> Float[Tensor, "*batch d_model"]:
         """A token with a blank reward and, if `arrived` is blank, a blank outcome (all arguments [*batch])."""
         no, note = torch.zeros_like(action), self.note(cell, arrived, stage)
-        return self.embed(Tokens(cell, action, no + BLANK_REWARD, arrived, no), note)
+        return self.embed(Tokens(cell, action, no, arrived, no), note, is_blank=True)
 
     def next_logits(
         self, cell: Int[Tensor, "*batch"], action: Int[Tensor, "*batch"], answer: Float[Tensor, "*batch d_model"] | None

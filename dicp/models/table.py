@@ -1,4 +1,5 @@
-"""The world model that learns nothing but counts: how often a cell pays that was never met, met in vain, or met with a reward.
+"""The world model that learns nothing but counts: how often a cell pays that was never met, met in vain, or met with a reward
+(where there are several rewards: with which at best).
 
 The control beside every trained world model: what does it know that this table does not?
 """
@@ -11,9 +12,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dicp.checks import Count, checked
-from dicp.config import EnvConfig, ModelConfig
+from dicp.config import ModelConfig
+from dicp.config.world import GridConfig
 from dicp.domain import domain_of
-from dicp.envs import GridRules
+from dicp.envs.grid import moves_in
 from dicp.models.categorical import outcomes_of
 from dicp.models.context import EpisodicContext
 from dicp.planning import Imagined, Proposal
@@ -21,7 +23,9 @@ from dicp.policies import policy_of
 from dicp.types import Tokens, Windows
 from dicp.windows import stages
 
-NEVER, IN_VAIN, PAID = range(3)     # what the context holds of a cell, with the rewards so far in the episode
+# What the context holds of a cell, with the rewards so far in the episode: it was never met, or met, and that at best with
+# the first reward (none), the second, ...
+NEVER, IN_VAIN = range(2)
 STAGES = 3                          # of these, as far as they are told apart: 0, 1, 2 or more
 UNKNOWN = -1                        # what an action does
 
@@ -50,33 +54,33 @@ class TableContext(EpisodicContext):
 class TableModel(nn.Module):
     """P(reward, next observation | history, do(action)) from a table; it has no policy.
 
-    In Darkroom and Dark Key-to-Door P(reward) is one number for each of three kinds of cells (in Key-to-Door: with as many
-    rewards so far in the episode). In Darkroom-Permuted it is one for each cell; there an action that has moved the agent does
-    what it did, and the others share the moves that are left.
+    P(reward) is one number for each kind of cell (in Key-to-Door: with as many rewards so far in the episode). In
+    Darkroom-Permuted it is one for each cell; there an action that has moved the agent does what it did, and the others share
+    the moves that are left.
     """
 
     can_plan = True
     has_policy = False
 
-    def __init__(self, env: EnvConfig, config: ModelConfig):
+    def __init__(self, env: GridConfig, config: ModelConfig):
         super().__init__()
         self.env, self.config, domain = env, config, domain_of(env)
         self.policy, self.moves_are_hidden = policy_of(domain.action), domain.moves_are_hidden
         self.n_stages = STAGES if domain.pays_once else 1
-        n_kinds = env.n_cells if self.moves_are_hidden else 3 * self.n_stages
-        self.register_buffer("chance", torch.full((n_kinds,), 0.5))
-        room = EnvConfig("darkroom", size=env.size)
-        self.by_move = GridRules.of(room, [(0, 0)]).next_cell[0]               # cell move
+        self.rewards, self.n_kinds = domain.reward, 1 + domain.reward.n
+        n_kinds = env.n_cells if self.moves_are_hidden else self.n_kinds * self.n_stages
+        self.register_buffer("chance", torch.full((n_kinds, self.rewards.n), 1 / self.rewards.n))
+        self.by_move = moves_in(env.size)                                      # cell move
         identity = torch.arange(env.n_actions)
         self.does = torch.full_like(identity, UNKNOWN) if self.moves_are_hidden else identity
 
     # ---- counting --------------------------------------------------------------------------------
 
-    def count(self, windows: Windows) -> tuple[Float[Tensor, "kind"], Float[Tensor, "kind"]]:
-        """(how often steps of each kind were paid, how many there were)."""
-        kind = self.kinds(windows).flatten()
-        paid = torch.bincount(kind, windows.reward.flatten().double(), minlength=len(self.chance))
-        return paid, torch.bincount(kind, minlength=len(self.chance)).double()
+    def count(self, windows: Windows) -> Float[Tensor, "kind reward"]:
+        """How often a step of each kind brought each reward."""
+        kind, reward = self.kinds(windows).flatten(), self.rewards.index(windows.reward).flatten()
+        counts = torch.bincount(kind * self.rewards.n + reward, minlength=self.chance.numel())
+        return counts.double().view_as(self.chance)
 
     def kinds(self, windows: Windows) -> Int[Tensor, "batch n"]:
         """Of each step: what the window holds of the cell that it leads to."""
@@ -84,10 +88,12 @@ class TableModel(nn.Module):
         if self.moves_are_hidden:
             return arrived
         stage = stages(windows.tokens, self.n_stages)
-        place = F.one_hot(stage * n_cells + arrived, self.n_stages * n_cells)
-        paid = place * windows.reward[..., None]
-        found = ((x.cumsum(1) - x > 0).gather(2, (stage * n_cells + arrived)[..., None])[..., 0] for x in (place, paid))
-        return stage * 3 + sum(x.long() for x in found)
+        place, reward = stage * n_cells + arrived, self.rewards.index(windows.reward)
+        there, kind = F.one_hot(place, self.n_stages * n_cells), stage * self.n_kinds
+        for least in range(self.rewards.n):
+            met = there * (reward >= least)[..., None]
+            kind = kind + (met.cumsum(1) - met > 0).gather(2, place[..., None])[..., 0]
+        return kind
 
     # ---- acting ----------------------------------------------------------------------------------
 
@@ -142,20 +148,22 @@ class TableModel(nn.Module):
         chance = torch.where((state.does == UNKNOWN)[..., None], left / left.sum(-1, keepdim=True), known.float())
         next_cell, probability, entropy = outcomes_of(chance, self.by_move[state.cell])
         if self.moves_are_hidden:
-            return Imagined.of_chances(self.chance[next_cell], next_cell, None, probability, entropy)
+            uncertain = None, probability, entropy
+            return Imagined.of_rewards(self.chance[next_cell], self.rewards, next_cell, *uncertain)
         place = state.stage[..., None] * self.env.n_cells + next_cell
-        kind = state.stage[..., None] * 3 + state.met.gather(-1, place)
-        return Imagined.of_chances(self.chance[kind], next_cell)
+        kind = state.stage[..., None] * self.n_kinds + state.met.gather(-1, place)
+        return Imagined.of_rewards(self.chance[kind], self.rewards, next_cell)
 
     def advance(self, state: Noted, action: Tensor, reward: Tensor, next_cell: Tensor) -> Noted:
         """Note one transition of each beam (all arguments [batch beam])."""
         place = (state.stage * self.env.n_cells + next_cell)[..., None]
-        met = state.met.scatter(-1, place, torch.maximum(state.met.gather(-1, place), IN_VAIN + reward[..., None]))
+        found = IN_VAIN + self.rewards.index(reward)[..., None]
+        met = state.met.scatter(-1, place, torch.maximum(state.met.gather(-1, place), found))
         there = self.by_move[state.cell] == next_cell[..., None]                            # batch beam move
         tells = there.sum(-1) == 1                                                          # at a wall, several lead there
         does = state.does.scatter(-1, action[..., None], there.long().argmax(-1, keepdim=True))
         does = torch.where(tells[..., None], does, state.does)
-        stage = (state.stage + reward).clamp(max=self.n_stages - 1)
+        stage = (state.stage + reward).clamp(max=self.n_stages - 1) if self.n_stages > 1 else state.stage
         return Noted(next_cell, stage, met, does)
 
     def fork(self, state: Noted, beam: Int[Tensor, "batch new_beam"]) -> Noted:

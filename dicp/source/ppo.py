@@ -81,7 +81,7 @@ def ppo(
     at_least("number of tasks", n_tasks, 1)
     n_outputs = domain.action.n or domain.action.shape[0]
     check_fits(source, n_tasks, kind.n_inputs(domain), n_outputs, bytes_per_step(domain))
-    world = domain.make_for_source(tasks, source.n_streams)
+    world = domain.simulator(tasks, source.n_streams, seed, for_source=True)
     generator = torch.Generator().manual_seed(seed)
     agents = kind(domain, n_tasks, source, generator)
     recorder = Recorder(domain, n_tasks, source.n_kept, source.env_steps)

@@ -43,9 +43,11 @@ class RecordedVecEnv(VecEnv):
     `TimeLimit.truncated` tells stable-baselines3 to add the value of the last observation.
     """
 
-    def __init__(self, domain: Domain, task: Task, n_streams: int, env_steps: int):
+    def __init__(
+        self, domain: Domain, task: Task, n_streams: int, env_steps: int, seed: int = 0
+    ):
         self.domain, self.n_steps = domain, 0
-        self.world = domain.make_for_source([task], n_streams)
+        self.world = domain.simulator([task], n_streams, seed, for_source=True)
         self.recorder = Recorder(domain, 1, n_streams, env_steps)
         self.observation = self.world.reset()
         super().__init__(n_streams, observation_box(domain), action_space(domain))
@@ -192,7 +194,7 @@ def train_sb3(
     domain = domain_of(env)
     n_inputs = math.prod(observation_box(domain).shape)
     check_fits(source, 1, n_inputs, 5, 2 * bytes_per_step(domain))
-    vec_env = RecordedVecEnv(domain, task, source.n_streams, source.env_steps)
+    vec_env = RecordedVecEnv(domain, task, source.n_streams, source.env_steps, seed)
     with torch.random.fork_rng(devices=[]):
         model = new_model(algorithm, vec_env, source, seed)
         learn(model, source.env_steps * source.n_streams, source)
