@@ -26,10 +26,16 @@ _FACE = {
 }
 __all__ = ["__version__", *_FACE]
 
-for _world in ("Darkroom", "DarkroomPermuted", "DarkKeyToDoor"):
-    # The worlds end by themselves and refuse a step outside an episode, so neither wrapper of Gymnasium is needed.
-    gymnasium.register(f"dicp/{_world}-v0", entry_point=f"dicp.envs.gym:{_world}", order_enforce=False)
-del _world
+# The worlds end by themselves and refuse a step outside an episode, so neither wrapper of Gymnasium
+# is needed.
+_WORLDS = {
+    "Darkroom": "gym", "DarkroomPermuted": "gym", "DarkKeyToDoor": "gym",
+    "DarkTreasure": "gym_rooms", "NoisyDarkroom": "gym_rooms",
+}
+for _world, _module in _WORLDS.items():
+    _place = f"dicp.envs.{_module}:{_world}"
+    gymnasium.register(f"dicp/{_world}-v0", entry_point=_place, order_enforce=False)
+del _world, _module, _place
 
 
 def __getattr__(name: str):

@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
+import gymnasium
 import pytest
 import torch
+from gymnasium.utils.env_checker import check_env
 
 from dicp.beliefs import log_of, windows_of
 from dicp.config import Config, PlanConfig
@@ -228,3 +230,53 @@ def test_histories_of_both_are_kept_and_read_as_they_were():
         life = rollout(RandomPolicy(env), env, split_of(env, 0)[0][:3], 2, 2)
         log = log_of(life)
         assert log.reward.dtype == kind and torch.equal(log.reward, life.reward.to(kind))
+
+
+# ---- one agent -----------------------------------------------------------------------------------
+
+
+def played(env: gymnasium.Env, actions: list[int], seed: int = 0) -> list[tuple]:
+    """(cell, reward, success) of each step."""
+    env.reset(seed=seed)
+    steps = [env.step(action) for action in actions]
+    return [(tuple(step[0].tolist()), round(step[1], 1), step[4]["success"]) for step in steps]
+
+
+def test_a_treasure_hunt_by_hand():
+    env = gymnasium.make("dicp/DarkTreasure-v0", small=(7, 6), large=(7, 7), render_mode="rgb_array")
+    found = played(env, [RIGHT, STAY, UP, LEFT])
+    assert found == [((7, 6), 0.3, False), ((7, 6), 0.3, False), ((7, 7), 1, True), ((6, 7), 0, True)]
+    assert env.unwrapped.max_return == pytest.approx(49.3) and env.render().shape[2] == 3
+    assert env.unwrapped.episode_return == pytest.approx(1.6)
+
+
+def test_a_noisy_goal_is_drawn_from_the_seed():
+    env = gymnasium.make("dicp/NoisyDarkroom-v0", goal=(4, 4))
+    one = played(env, [STAY] * 20, seed=1)
+    assert one == played(env, [STAY] * 20, seed=1) != played(env, [STAY] * 20, seed=2)
+    assert 0 < sum(reward for _, reward, _ in one) < 20
+
+
+@pytest.mark.parametrize("name", ["DarkTreasure", "NoisyDarkroom"])
+def test_what_is_not_given_is_drawn_and_both_keep_gymnasiums_contract(name):
+    env = gymnasium.make(f"dicp/{name}-v0")
+    check_env(env.unwrapped, skip_render_check=True)
+    tasks = {env.reset(seed=seed) and env.unwrapped.task for seed in range(5)}
+    assert len(tasks) > 1
+    env = gymnasium.make(f"dicp/{name}-v0", horizon=3)
+    env.reset(seed=0)
+    assert [env.step(STAY)[2] for _ in range(3)] == [False, False, True]
+    with pytest.raises(ValueError, match="The episode is over after 3 steps; call reset"):
+        env.step(STAY)
+
+
+@pytest.mark.parametrize("sentence, name, changes", [
+    ("small is \\(0, 13\\); allowed: a cell", "DarkTreasure", dict(small=(0, 13))),
+    ("dark_treasure task is .*two different cells", "DarkTreasure", dict(small=(0, 1), large=(0, 1))),
+    ("small_reward is 2; allowed", "DarkTreasure", dict(small_reward=2)),
+    ("p_reward is 0; allowed", "NoisyDarkroom", dict(p_reward=0)),
+    ("goal is 3; allowed: a cell", "NoisyDarkroom", dict(goal=3)),
+])
+def test_impossible_rooms_for_one_agent_are_refused(sentence, name, changes):
+    with pytest.raises(ValueError, match=sentence):
+        gymnasium.make(f"dicp/{name}-v0", **changes)

@@ -15,7 +15,8 @@ SCALE = 3                                                   # drawn pixels for e
 SIDE, LEFT, TOP, RIGHT, BOTTOM = 432, 32, 48, 16, 32        # pixels: the grid and the margins around it
 INK, GREY, LINE, WHITE = "#222222", "#707070", "#C9CDD2", "#FFFFFF"
 TRAIL, PATH, AGENT = "#DCEBF7", "#56B4E9", "#0072B2"        # Okabe and Ito's colours, told apart by everyone;
-COLOURS, REACHED = {"goal": "#E69F00", "key": "#E69F00", "door": "#D55E00"}, "#009E73"     # shapes say it again
+COLOURS = {"coin": "#E69F00", "goal": "#E69F00", "key": "#E69F00", "door": "#D55E00"}     # shapes say it again
+REACHED = "#009E73"
 LABELS_UP_TO = 20                                           # larger grids have no room for numbers
 
 
@@ -134,4 +135,10 @@ def draw_door(pen: Pen, cell: Cell, colour: str, ground: str) -> None:
     pen.disc(cell, ground, 0.06, dx=0.15, dy=-0.02)
 
 
-GLYPHS = {"goal": draw_star, "key": draw_key, "door": draw_door}
+def draw_coin(pen: Pen, cell: Cell, colour: str, ground: str) -> None:
+    pen.disc(cell, colour, 0.3)
+    pen.disc(cell, ground, 0.2)
+    pen.disc(cell, colour, 0.14)
+
+
+GLYPHS = {"coin": draw_coin, "goal": draw_star, "key": draw_key, "door": draw_door}

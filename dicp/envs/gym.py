@@ -1,4 +1,4 @@
-"""The grid worlds one agent at a time, as Gymnasium environments: `GridRules` behind the usual reset and step.
+"""The paper's grids one agent at a time, as Gymnasium environments: `GridRules` behind the usual reset and step.
 
 `import dicp` registers them: `gymnasium.make("dicp/Darkroom-v0", goal=(7, 2), render_mode="rgb_array")`.
 """
@@ -13,12 +13,13 @@ import torch
 
 from dicp.checks import Count, OneOf, Seed, Whole, checked, plain, refuse, whole
 from dicp.config import EnvConfig
+from dicp.config.world import GridConfig
 from dicp.envs.draw import Mark, draw_grid
-from dicp.envs.grid import GridRules, GridState, xy_of
+from dicp.envs.grid import GridRules, GridState
 from dicp.envs.grid_checks import check_size
 from dicp.envs.tasks import PERMUTATIONS, Cell, Size, Task, is_cell
 
-__all__ = ["ACTIONS", "DarkKeyToDoor", "Darkroom", "DarkroomPermuted", "GridEnv"]
+__all__ = ["ACTIONS", "CellEnv", "DarkKeyToDoor", "Darkroom", "DarkroomPermuted", "GridEnv"]
 
 RenderMode = Annotated[str, OneOf(("rgb_array",))] | None
 Index = Annotated[int, Whole(0, len(PERMUTATIONS) - 1)]
@@ -44,59 +45,67 @@ def check_cell(what: str, value: Any, size: int) -> Cell:
     return plain(x), plain(y)
 
 
-class GridEnv(gymnasium.Env, ABC):
-    """What the three worlds share. The observation is the cell (x, y); the horizon terminates the episode.
+class CellEnv(gymnasium.Env, ABC):
+    """What all worlds of cells share. The observation is the cell (x, y); the horizon terminates the
+    episode.
 
-    A task that is not given is drawn anew at every reset. Every info holds `success`: the agent has been on the goal in
-    this episode, or has opened the door with the key. Beyond Gymnasium: `task`, `max_return`, `optimal_action()`.
+    A task that is not given is drawn anew at every reset. Every info holds `success`. Beyond
+    Gymnasium: `task`, `max_return`.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 8}
-    world: str                  # name of the world in `EnvConfig`
-    n_goals = 1                 # reward that makes an episode a success
 
-    @checked
-    def __init__(self, size: Size, horizon: Count, render_mode: RenderMode):
-        self.render_mode = render_mode
-        self.config = EnvConfig(self.world, size, horizon)
-        check_size(self.config, 1)
-        self.observation_space = gymnasium.spaces.Box(0, size - 1, shape=(2,), dtype=np.int32)
+    def __init__(self, config: GridConfig, render_mode: str | None):
+        self.config, self.render_mode = config, render_mode
+        self.observation_space = gymnasium.spaces.Box(0, config.size - 1, shape=(2,), dtype=np.int32)
         self.action_space = gymnasium.spaces.Discrete(len(ACTIONS))
         self.trail: list[Cell] = []         # cells of this episode, from the start on
         self.episode_return = 0
-        self._now: tuple[Task, GridRules] | None = None
+        self._now: tuple[Task, Any] | None = None      # the task, and what steps it
 
     @abstractmethod
     def draw_task(self) -> Task:
         """The task that was asked for; what was left open is drawn from `np_random`."""
 
+    @abstractmethod
+    def _rules_of(self, task: Task) -> Any:
+        """What steps it."""
+
+    @abstractmethod
+    def _begin(self) -> int:
+        """The first cell of a new episode."""
+
+    @abstractmethod
+    def _move(self, action: int) -> tuple[int, float]:
+        """(cell, reward) of a step."""
+
+    @property
+    @abstractmethod
+    def max_return(self) -> float:
+        """The highest possible return of an episode of this task."""
+
+    @property
+    @abstractmethod
+    def is_success(self) -> bool:
+        """Whether this episode has been one."""
+
+    @abstractmethod
+    def _marks(self) -> list[Mark]:
+        """What is drawn on the grid."""
+
     def _set_task(self, task: Task) -> None:
         if self._now is None or task != self._now[0]:
-            self._now = task, GridRules.of(self.config, [task])
+            self._now = task, self._rules_of(task)
 
-    def _known(self) -> tuple[Task, GridRules]:
+    def _known(self) -> tuple[Task, Any]:
         if self._now is None:
             raise ValueError("The task is None until it is drawn; call reset() first.")
         return self._now
 
     @property
     def task(self) -> Task:
-        """The task of this episode: a goal, a permutation index or (key, door)."""
+        """The task of this episode."""
         return self._known()[0]
-
-    @property
-    def rules(self) -> GridRules:
-        return self._known()[1]
-
-    @property
-    def max_return(self) -> int:
-        """The highest possible return of an episode of this task."""
-        return int(self.rules.max_return(self.config.horizon))
-
-    def optimal_action(self) -> int:
-        """A first action of a shortest way to the next reward, from the present cell."""
-        self._check_started("optimal_action()")
-        return int(self.rules.optimal_action(self._state))
 
     @checked
     def reset(
@@ -104,24 +113,22 @@ class GridEnv(gymnasium.Env, ABC):
     ) -> tuple[np.ndarray, dict]:
         super().reset(seed=seed)
         self._set_task(self.draw_task())
-        self._state = GridState(torch.tensor([[self.rules.start]]), torch.tensor([[0]]))
         self.episode_return, self.trail = 0, []
-        return self._observe()
+        return self._observe(self._begin())
 
     def step(self, action: int | np.integer) -> tuple[np.ndarray, float, bool, bool, dict]:
         self._check_started("step()")
         if len(self.trail) > self.config.horizon:
             raise ValueError(f"The episode is over after {self.config.horizon} steps; call reset() first.")
         action = whole(f"action ({', '.join(ACTIONS)})", action, 0, len(ACTIONS) - 1)
-        self._state, reward = self.rules.advance(self._state, torch.tensor([[action]]))
-        self.episode_return += int(reward)
-        obs, info = self._observe()
+        cell, reward = self._move(action)
+        self.episode_return += reward
+        obs, info = self._observe(cell)
         return obs, float(reward), len(self.trail) > self.config.horizon, False, info
 
-    def _observe(self) -> tuple[np.ndarray, dict]:
-        obs = xy_of(self._state.cell, self.config.size)[0, 0].numpy().astype(np.int32)
-        self.trail.append((int(obs[0]), int(obs[1])))
-        return obs, {"success": self.episode_return >= self.n_goals}
+    def _observe(self, cell: int) -> tuple[np.ndarray, dict]:
+        self.trail.append(divmod(cell, self.config.size))
+        return np.array(self.trail[-1], dtype=np.int32), {"success": self.is_success}
 
     def _check_started(self, what: str) -> None:
         if not self.trail:
@@ -133,8 +140,51 @@ class GridEnv(gymnasium.Env, ABC):
             return None
         self._check_started("render()")
         left = f"step {len(self.trail) - 1} of {self.config.horizon}"
-        right = f"return {self.episode_return} of {self.max_return}"
+        right = f"return {self.episode_return:.4g} of {self.max_return:.4g}"
         return draw_grid(self.config.size, self.trail, self._marks(), left, right)
+
+
+class GridEnv(CellEnv):
+    """What the paper's three grids share. `success`: the agent has been on the goal in this episode,
+    or has opened the door with the key. Beyond Gymnasium there is `optimal_action()`, too."""
+
+    world: str                  # name of the world in `EnvConfig`
+    n_goals = 1                 # reward that makes an episode a success
+
+    @checked
+    def __init__(self, size: Size, horizon: Count, render_mode: RenderMode):
+        config = EnvConfig(self.world, size, horizon)
+        check_size(config, 1)
+        super().__init__(config, render_mode)
+
+    def _rules_of(self, task: Task) -> GridRules:
+        return GridRules.of(self.config, [task])
+
+    @property
+    def rules(self) -> GridRules:
+        return self._known()[1]
+
+    @property
+    def max_return(self) -> int:
+        """The highest possible return of an episode of this task."""
+        return int(self.rules.max_return(self.config.horizon))
+
+    @property
+    def is_success(self) -> bool:
+        return self.episode_return >= self.n_goals
+
+    def optimal_action(self) -> int:
+        """A first action of a shortest way to the next reward, from the present cell."""
+        self._check_started("optimal_action()")
+        return int(self.rules.optimal_action(self._state))
+
+    def _begin(self) -> int:
+        self._state = GridState(torch.tensor([[self.rules.start]]), torch.tensor([[0]]))
+        return self.rules.start
+
+    def _move(self, action: int) -> tuple[int, int]:
+        self._state, reward = self.rules.advance(self._state, torch.tensor([[action]]))
+        return int(self._state.cell), int(reward)
 
     def _marks(self) -> list[Mark]:
         top = self.config.size - 1
@@ -216,6 +266,6 @@ class DarkKeyToDoor(GridEnv):
         return [Mark("door", door, self.episode_return > 1), Mark("key", key, self.episode_return > 0)]
 
 
-def draw_cell(env: GridEnv) -> Cell:
+def draw_cell(env: CellEnv) -> Cell:
     x, y = env.np_random.integers(env.config.size, size=2).tolist()
     return x, y
