@@ -9,7 +9,8 @@
 
 `recorded("darkroom")` is the table of this project's own results, `make_env("darkroom")` a batched
 environment, `register` makes a world of yours known. `python -m dicp` does the same on the command
-line. Importing it registers the grids with Gymnasium: `gymnasium.make("dicp/Darkroom-v0", goal=(7, 2))`.
+line. Importing it registers the grids with Gymnasium:
+`gymnasium.make("dicp/Darkroom-v0", goal=(7, 2))`.
 """
 
 from importlib import import_module
@@ -40,7 +41,9 @@ del _world, _module, _place
 
 def __getattr__(name: str):
     if name not in _FACE:
-        raise AttributeError(f"module 'dicp' has no attribute {name!r}; it has {', '.join(__all__)}")
+        raise AttributeError(
+            f"module 'dicp' has no attribute {name!r}; it has {', '.join(__all__)}"
+        )
     module = import_module(_FACE[name])
     return module if _FACE[name] == f"dicp.{name}" else getattr(module, name)
 

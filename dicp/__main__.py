@@ -75,7 +75,9 @@ def train(arguments: Sequence[str]) -> None:
     from dicp.artifacts import load_or_train
 
     parser = parser_of(train, learns=True)
-    parser.add_argument("--fresh", action="store_true", help="throw away what this machine has trained")
+    parser.add_argument(
+        "--fresh", action="store_true", help="throw away what this machine has trained"
+    )
     config, options = asked(parser, arguments)
     trained = load_or_train(config, fresh=options.fresh)
     last = trained.log.iloc[-1]
@@ -90,8 +92,12 @@ def evaluate(arguments: Sequence[str]) -> None:
 
     parser = parser_of(evaluate, learns=True)
     parser.add_argument("--planner", choices=PLANNERS, default="none")
-    parser.add_argument("--episodes", type=int, metavar="N", help="of a life (default: as recorded)")
-    parser.add_argument("--rollouts", type=int, metavar="N", help="lives a task (default: as recorded)")
+    parser.add_argument(
+        "--episodes", type=int, metavar="N", help="of a life (default: as recorded)"
+    )
+    parser.add_argument(
+        "--rollouts", type=int, metavar="N", help="lives a task (default: as recorded)"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", metavar="FILE", help="where the table goes, as .csv.gz")
     config, options = asked(parser, arguments)
@@ -126,7 +132,9 @@ def asked(parser: Parser, arguments: Sequence[str]) -> tuple[Config, argparse.Na
     names = {"imitates", "world_model", "profile"} & vars(options).keys()
     settings = {name: getattr(options, name) for name in names}
     seeds = dict(split=options.split, seed=options.split)
-    config = Config.preset(options.env, task=options.task, source=options.source, **seeds, **settings)
+    config = Config.preset(
+        options.env, task=options.task, source=options.source, **seeds, **settings
+    )
     return config, options
 
 

@@ -1,4 +1,5 @@
-"""Histories and weights on demand: shipped with the package, else in this machine's cache, else made now."""
+"""Histories and weights on demand: shipped with the package, else in this machine's cache,
+else made now."""
 
 import math
 import os
@@ -32,8 +33,8 @@ from dicp.types import Log
 
 __all__ = [
     "SHIPPED", "Trained", "cache_folder", "histories_of", "is_shipped", "load_or_collect",
-    "load_or_train", "load_trained", "sample_histories", "save_trained", "training_log", "training_tasks",
-    "weights_name", "world_name", "world_parts", "writable_cache",
+    "load_or_train", "load_trained", "sample_histories", "save_trained", "training_log",
+    "training_tasks", "weights_name", "world_name", "world_parts", "writable_cache",
 ]
 
 SHIPPED = Path(__file__).parent / "data"
@@ -54,7 +55,8 @@ class Trained(NamedTuple):
 
 
 def cache_folder() -> Path:
-    """Where what was computed is kept: the environment variable DICP_CACHE, or .cache/dicp in the home folder."""
+    """Where what was computed is kept: the environment variable DICP_CACHE,
+    or .cache/dicp in the home folder."""
     value = os.environ.get("DICP_CACHE")
     if value is not None and not value.strip():
         raise refuse("the environment variable DICP_CACHE", value, "a folder, or to leave it unset")
@@ -139,7 +141,8 @@ def training_log(config: Config, n_jobs: Jobs = 2) -> Log:
     return load_or_collect(config, n_jobs=n_jobs)
 
 
-@lru_cache(maxsize=1)           # key-to-door: half a minute to read, and every model of a split needs the same
+# key-to-door: half a minute to read, and every model of a split needs the same
+@lru_cache(maxsize=1)
 def _load(path: Path, tasks: tuple[Task, ...]) -> Log:
     return LearningHistories.open(path).load(tasks)
 
@@ -207,7 +210,9 @@ def _train(path: Path, config: Config, device: str | None, progress: bool, n_job
     unfinished = _unfinished(config)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     tasks = training_tasks(config)
-    trainer = train(config, training_log(config, n_jobs), unfinished, device, progress=progress, tasks=tasks)
+    trainer = train(
+        config, training_log(config, n_jobs), unfinished, device, progress=progress, tasks=tasks
+    )
     save_trained(trainer, config, path)
     shutil.rmtree(unfinished, ignore_errors=True)
     return load_trained(path, config, "trained")

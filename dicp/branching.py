@@ -1,4 +1,5 @@
-"""What would have happened? Actions that a planner chose between, tried for real from the same moment of a life."""
+"""What would have happened? Actions that a planner chose between,
+tried for real from the same moment of a life."""
 
 from collections.abc import Sequence
 from typing import Annotated, NamedTuple
@@ -23,7 +24,7 @@ class Tried(NamedTuple):
     """Candidates at some moments of a life, as they were imagined and as they really are."""
 
     action: Float[Tensor, "moment agent candidate d_action"]
-    imagined: Imagined                                      # its fields [moment agent candidate ...]
+    imagined: Imagined    # its fields [moment agent candidate ...]
     reward: Float[Tensor, "moment agent candidate"]
     next_observation: Float[Tensor, "moment agent candidate n_observed"]
 
@@ -35,10 +36,10 @@ def tried_out(
     moments: Annotated[Sequence[int], Each(Whole(0), least=1)], n_candidates: Count = 10,
     generator: torch.Generator | None = None,
 ) -> Tried:
-    """Let the model read a life in Meta-World again; at the env steps `moments` draw candidates from its policy, imagine each,
-    and take each for real in a simulator that stands where the agent stood. The life itself goes on
-    as it did. Raises `ValueError` for moments or tasks that are not the life's, and for what does
-    not fit the memory."""
+    """Let the model read a life in Meta-World again; at the env steps `moments` draw candidates
+    from its policy, imagine each, and take each for real in a simulator that stands where the agent
+    stood. The life itself goes on as it did. Raises `ValueError` for moments or tasks that are not
+    the life's, and for what does not fit the memory."""
     n_tasks, n_rollouts, n_steps = life.reward.shape
     _check(life, env, tasks, moments, n_candidates)
     world, tokens = world_of(env, tasks, n_rollouts), windows_of(life, env).tokens
@@ -55,7 +56,9 @@ def tried_out(
         world.step(life.action[:, :, step])
     action, imagined, reward, next_observation = zip(*found, strict=True)
     fields = (None if xs[0] is None else torch.stack(xs) for xs in zip(*imagined, strict=True))
-    return Tried(torch.stack(action), Imagined(*fields), torch.stack(reward), torch.stack(next_observation))
+    return Tried(
+        torch.stack(action), Imagined(*fields), torch.stack(reward), torch.stack(next_observation)
+    )
 
 
 def _check(
@@ -91,9 +94,9 @@ def _for_real(
 def rank_agreement(
     imagined: Float[Tensor, "*batch candidate"], real: Float[Tensor, "*batch candidate"]
 ) -> Float[Tensor, "*batch"]:
-    """Spearman's rank correlation among the candidates of each moment: 1 where the model would order them as they are, 0 where
-    it might as well draw lots. Raises `ValueError` unless there are two candidates or more, as many
-    real as imagined."""
+    """Spearman's rank correlation among the candidates of each moment: 1 where the model would
+    order them as they are, 0 where it might as well draw lots. Raises `ValueError` unless there are
+    two candidates or more, as many real as imagined."""
     if imagined.shape != real.shape:
         expected = f"{tuple(imagined.shape)}, that of imagined"
         raise refuse("the shape of real", tuple(real.shape), expected)

@@ -99,5 +99,5 @@ def report(world: World, names: Names, splits: Splits = SPLITS, again: bool = Fa
             if known == known else "nothing like it is recorded, so its time is not known"))
     total, unknown = hours[["train", "act"]].sum().sum(), hours["act"].isna().any()
     rest = " without those whose time is not known" if unknown else ""
-    return "\n".join([*lines, f"  together {total:.2f} CPU-hours{rest}, as recorded; collecting the "
-                              "histories, where they are missing, comes on top"])
+    return "\n".join([*lines, f"  together {total:.2f} CPU-hours{rest}, as recorded; collecting "
+                              "the histories, where they are missing, comes on top"])

@@ -54,12 +54,11 @@ def evaluate(
     `dicp.plot.returns` draws it).
 
     agent: a config (its model is loaded, or trained now), a trained model, or an agent of your own
-    (`dicp.rollout.Learner`). plan: None acts by the policy alone; a planner of your own, as `rollout`
-    takes one. env: of an agent that does not
-    say where it acts. tasks, n_rollouts, n_episodes: None is what the recorded results of that world
-    use, in the config's split (split 0). name: what the table calls it, in the column `run`. Raises
-    `ValueError` for a model of another world, a plan that it cannot carry out, and one that has no
-    policy and no plan.
+    (`dicp.rollout.Learner`). plan: None acts by the policy alone; a planner of your own, as
+    `rollout` takes one. env: of an agent that does not say where it acts. tasks, n_rollouts,
+    n_episodes: None is what the recorded results of that world use, in the config's split
+    (split 0). name: what the table calls it, in the column `run`. Raises `ValueError` for a model
+    of another world, a plan that it cannot carry out, and one that has no policy and no plan.
     """
     config = _config_of(agent, env)
     world, kind = domain_of(config.env), config.model.world_model
@@ -91,7 +90,8 @@ def _as_tasks(tasks: Sequence[Task]) -> list[Task]:
 
 
 def _check_before_training(config: Config, plan: PlanConfig | Callable | None) -> None:
-    """Raise `ValueError` for a plan that such a model could not carry out, however it is trained."""
+    """Raise `ValueError` for a plan that such a model could not carry out,
+    however it is trained."""
     if isinstance(plan, PlanConfig):
         if config.model.world_model == "none":
             what = f"planner is {plan.planner!r}, but {config.method} has no world model"
@@ -117,9 +117,10 @@ def _config_of(agent: Config | Learner, env: WorldConfig | None) -> Config:
     if env is None:
         raise refuse("env", None, "a world's config, because this agent does not say where it acts")
     preset = Config.preset(env.name, task=env.task)
+    if _is_ours(agent):
+        return replace(preset, env=env, model=agent.config)
     context_length = env.horizon * max(preset.model.context_length // env.horizon, 1)
-    model = agent.config if _is_ours(agent) else replace(preset.model, context_length=context_length)
-    return replace(preset, env=env, model=model)
+    return replace(preset, env=env, model=replace(preset.model, context_length=context_length))
 
 
 def _name_of(agent: Config | Learner, config: Config) -> str:

@@ -1,4 +1,5 @@
-"""Meta-World's scripted experts as controls: one that is told the goal, and one that goes blindly for the mean training goal.
+"""Meta-World's scripted experts as controls: one that is told the goal, and one that goes blindly
+for the mean training goal.
 
 Neither learns, remembers or sees a reward. What acts no better than the blind one need not have
 found out anything of its instance.
@@ -25,7 +26,8 @@ N_IN_LIBRARY, GOAL = 39, slice(36, 39)              # numbers of the library's o
 
 
 class ScriptedExpert:
-    """The library's expert of a task, the same in every episode. It sees what agents see, and a goal.
+    """The library's expert of a task, the same in every episode. It sees what agents see,
+    and a goal.
 
     goals: of each task [m], (task, 3). Roll it out with `greedy=True`: it has no noise.
     """

@@ -17,7 +17,8 @@ from dicp.worlds import World
 __all__ = ["draw", "figures_of", "save_figure"]
 
 TITLES = {
-    "darkroom": "A gated plan helps AD and IDT; a wide one, asking what was met, finds within a few episodes",
+    "darkroom": "A gated plan helps AD and IDT; a wide one, asking what was met, "
+                "finds within a few episodes",
     "darkroom_permuted": "After one episode the planner, and DPT, know their actions; AD needs ten",
     "dark_key_to_door": "The source is stuck at the key, and so is who imitates it; a plan goes on",
 }

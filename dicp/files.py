@@ -214,9 +214,12 @@ def check_same(wanted: dict, there: dict, where: str) -> None:
         for name, value in pairs:
             other = there.get(part) if name is None else there.get(part, {}).get(name)
             if _plain(other) != _plain(value):
-                differ.append(f"{part if name is None else f'{part}.{name}'} is {other!r} there, {value!r} here")
+                field = part if name is None else f"{part}.{name}"
+                differ.append(f"{field} is {other!r} there, {value!r} here")
     if differ:
-        raise CheckpointError(f"{where} was made with another config ({'; '.join(differ)}); choose another folder.")
+        raise CheckpointError(
+            f"{where} was made with another config ({'; '.join(differ)}); choose another folder."
+        )
 
 
 def _plain(value):

@@ -219,7 +219,9 @@ def combined(world: World) -> tuple[pd.DataFrame, pd.DataFrame] | None:
             if why:
                 raise StoreError(f"{recorded_path(world)}, {part}: {why}; it cannot be recorded.")
             found[part.path.name] = made
-    found |= {name: made for name, made in package.items() if runs.is_retired(made[1]["run"], world)}
+    found |= {
+        name: made for name, made in package.items() if runs.is_retired(made[1]["run"], world)
+    }
     if not found:
         return None
     table = pd.concat([table for table, _ in found.values()], ignore_index=True)

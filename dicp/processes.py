@@ -1,4 +1,5 @@
-"""Threads and processes: one thread unless told otherwise, workers that end with their parent, an orderly stop."""
+"""Threads and processes: one thread unless told otherwise, workers that end with their parent,
+an orderly stop."""
 
 import os
 import signal
@@ -14,11 +15,13 @@ TERMINATED = 128 + signal.SIGTERM      # the exit status of a process that was a
 
 
 def use_one_thread() -> None:
-    """PyTorch on one thread, unless OMP_NUM_THREADS or an earlier call says otherwise; a later call wins.
+    """PyTorch on one thread, unless OMP_NUM_THREADS or an earlier call says otherwise;
+    a later call wins.
 
-    The models here are small: two threads wait for each other longer than they compute, on a busy machine up to fifteen times.
-    Done where this module is imported: wherever `dicp` uses PyTorch. (A call before that, for as
-    many threads as there are cores, or half as many, cannot be told from none: make it afterwards.)
+    The models here are small: two threads wait for each other longer than they compute, on a busy
+    machine up to fifteen times. Done where this module is imported: wherever `dicp` uses PyTorch.
+    (A call before that, for as many threads as there are cores, or half as many, cannot be told
+    from none: make it afterwards.)
     """
     if not os.environ.get("OMP_NUM_THREADS") and torch.get_num_threads() in _untouched():
         torch.set_num_threads(1)
@@ -26,8 +29,8 @@ def use_one_thread() -> None:
 
 def _untouched() -> set[int]:
     """How many threads PyTorch takes by itself: one a core, or one a hardware thread."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     everyone = os.cpu_count() or 1
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else everyone
     return {allowed, everyone, max(allowed // 2, 1), max(everyone // 2, 1)}
 
 
@@ -53,9 +56,9 @@ class Stop:
 
 @contextmanager
 def stoppable(at_once: bool = True) -> Iterator[Stop]:
-    """SIGTERM as an orderly stop: `SystemExit`, so that everything open is closed; with `at_once` False the caller is only
-    told, and ends when it is ready. The innermost of several decides. Where somebody else handles
-    the signal, or outside the main thread, nothing changes."""
+    """SIGTERM as an orderly stop: `SystemExit`, so that everything open is closed; with `at_once`
+    False the caller is only told, and ends when it is ready. The innermost of several decides.
+    Where somebody else handles the signal, or outside the main thread, nothing changes."""
     stop = Stop()
 
     def handle(*_) -> None:
@@ -77,7 +80,8 @@ def stoppable(at_once: bool = True) -> Iterator[Stop]:
 
 
 def end_with_parent(parent: int) -> None:
-    """End this process within a second of the end of its parent, however that ended (called in a worker, once or often)."""
+    """End this process within a second of the end of its parent, however that ended (called in a
+    worker, once or often)."""
     if os.getppid() != parent:
         os._exit(TERMINATED)
     if not any(thread.name == "end_with_parent" for thread in threading.enumerate()):

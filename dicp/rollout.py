@@ -1,4 +1,5 @@
-"""Act in context: an agent lives many episodes of a task that it never saw, and its weights never change."""
+"""Act in context: an agent lives many episodes of a task that it never saw,
+and its weights never change."""
 
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, NamedTuple, Protocol, runtime_checkable
@@ -26,33 +27,40 @@ class Learner(Protocol):
 
     One that `can_plan` is a `WorldModel`, too, starting from `root(context)`; its context says of
     how many transitions it remembers the outcome (`n_transitions`), how many env steps can be
-    imagined from here (`max_plan_depth`), and gives some of its agents (`rows(index)`). A model that
-    draws numbers takes them from `generator`. One that has an `env` acts in that world alone; one
-    that says `has_policy = False` acts by a plan alone.
+    imagined from here (`max_plan_depth`), and gives some of its agents (`rows(index)`). A model
+    that draws numbers takes them from `generator`. One that has an `env` acts in that world alone;
+    one that says `has_policy = False` acts by a plan alone.
     """
 
     @property
     def can_plan(self) -> bool: ...
 
-    def begin(self, batch: int, context_length: int | None = None, generator: torch.Generator | None = None) -> Any: ...
+    def begin(
+        self, batch: int, context_length: int | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Any: ...
 
     def observe(self, context: Any, tokens: Tokens) -> Float[Tensor, "batch n_parameters"]: ...
 
 
 class Life(NamedTuple):
-    """What happened, in order. The agent sees `observation`, acts, earns `reward`, and sees `next_observation`
-    come of it (before any reset)."""
+    """What happened, in order. The agent sees `observation`, acts, earns `reward`, and sees
+    `next_observation` come of it (before any reset)."""
 
-    observation: Shaped[Tensor, "task rollout step ..."] | None      # None where a life was not recorded whole
+    # None where a life was not recorded whole
+    observation: Shaped[Tensor, "task rollout step ..."] | None
     action: Shaped[Tensor, "task rollout step ..."] | None
     reward: Shaped[Tensor, "task rollout step"]
     next_observation: Shaped[Tensor, "task rollout step ..."] | None
-    planned: Bool[Tensor, "task rollout step"]      # the action came from a plan, not from the policy
+    planned: Bool[Tensor, "task rollout step"]    # the action came from a plan, not from the policy
     max_return: Shaped[Tensor, "task"]
     horizon: int
-    success: Bool[Tensor, "task rollout step"] | None = None         # Meta-World: the task's criterion is met
-    made: Bool[Tensor, "task rollout step"] | None = None            # grids: a plan was made at this step
-    deluded: Bool[Tensor, "task rollout step"] | None = None         # and it counts on a cell that has not paid (`Hopes`)
+    # Meta-World: the task's criterion is met
+    success: Bool[Tensor, "task rollout step"] | None = None
+    # grids: a plan was made at this step
+    made: Bool[Tensor, "task rollout step"] | None = None
+    # and it counts on a cell that has not paid (`Hopes`)
+    deluded: Bool[Tensor, "task rollout step"] | None = None
 
     @property
     def episode_return(self) -> Shaped[Tensor, "task rollout episode"]:
@@ -61,28 +69,33 @@ class Life(NamedTuple):
     @property
     def episode_success(self) -> Bool[Tensor, "task rollout episode"] | None:
         """Whether an episode met the criterion at any step (Meta-World's official definition)."""
-        return None if self.success is None else self.success.unflatten(-1, (-1, self.horizon)).any(-1)
+        if self.success is None:
+            return None
+        return self.success.unflatten(-1, (-1, self.horizon)).any(-1)
 
 
 @checked
 @torch.no_grad()
 def rollout(
-    model: Learner, env: WorldConfig, tasks: Sequence[Task], n_rollouts: Count = 32, n_episodes: Count = 50,
-    plan: Annotated[PlanConfig | Callable | None, a_plan] = None, seed: Seed = 0, greedy: bool = False,
-    context_length: Count | None = None, record: bool = True,
+    model: Learner, env: WorldConfig, tasks: Sequence[Task], n_rollouts: Count = 32,
+    n_episodes: Count = 50, plan: Annotated[PlanConfig | Callable | None, a_plan] = None,
+    seed: Seed = 0, greedy: bool = False, context_length: Count | None = None, record: bool = True,
 ) -> Life:
-    """`n_rollouts` lives of `n_episodes` in each task, all at once; every life starts from an empty context, which holds
-    at most `context_length` transitions (None: as many as the model was trained with): the last whole episodes.
+    """`n_rollouts` lives of `n_episodes` in each task, all at once; every life starts from an empty
+    context, which holds at most `context_length` transitions (None: as many as the model was
+    trained with): the last whole episodes.
 
-    Without a plan the action is sampled from the policy (`greedy` takes the most likely one: it never explores). A plan may
-    also be what makes a planner, from (model, number of agents, generator): `dicp.planner.OwnPlanner`. `record` False keeps
-    rewards and successes alone. Raises `ValueError`, before anything is computed, for a model of another world, one in
-    training mode whose dropout is on or with weights that are not finite, for tasks that are not of the world, and for what
-    does not fit the memory.
+    Without a plan the action is sampled from the policy (`greedy` takes the most likely one: it
+    never explores). A plan may also be what makes a planner, from (model, number of agents,
+    generator): `dicp.planner.OwnPlanner`. `record` False keeps rewards and successes alone. Raises
+    `ValueError`, before anything is computed, for a model of another world, one in training mode
+    whose dropout is on or with weights that are not finite, for tasks that are not of the world,
+    and for what does not fit the memory.
     """
     check_rollout(model, env, tasks, n_rollouts, n_episodes, plan, context_length, record)
     domain, generator = domain_of(env), torch.Generator().manual_seed(seed)
-    policy, world, shape = policy_of(domain.action), domain.simulator(tasks, n_rollouts, seed), (len(tasks), n_rollouts)
+    policy, shape = policy_of(domain.action), (len(tasks), n_rollouts)
+    world = domain.simulator(tasks, n_rollouts, seed)
     context = model.begin(batch := len(tasks) * n_rollouts, context_length, generator)
     planner = None if plan is None else planner_of(model, plan, batch, generator)
     hopes = hopes_of(domain, planner, batch)
@@ -98,14 +111,11 @@ def rollout(
         step = world.step(action.unflatten(0, shape))
         domain.reward.check(f"the reward at env step {env_step}", step.reward)
         after = _next_tokens(domain, tokens, action, step)
-        next_observation = step.next_observation.flatten(0, 1)
-        if planner is not None:
-            planner.notice(after.last_reward, next_observation)
-        if hopes is not None:
-            hopes.notice(env_step, after.last_reward, next_observation)
+        _notice(planner, hopes, env_step, after.last_reward, step.next_observation.flatten(0, 1))
         steps.append(_kept(domain, tokens.observation, action, step, record) | told)
         tokens = after
-    return Life(**_put_together(domain, steps, shape), max_return=domain.max_return(tasks), horizon=env.horizon)
+    parts = _put_together(domain, steps, shape)
+    return Life(**parts, max_return=domain.max_return(tasks), horizon=env.horizon)
 
 
 def parameters_of(
@@ -128,7 +138,8 @@ def planned_actions(
     fits = isinstance(said, tuple) and len(said) == 2 and isinstance(said[1], Tensor)
     fits = fits and (said[1].dtype, len(said[1])) == (torch.bool, len(action))
     if fits and said[0] is not None:
-        fits = isinstance(said[0], Tensor) and (said[0].shape, said[0].dtype) == (action.shape, action.dtype)
+        form = action.shape, action.dtype
+        fits = isinstance(said[0], Tensor) and (said[0].shape, said[0].dtype) == form
     if not fits:
         kind = f"{tuple(action.shape)} of {action.dtype}"
         raise refuse("what act gives", said, f"(actions, whether to take each): {kind}, and bools")
@@ -166,6 +177,17 @@ def _next_tokens(domain: Domain, before: Tokens, action: Tensor, step: Step) -> 
     return Tokens(step.observation.flatten(0, 1), action, reward, arrived, first)
 
 
+def _notice(
+    planner: OwnPlanner | None, hopes: Hopes | None, env_step: int, reward: Tensor,
+    next_observation: Tensor,
+) -> None:
+    """Tell the planner, and what watches its plans, what came of a step."""
+    if planner is not None:
+        planner.notice(reward, next_observation)
+    if hopes is not None:
+        hopes.notice(env_step, reward, next_observation)
+
+
 def _kept(
     domain: Domain, observation: Tensor, action: Tensor, step: Step, record: bool
 ) -> dict[str, Tensor]:
@@ -184,7 +206,8 @@ def _put_together(
     domain: Domain, steps: list[dict[str, Tensor]], shape: tuple[int, int]
 ) -> dict[str, Tensor | None]:
     """The fields of a life, as agents read them; None for what was not recorded."""
-    parts = dict.fromkeys(("observation", "action", "next_observation", "success", "made", "deluded"))
+    names = "observation", "action", "next_observation", "success", "made", "deluded"
+    parts = dict.fromkeys(names)
     spaces = {"observation": domain.observation, "next_observation": domain.observation,
               "action": domain.action, "reward": domain.reward}
     for name in steps[0]:

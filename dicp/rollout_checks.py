@@ -18,14 +18,19 @@ BYTES_OF_AN_AGENT = 1000  # whatever it does
 
 
 def a_plan(what: str, value: object) -> PlanConfig | Callable | None:
-    """The rule of a plan: its settings, or who makes a planner of its own (`dicp.planner.OwnPlanner`)."""
+    """The rule of a plan: its settings, or who makes a planner of its own
+    (`dicp.planner.OwnPlanner`)."""
     if value is not None and not isinstance(value, PlanConfig) and not callable(value):
-        allowed = "a PlanConfig, as PlanConfig.preset('bayes') makes one, a planner's class, or None"
+        allowed = (
+            "a PlanConfig, as PlanConfig.preset('bayes') makes one, a planner's class, or None"
+        )
         raise refuse(what, value, allowed)
     return value
 
 
-def check_model(model: Any, env: WorldConfig, tasks: Sequence[Task], plan: PlanConfig | Callable | None) -> None:
+def check_model(
+    model: Any, env: WorldConfig, tasks: Sequence[Task], plan: PlanConfig | Callable | None
+) -> None:
     """Raise `ValueError` unless the model acts in this world, as `plan` says, with finite weights
     and without dropout."""
     known = getattr(model, "env", env)
@@ -120,7 +125,7 @@ def _bytes_of_a_step(env: WorldConfig, record: bool) -> int:
     spaces = [domain.reward]
     if record:
         spaces += [domain.action, domain.observation, domain.observation]
-    switches = 3                                         # planned, and success or what is told of a plan
+    switches = 3    # planned, and success or what is told of a plan
     stored = sum(space.n_bytes for space in spaces) + switches
     return 2 * stored + sum(8 for space in spaces if space.n is not None)
 

@@ -45,7 +45,9 @@ def load_state(path: str | PathLike) -> dict:
         body = io.BytesIO(_body(store.read(path)))
         state = torch.load(body, weights_only=True, map_location="cpu")
     except pickle.UnpicklingError as error:       # its text says how to run the code in the file
-        raise CheckpointError(f"{what}, it is damaged or holds more than numbers; {CURE}.") from error
+        raise CheckpointError(
+            f"{what}, it is damaged or holds more than numbers; {CURE}."
+        ) from error
     except NOT_OURS as error:
         raise CheckpointError(f"{what} ({one_line(error)}); {CURE}.") from error
     if not isinstance(state, dict):

@@ -1,4 +1,5 @@
-"""Files that are whole or not there: one atomic writer, records that say what was written, locks that end with a process."""
+"""Files that are whole or not there: one atomic writer, records that say what was written, locks
+that end with a process."""
 
 import errno
 import hashlib
@@ -32,8 +33,9 @@ def digest(data: bytes) -> str:
 def write(path: str | Path, data: bytes) -> str:
     """Put `data` at `path`, whole or not at all; returns their digest.
 
-    They are written beside it under a name that nobody else uses, brought to the disk, and renamed. A crash, a full disk or
-    another writer leaves the old file or a whole new one. Devices, pipes, links and folders are refused (`StoreError`).
+    They are written beside it under a name that nobody else uses, brought to the disk, and renamed.
+    A crash, a full disk or another writer leaves the old file or a whole new one. Devices, pipes,
+    links and folders are refused (`StoreError`).
     """
     path = Path(path)
     draft = None
@@ -46,7 +48,7 @@ def write(path: str | Path, data: bytes) -> str:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-            if fcntl:                                    # still locked: nobody takes it for a leftover
+            if fcntl:    # still locked: nobody takes it for a leftover
                 os.replace(draft, path)
         if not fcntl:
             os.replace(draft, path)
@@ -66,7 +68,8 @@ def write_text(path: str | Path, text: str) -> str:
 
 
 def read(path: str | Path, sha256: str | None = None) -> bytes:
-    """The bytes at `path`; `StoreError` if it is no plain file or (given its digest) not what was written."""
+    """The bytes at `path`; `StoreError` if it is no plain file or (given its digest)
+    not what was written."""
     path = Path(path)
     try:
         if not stat.S_ISREG(path.stat().st_mode):
@@ -75,19 +78,24 @@ def read(path: str | Path, sha256: str | None = None) -> bytes:
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror or error}.") from error
     if sha256 is not None and digest(data) != sha256:
-        raise StoreError(f"{path} is damaged: its SHA-256 is {digest(data)[:12]}..., its record says {sha256[:12]}....")
+        raise StoreError(
+            f"{path} is damaged: its SHA-256 is {digest(data)[:12]}..., "
+            f"its record says {sha256[:12]}...."
+        )
     return data
 
 
 def write_record(path: str | Path, values: dict) -> str:
-    """Write `values` as JSON with a seal, the digest of all the others: a flipped bit does not go unnoticed. Returns the
-    file's digest."""
+    """Write `values` as JSON with a seal, the digest of all the others: a flipped bit does not go
+    unnoticed. Returns the file's digest."""
     values = json.loads(json.dumps(values, allow_nan=False))
-    return write_text(path, json.dumps(values | {SEAL: seal_of(values)}, indent=1, ensure_ascii=False) + "\n")
+    sealed = values | {SEAL: seal_of(values)}
+    return write_text(path, json.dumps(sealed, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_record(path: str | Path) -> tuple[dict, bool]:
-    """(what `write_record` wrote, whether it has a seal: older files have none). `StoreError` if it is damaged."""
+    """(what `write_record` wrote, whether it has a seal: older files have none).
+    `StoreError` if it is damaged."""
     try:
         values = json.loads(read(path).decode("utf-8"))
         if not isinstance(values, dict):
@@ -108,12 +116,13 @@ def seal_of(values: dict) -> str:
 
 @contextmanager
 def lock(path: str | Path, wait: bool = True, what: str = "") -> Iterator[bool]:
-    """Hold the lock file at `path`: yields True. The kernel drops it when this process ends, however it ends. Where another
-    process holds it: wait (and say so, as "`what`: ..."), or with `wait` False yield False."""
+    """Hold the lock file at `path`: yields True. The kernel drops it when this process ends,
+    however it ends. Where another process holds it: wait (and say so, as "`what`: ..."), or with
+    `wait` False yield False."""
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        refuse_special(path)                             # filelock 3.16 empties what a link leads to
+        refuse_special(path)    # filelock 3.16 empties what a link leads to
         held = FileLock(path)
         is_mine = _acquire(held, wait, what or path.name)
     except (OSError, NotImplementedError) as error:      # the latter: no locks on this file system
@@ -145,7 +154,8 @@ def exists(path: str | Path) -> bool:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove the drafts of `path` that killed writers left behind; a living one holds a lock on its own."""
+    """Remove the drafts of `path` that killed writers left behind;
+    a living one holds a lock on its own."""
     for draft in path.parent.glob(f".{glob_escape(path.name)}.*.tmp"):
         _remove_leftover(draft)
 
@@ -177,13 +187,14 @@ def _new_draft(path: Path):
     """(a name beside `path` that is new, the file open for writing and locked)."""
     while True:
         draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)      # O_EXCL: through no link
+        # O_EXCL: through no link
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         file = os.fdopen(os.open(draft, flags, 0o666), "wb")
         if not fcntl:
             return draft, file
-        with suppress(OSError):                          # a file system without locks: nothing is swept there either
+        with suppress(OSError):    # a file system without locks: nothing is swept there either
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.fstat(file.fileno()).st_nlink:             # nobody took it for a leftover before it was locked
+        if os.fstat(file.fileno()).st_nlink:    # nobody took it for a leftover before it was locked
             return draft, file
         file.close()
 
@@ -199,12 +210,16 @@ def refuse_special(path: Path) -> None:
 
 
 def kind_of(mode: int) -> str:
-    kinds = {stat.S_ISDIR: "a folder", stat.S_ISLNK: "a link", stat.S_ISFIFO: "a pipe", stat.S_ISSOCK: "a socket"}
+    kinds = {
+        stat.S_ISDIR: "a folder", stat.S_ISLNK: "a link", stat.S_ISFIFO: "a pipe",
+        stat.S_ISSOCK: "a socket",
+    }
     return next((name for test, name in kinds.items() if test(mode)), "a device")
 
 
 def make_folder(path: Path) -> None:
-    """A folder and those above it, as far as they are not there; their names are brought to the disk."""
+    """A folder and those above it, as far as they are not there;
+    their names are brought to the disk."""
     try:
         path.mkdir()
     except FileNotFoundError:
@@ -218,7 +233,8 @@ def make_folder(path: Path) -> None:
 
 
 def sync(path: Path, top: Path) -> None:
-    """Bring a file that another library wrote to the disk, and its name, and those of the folders up to `top`."""
+    """Bring a file that another library wrote to the disk, and its name,
+    and those of the folders up to `top`."""
     with open(path, "rb+") as file:
         os.fsync(file.fileno())
     for folder in path.parents[: len(path.relative_to(top).parts)]:

@@ -34,7 +34,8 @@ ROW = ("task", "rollout_seed", "rollout", "episode")
 MEASURES = ("env_steps", "episode_return", "max_return", "success", "solved_so_far")
 PROVENANCE = ("code_version", "config_hash")   # two runs that differ only here are the same run
 COMPACT = ("n_rollouts", "return_after_find")
-PLANS = ("plans", "deluded")          # grids: made in an episode, and those that count on a cell that has not paid
+# grids: made in an episode, and those that count on a cell that has not paid
+PLANS = ("plans", "deluded")
 
 NAMES = {
     "method": (*METHODS, *CONTROLS), "world_model": (*WORLD_MODELS, *RETIRED),

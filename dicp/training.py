@@ -36,10 +36,13 @@ __all__ = ["Trainer", "counted", "learning_rate", "losses", "train"]
 
 
 @checked
-def losses(model: Model, sampler: WindowSampler, config: TrainConfig, generator: torch.Generator) -> dict[str, Tensor]:
-    """One batch's loss terms, weighted. A policy and an `observational` world model learn from whole histories, a world model
-    alone from `config.data`. Where histories that end in failure are left out (`min_final_success`), they are not imitated; but
-    a share of a batch is drawn from all, for the world model alone."""
+def losses(
+    model: Model, sampler: WindowSampler, config: TrainConfig, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """One batch's loss terms, weighted. A policy and an `observational` world model learn from
+    whole histories, a world model alone from `config.data`. Where histories that end in failure are
+    left out (`min_final_success`), they are not imitated; but a share of a batch is drawn from all,
+    for the world model alone."""
     kind, n_episodes = model.config.world_model, model.config.context_length // model.env.horizon
     if kind in ("queries", "heads"):
         return world_losses(model, sampler, config, generator)
@@ -55,7 +58,8 @@ def losses(model: Model, sampler: WindowSampler, config: TrainConfig, generator:
     h = model.read(windows)
     if not config.dense:
         h, windows = h[:, -1:], windows.last_steps(1)
-    terms = {"policy": model.policy_head.loss(model.policy_head(h[:imitated]), windows.label[:imitated])}
+    said = model.policy_head(h[:imitated])
+    terms = {"policy": model.policy_head.loss(said, windows.label[:imitated])}
     if not joint:
         return terms
     parts = model.world_model_head(h, windows.action).loss_terms(windows)
@@ -65,10 +69,12 @@ def losses(model: Model, sampler: WindowSampler, config: TrainConfig, generator:
 def world_windows(
     sampler: WindowSampler, train: TrainConfig, n: int, n_episodes: int, generator: torch.Generator
 ) -> Windows:
-    """`n` windows of the data that a world model alone is trained on (`train.data`); of the exact belief's lives, which are no
-    longer than a window, each is one."""
+    """`n` windows of the data that a world model alone is trained on (`train.data`); of the exact
+    belief's lives, which are no longer than a window, each is one."""
     if train.data == "first_episodes":
-        return sampler.before_first_update(n, n_episodes, train.n_first_episodes, generator, train.n_compared)
+        return sampler.before_first_update(
+            n, n_episodes, train.n_first_episodes, generator, train.n_compared
+        )
     return sampler.history(n, n_episodes, train.max_stride, generator)
 
 
@@ -78,7 +84,8 @@ def world_losses(
     """The same of a world model alone."""
     horizon, n, weight = model.env.horizon, train.batch_size, None
     n_drawn = n * RARE if train.prefers_rare else n
-    windows = world_windows(sampler, train, n_drawn, model.config.context_length // horizon, generator)
+    n_episodes = model.config.context_length // horizon
+    windows = world_windows(sampler, train, n_drawn, n_episodes, generator)
     if train.prefers_rare:
         index, weight = preferring_rare(windows.reward, n, horizon, generator)
         windows = windows.rows(index)
@@ -88,16 +95,19 @@ def world_losses(
 
 
 def least_return(train: TrainConfig) -> float:
-    """Histories that end below this share are left out; a life that found nothing in its first episodes is none of them."""
+    """Histories that end below this share are left out; a life that found nothing in its first
+    episodes is none of them."""
     return train.min_final_return if train.data == "histories" else 0.0
 
 
 @checked
 def counted(config: Config, histories: Log) -> TableModel:
-    """The table of `config` (world model "table"), counted in as many windows as others are trained on."""
+    """The table of `config` (world model "table"), counted in as many windows as others
+    are trained on."""
     train, model = config.train, new_model(config.env, config.model)
     sampler = WindowSampler(config.env, histories, train.n_streams, least_return(train))
-    generator, n_episodes = torch.Generator().manual_seed(train.seed), config.model.context_length // config.env.horizon
+    generator = torch.Generator().manual_seed(train.seed)
+    n_episodes = config.model.context_length // config.env.horizon
     counts = 0
     for _ in range(train.updates):
         windows = world_windows(sampler, train, train.batch_size, n_episodes, generator)
@@ -110,19 +120,22 @@ def counted(config: Config, histories: Log) -> TableModel:
 def learning_rate(config: TrainConfig, update: Index) -> float:
     """Linear warm-up, then a cosine to zero."""
     rise = (update + 1) / max(config.warmup, 1)
-    fall = 0.5 * (1 + math.cos(math.pi * max(update - config.warmup, 0) / max(config.updates - config.warmup, 1)))
+    fallen, length = max(update - config.warmup, 0), max(config.updates - config.warmup, 1)
+    fall = 0.5 * (1 + math.cos(math.pi * fallen / length))
     return config.learning_rate * min(rise, fall)
 
 
 @checked
 class Trainer:
-    """A model in training: everything that has to be kept for the loss curve to go on as if nothing had happened."""
+    """A model in training: everything that has to be kept for the loss curve to go on as if
+    nothing had happened."""
 
     def __init__(
         self, config: Config, histories: Log, device: Device = "cpu",
         tasks: Sequence[Task] | None = None,
     ):
-        """`tasks` of the histories: for DPT's labels alone; None: the training tasks of the config's split."""
+        """`tasks` of the histories: for DPT's labels alone;
+        None: the training tasks of the config's split."""
         self.config, train = config, config.train
         check_training(config, torch.device(device))
         self.without_repeats = replace(train, most_repeats=1)
@@ -136,17 +149,21 @@ class Trainer:
         optimal_of = tasks[: train.max_tasks] if config.model.imitates == "dpt" else None
         labels = optimal_of, train.push_walls
         self.sampler = WindowSampler(
-            config.env, histories, train.n_streams, least_return(train), *labels, train.min_final_success
+            config.env, histories, train.n_streams, least_return(train), *labels,
+            train.min_final_success,
         )
         torch.manual_seed(train.seed)
         self.model = new_model(config.env, config.model).to(device)
         if isinstance(self.model, HierarchicalModel):
-            self.model.prompt.fill_(self.sampler.best_return.float().quantile(train.prompt_quantile).item())
-        torch.manual_seed(train.seed)                # dropout's numbers do not depend on which heads there are
+            best_return = self.sampler.best_return.float()
+            self.model.prompt.fill_(best_return.quantile(train.prompt_quantile).item())
+        torch.manual_seed(train.seed)    # dropout's numbers do not depend on which heads there are
         self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=train.learning_rate, betas=train.betas, weight_decay=train.weight_decay, fused=True
+            self.model.parameters(), lr=train.learning_rate, betas=train.betas,
+            weight_decay=train.weight_decay, fused=True,
         )
-        self.generator = torch.Generator().manual_seed(train.seed)       # of the windows: the same on any device
+        # of the windows: the same on any device
+        self.generator = torch.Generator().manual_seed(train.seed)
         self.update, self.cpu_seconds, self.rows = 0, 0.0, []
 
     def step(self) -> None:
@@ -172,7 +189,8 @@ class Trainer:
         self.optimizer.step()
         self.update += 1
         self.cpu_seconds += time.process_time() - started
-        self.rows.append({"update": self.update, **{name: term.item() for name, term in terms.items()}})
+        values = {name: term.item() for name, term in terms.items()}
+        self.rows.append({"update": self.update, **values})
 
     def _check(self, what: str, value: Tensor, terms: dict[str, Tensor]) -> None:
         """Raise `FloatingPointError` where a number of this step is not finite."""

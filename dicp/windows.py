@@ -1,4 +1,5 @@
-"""Training windows: a few episodes of learning histories, cut so that position t of a window is what an agent sees."""
+"""Training windows: a few episodes of learning histories, cut so that position t of a window is
+what an agent sees."""
 
 from collections.abc import Sequence
 
@@ -54,26 +55,30 @@ def check_values(env: WorldConfig, log: Log) -> None:
 
 @checked
 class WindowSampler:
-    """Cuts random windows from histories held in memory ([task stream step]); ~1 ms for 5,000 transitions of a grid.
+    """Cuts random windows from histories held in memory ([task stream step]); ~1 ms for 5,000
+    transitions of a grid.
 
-    Now and then PPO learns nothing: before its first update no stream came upon the goal. Such a history teaches to give
-    up. `min_final_return` leaves tasks out of `history` whose last ten episodes brought less than that share of the median. In
-    Meta-World `min_final_success` leaves out those that then succeed less often than that share of what the best task does;
-    `history(..., failures=True)` draws from them, too: a world model learns from failures what leads there.
+    Now and then PPO learns nothing: before its first update no stream came upon the goal. Such a
+    history teaches to give up. `min_final_return` leaves tasks out of `history` whose last ten
+    episodes brought less than that share of the median. In Meta-World `min_final_success` leaves
+    out those that then succeed less often than that share of what the best task does;
+    `history(..., failures=True)` draws from them, too: a world model learns from failures what
+    leads there.
     """
 
     def __init__(
-        self, env: WorldConfig, log: Log, n_streams: Count | None = None, min_final_return: Share = 0.0,
-        optimal_of: Sequence[Task] | None = None, push_walls: bool = False,
-        min_final_success: Share = 0.0,
+        self, env: WorldConfig, log: Log, n_streams: Count | None = None,
+        min_final_return: Share = 0.0, optimal_of: Sequence[Task] | None = None,
+        push_walls: bool = False, min_final_success: Share = 0.0,
     ):
-        """optimal_of: the tasks of the log, to label windows with their optimal actions (`Domain.optimal_actions`)."""
+        """optimal_of: the tasks of the log, to label windows with their optimal actions
+        (`Domain.optimal_actions`)."""
         check_form(env, log)
-        self.optimal = None                                                            # task rewards-so-far cell
+        self.optimal = None    # task rewards-so-far cell
         if optimal_of is not None:
             if len(optimal_of) != len(log.reward):
-                n = len(log.reward)
-                raise ValueError(f"optimal_of has {len(optimal_of)} tasks; allowed: {n}, those of the histories.")
+                got, allowed = len(optimal_of), f"{len(log.reward)}, those of the histories"
+                raise ValueError(f"optimal_of has {got} tasks; allowed: {allowed}.")
             self.optimal = domain_of(env).optimal_actions(optimal_of, push_walls)
         final = log.episode_returns[..., -10:].float().mean((1, 2))
         lowest = final.min().clamp(max=0)                       # of rewards that may be negative
@@ -81,8 +86,11 @@ class WindowSampler:
         self.with_failures = learned.nonzero()[:, 0]
         if min_final_success:
             if log.success is None:
-                raise ValueError(f"min_final_success is {min_final_success}; allowed: 0 in {env.name}.")
-            success = log.success.unflatten(-1, (-1, env.horizon)).amax(-1)[..., -10:].float().mean((1, 2))
+                raise ValueError(
+                    f"min_final_success is {min_final_success}; allowed: 0 in {env.name}."
+                )
+            by_episode = log.success.unflatten(-1, (-1, env.horizon)).amax(-1)
+            success = by_episode[..., -10:].float().mean((1, 2))
             learned = learned & (success >= min_final_success * success.max())
         self.learned = learned.nonzero()[:, 0]
         log = log.map(lambda values: values[:, :n_streams])
@@ -91,10 +99,10 @@ class WindowSampler:
         fields = log.observation, log.action, log.reward, log.next_observation
         world = domain_of(env)
         self.spaces = world.observation, world.action, world.reward, world.observation
-        self.fields = [x.reshape(-1, env.horizon, *x.shape[3:]) for x in fields]         # episode step ...
-        returns = log.episode_returns.flatten(0, 1)                                     # stream episode
+        self.fields = [x.reshape(-1, env.horizon, *x.shape[3:]) for x in fields]  # episode step ...
+        returns = log.episode_returns.flatten(0, 1)    # stream episode
         self.best_return = returns.amax(-1)
-        self.missed = (self.best_return[:, None] - returns).flatten()                    # by the best of the stream
+        self.missed = (self.best_return[:, None] - returns).flatten()    # by the best of the stream
         self.by_return = returns.argsort(dim=-1, stable=True)
 
     @checked
@@ -102,9 +110,10 @@ class WindowSampler:
         self, batch: Count, n_episodes: Count, max_stride: Count, generator: torch.Generator,
         by_return: bool = False, failures: bool = False,
     ) -> Windows:
-        """Episodes of one stream in order, `stride` apart (drawn for each window from 1 to `max_stride`): the larger the
-        stride, the steeper the improvement inside a window. `by_return`: in the order of their returns instead. `failures`: of
-        tasks that the source does not solve, too."""
+        """Episodes of one stream in order, `stride` apart (drawn for each window from 1 to
+        `max_stride`): the larger the stride, the steeper the improvement inside a window.
+        `by_return`: in the order of their returns instead. `failures`: of tasks that the source
+        does not solve, too."""
         self._check_size(batch, n_episodes)
         at_least("the number of episodes of a history", self.n_episodes, n_episodes)
         most = min(max_stride, (self.n_episodes - 1) // max(n_episodes - 1, 1))
@@ -123,9 +132,10 @@ class WindowSampler:
         self, batch: Count, n_episodes: Count, n_first: Count, generator: torch.Generator,
         n_compared: Count = 1,
     ) -> Windows:
-        """The first episodes of different streams of one task, in any order: actions chosen when nobody could know the
-        goal. `n_first`: how many of each stream's episodes count as first (1: literally before the first update).
-        `n_compared`: an episode is the one of up to so many that adds most cells to its window (1: any)."""
+        """The first episodes of different streams of one task, in any order: actions chosen when
+        nobody could know the goal. `n_first`: how many of each stream's episodes count as first
+        (1: literally before the first update). `n_compared`: an episode is the one of up to so many
+        that adds most cells to its window (1: any)."""
         self._check_size(batch, n_episodes)
         at_least("the number of streams", self.n_streams, n_episodes)
         at_least("the number of episodes of a history", self.n_episodes, n_first)
@@ -144,7 +154,7 @@ class WindowSampler:
         n_compared = min(n_compared, self.n_streams)
         every = (task * self.n_streams + torch.arange(self.n_streams)) * self.n_episodes
         every = every + torch.randint(n_first, every.shape, generator=generator)
-        arrived = self.fields[3][every].long()                                       # batch stream step
+        arrived = self.fields[3][every].long()    # batch stream step
         went = torch.zeros(*every.shape, self.env.n_cells, dtype=torch.bool)
         went.scatter_(-1, arrived, True)
         return every.gather(1, spread_streams(went, n_episodes, n_compared, generator))
@@ -160,7 +170,7 @@ class WindowSampler:
         return (torch.rand(batch, generator=generator) * below).long()
 
     def _windows(self, episode: Int[Tensor, "batch episode"]) -> Windows:
-        fields = (x[episode].flatten(1, 2) for x in self.fields)                                   # batch n ...
+        fields = (x[episode].flatten(1, 2) for x in self.fields)    # batch n ...
         fields = (x.to(space.dtype) for x, space in zip(fields, self.spaces, strict=True))
         windows = episodes_as_windows(self.env, *fields, self.missed[episode])
         if self.optimal is None:
@@ -172,11 +182,12 @@ class WindowSampler:
 
 
 def episodes_as_windows(
-    env: WorldConfig, observation: Shaped[Tensor, "batch n ..."], action: Shaped[Tensor, "batch n ..."],
-    reward: Shaped[Tensor, "batch n"], next_observation: Shaped[Tensor, "batch n ..."], missed: Shaped[Tensor, "batch episode"],
+    env: WorldConfig, observation: Shaped[Tensor, "batch n ..."],
+    action: Shaped[Tensor, "batch n ..."], reward: Shaped[Tensor, "batch n"],
+    next_observation: Shaped[Tensor, "batch n ..."], missed: Shaped[Tensor, "batch episode"],
 ) -> Windows:
-    """Whole episodes, one after the other, as windows that imitate the actions taken. missed: what each episode's return
-    lacks of the stream's best."""
+    """Whole episodes, one after the other, as windows that imitate the actions taken. missed: what
+    each episode's return lacks of the stream's best."""
     domain = domain_of(env)
     before = torch.cat((torch.zeros_like(reward[:, :1]), reward[:, :-1]), dim=1)
     before[:, :: env.horizon] = 0
@@ -188,11 +199,13 @@ def episodes_as_windows(
     tokens = Tokens(observation, *last, first)
     return_to_go = reward.unflatten(1, (-1, env.horizon)).flip(-1).cumsum(-1).flip(-1)
     desired = (return_to_go + missed[..., None]).flatten(1)
-    return Windows(tokens, action, reward, next_observation, return_to_go.flatten(1), action, desired)
+    return_to_go = return_to_go.flatten(1)
+    return Windows(tokens, action, reward, next_observation, return_to_go, action, desired)
 
 
 def stages(tokens: Tokens, n_stages: int) -> Int[Tensor, "batch n"]:
     """Rewards so far in the episode at each token, counted up to `n_stages` - 1."""
     total = tokens.last_reward.cumsum(1)
-    older = torch.where(tokens.first == 1, total, 0).cummax(1).values            # all rewards before the episode began
+    # all rewards before the episode began
+    older = torch.where(tokens.first == 1, total, 0).cummax(1).values
     return (total - older).clamp(max=n_stages - 1).long()

@@ -1,4 +1,5 @@
-"""The worlds: one batched simulator of the grids, also as Gymnasium environments, Meta-World's tasks, lists and splits."""
+"""The worlds: one batched simulator of the grids, also as Gymnasium environments, Meta-World's
+tasks, lists and splits."""
 
 import dicp.processes  # noqa: F401 (one thread)
 from dicp.envs.grid import GridRules, GridState, GridWorld, cell_to_xy

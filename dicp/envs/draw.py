@@ -1,4 +1,5 @@
-"""Pictures of a grid world for `render()`: pillow only, drawn at three times the size and reduced for smooth edges."""
+"""Pictures of a grid world for `render()`: pillow only, drawn at three times the size and reduced
+for smooth edges."""
 
 import math
 from typing import NamedTuple
@@ -11,23 +12,25 @@ from dicp.envs.tasks import Cell, Size, is_cell
 
 __all__ = ["Mark", "draw_grid"]
 
-SCALE = 3                                                   # drawn pixels for each pixel of the picture
-SIDE, LEFT, TOP, RIGHT, BOTTOM = 432, 32, 48, 16, 32        # pixels: the grid and the margins around it
+SCALE = 3                                               # drawn pixels for each pixel of the picture
+SIDE, LEFT, TOP, RIGHT, BOTTOM = 432, 32, 48, 16, 32    # pixels: the grid and the margins around it
 INK, GREY, LINE, WHITE = "#222222", "#707070", "#C9CDD2", "#FFFFFF"
-TRAIL, PATH, AGENT = "#DCEBF7", "#56B4E9", "#0072B2"        # Okabe and Ito's colours, told apart by everyone;
-COLOURS = {"coin": "#E69F00", "goal": "#E69F00", "key": "#E69F00", "door": "#D55E00"}     # shapes say it again
+# Okabe and Ito's colours, told apart by everyone; shapes say it again
+TRAIL, PATH, AGENT = "#DCEBF7", "#56B4E9", "#0072B2"
+COLOURS = {"coin": "#E69F00", "goal": "#E69F00", "key": "#E69F00", "door": "#D55E00"}
 REACHED = "#009E73"
 LABELS_UP_TO = 20                                           # larger grids have no room for numbers
 
 
 class Mark(NamedTuple):
-    kind: str           # goal | key | door
+    kind: str           # coin | goal | key | door
     cell: Cell
     reached: bool       # in this episode
 
 
 class Pen:
-    """Draws in units of cells around the centre of `cell`, x to the right and y up; `scale` and `shift` move glyphs."""
+    """Draws in units of cells around the centre of `cell`, x to the right and y up; `scale` and
+    `shift` move glyphs."""
 
     def __init__(self, size: int):
         self.unit, self.size = SIDE * SCALE / size, size
@@ -41,7 +44,9 @@ class Pen:
         y = self.size - cell[1] - 0.5 - dy * self.scale
         return LEFT * SCALE + x * self.unit, TOP * SCALE + y * self.unit
 
-    def box(self, cell: Cell, colour: str, left: float, bottom: float, right: float, top: float) -> None:
+    def box(
+        self, cell: Cell, colour: str, left: float, bottom: float, right: float, top: float
+    ) -> None:
         self.polygon(cell, colour, [(left, bottom), (left, top), (right, top), (right, bottom)])
 
     def polygon(self, cell: Cell, colour: str, points: list[tuple[float, float]]) -> None:
@@ -68,13 +73,14 @@ def draw_grid(
         pen.box(cell, TRAIL, -0.5, -0.5, 0.5, 0.5)
     draw_lines(pen)
     if len(trail) > 1:
-        pen.draw.line([pen.at(cell) for cell in trail], fill=PATH, width=round(0.07 * pen.unit), joint="curve")
+        path = [pen.at(cell) for cell in trail]
+        pen.draw.line(path, fill=PATH, width=round(0.07 * pen.unit), joint="curve")
     pen.disc(trail[0], PATH, 0.13)
     draw_marks(pen, [mark for mark in marks if mark.cell != trail[-1]])
     pen.disc(trail[-1], WHITE, 0.43)
     pen.disc(trail[-1], AGENT, 0.39)
     under = [mark for mark in marks if mark.cell == trail[-1]]
-    if under:                                               # what the agent stands on, in white on the agent
+    if under:    # what the agent stands on, in white on the agent
         pen.scale = 0.62
         GLYPHS[under[-1].kind](pen, under[-1].cell, WHITE, AGENT)
     pen.text(LEFT, TOP / 2, left, 21, INK, "lm")
@@ -97,11 +103,12 @@ def check_drawing(size: int, trail: list[Cell], marks: list[Mark]) -> None:
 
 
 def draw_lines(pen: Pen) -> None:
-    every = range(pen.size + 1) if pen.size <= SIDE else (0, pen.size)     # finer lines fill the grid
+    every = range(pen.size + 1) if pen.size <= SIDE else (0, pen.size)   # finer lines fill the grid
     for i in every:
         for ends in (((i, 0), (i, pen.size)), ((0, i), (pen.size, i))):
             colour = GREY if i in (0, pen.size) else LINE
-            pen.draw.line([pen.at(end, -0.5, -0.5) for end in ends], fill=colour, width=round(1.3 * SCALE))
+            line = [pen.at(end, -0.5, -0.5) for end in ends]
+            pen.draw.line(line, fill=colour, width=round(1.3 * SCALE))
     for i in range(pen.size if pen.size <= LABELS_UP_TO else 0):
         x, y = (length / SCALE for length in pen.at((i, i)))
         pen.text(x, TOP + SIDE + 0.45 * BOTTOM, str(i), 14, GREY, "mm")
@@ -119,7 +126,8 @@ def draw_marks(pen: Pen, marks: list[Mark]) -> None:
 
 def draw_star(pen: Pen, cell: Cell, colour: str, ground: str) -> None:
     turns = [(k * math.pi / 5, 0.2 if k % 2 else 0.46) for k in range(10)]
-    pen.polygon(cell, colour, [(math.sin(turn) * r, math.cos(turn) * r - 0.03) for turn, r in turns])
+    points = [(math.sin(turn) * r, math.cos(turn) * r - 0.03) for turn, r in turns]
+    pen.polygon(cell, colour, points)
 
 
 def draw_key(pen: Pen, cell: Cell, colour: str, ground: str) -> None:

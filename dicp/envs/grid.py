@@ -1,6 +1,8 @@
-"""Darkroom, Darkroom-Permuted and Dark Key-to-Door as one batched simulator: every task and every stream in one step.
+"""Darkroom, Darkroom-Permuted and Dark Key-to-Door as one batched simulator:
+every task and every stream in one step.
 
-A world is a table of moves and a list of goals. A cell is stored as one integer, `x * size + y`; `cell_to_xy` decodes it.
+A world is a table of moves and a list of goals. A cell is stored as one integer, `x * size + y`;
+`cell_to_xy` decodes it.
 """
 
 from collections.abc import Sequence
@@ -28,7 +30,8 @@ Rows = Integer[Tensor, "task stream"] | Integer[ndarray, "task stream"]     # as
 
 
 class GridState(NamedTuple):
-    """Where each agent is (`cell`) and how many goals of a sequence it has passed (`stage`; key-to-door only)."""
+    """Where each agent is (`cell`) and how many goals of a sequence it has passed
+    (`stage`; key-to-door only)."""
 
     cell: Int[Tensor, "task stream"]
     stage: Int[Tensor, "task stream"]
@@ -66,12 +69,15 @@ def check_action(action: Rows, shape: Sequence[int]) -> Int[Tensor, "task stream
 
 @dataclass(frozen=True)
 class GridRules:
-    """The rules of a batch of tasks as tables: pure functions of (state, action), no clock, no hidden state."""
+    """The rules of a batch of tasks as tables: pure functions of (state, action), no clock,
+    no hidden state."""
 
     start: int                                        # cell where every episode begins
     next_cell: Int[Tensor, "variant cell action"]     # one variant, or one a task (Permuted)
-    goals: Int[Tensor, "task stage"]                  # the cell that pays at each stage; -1 where nothing pays any more
-    pays_forever: bool                                # every step on the goal pays (else once, then the next stage)
+    # the cell that pays at each stage; -1 where nothing pays any more
+    goals: Int[Tensor, "task stage"]
+    # every step on the goal pays (else once, then the next stage)
+    pays_forever: bool
     size: int
 
     def __post_init__(self):
@@ -142,8 +148,9 @@ class GridRules:
     def optimal_action(
         self, state: GridState, longer_leg_first: bool = False, push_walls: bool = False
     ) -> Int[Tensor, "task stream"]:
-        """A shortest way to the cell that pays next: first along x, then along y, or along the longer leg first (x if they are
-        equal). On the goal, and when all is paid: stay, or (`push_walls`) push against a wall where there is one."""
+        """A shortest way to the cell that pays next: first along x, then along y, or along the
+        longer leg first (x if they are equal). On the goal, and when all is paid: stay, or
+        (`push_walls`) push against a wall where there is one."""
         state = self._known(state)
         variant = torch.arange(len(self.next_cell))[:, None]
         reached = xy_of(self.next_cell[variant, state.cell], self.size)   # task stream action 2
@@ -154,14 +161,16 @@ class GridRules:
         moves = self._moves(state.cell, variant)
         legs = (xy_of(state.cell, self.size) - target).abs()
         y_first = (legs[..., 1] > legs[..., 0])[..., None] & longer_leg_first
-        idle = moves.eq(STAY) if push_walls else stays & ~moves.eq(STAY)                   # what comes last of two that stay
+        # what comes last of two that stay
+        idle = moves.eq(STAY) if push_walls else stays & ~moves.eq(STAY)
         return (4 * distance + 2 * idle + (moves.ge(2) != y_first)).argmin(-1)
 
     def _moves(self, cell: Tensor, variant: Tensor) -> Int[Tensor, "task stream action"]:
-        """Which of the five moves each action executes (not its own number in Darkroom-Permuted)."""
-        inner = self.size + 1                                                              # cell (1, 1): no wall near
+        """Which of the five moves each action executes
+        (not its own number in Darkroom-Permuted)."""
+        inner = self.size + 1    # cell (1, 1): no wall near
         step = xy_of(self.next_cell[variant[:, 0], inner], self.size) - 1      # variant action 2
-        which = (step[:, :, None] == MOVES).all(-1).long().argmax(-1)                      # variant action
+        which = (step[:, :, None] == MOVES).all(-1).long().argmax(-1)    # variant action
         return which[:, None].expand(len(cell), cell.shape[1], -1)
 
     @checked
@@ -197,7 +206,9 @@ class GridWorld:
     def reset(self) -> Int[Tensor, "task stream"]:
         """Begin a new episode everywhere; returns the start cells."""
         shape = (len(self.tasks), self.n_streams)
-        self.state = GridState(torch.full(shape, self.rules.start), torch.zeros(shape, dtype=torch.long))
+        self.state = GridState(
+            torch.full(shape, self.rules.start), torch.zeros(shape, dtype=torch.long)
+        )
         self.t = 0
         return self.state.cell
 

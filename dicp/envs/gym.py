@@ -1,6 +1,8 @@
-"""The paper's grids one agent at a time, as Gymnasium environments: `GridRules` behind the usual reset and step.
+"""The paper's grids one agent at a time, as Gymnasium environments:
+`GridRules` behind the usual reset and step.
 
-`import dicp` registers them: `gymnasium.make("dicp/Darkroom-v0", goal=(7, 2), render_mode="rgb_array")`.
+`import dicp` registers them:
+`gymnasium.make("dicp/Darkroom-v0", goal=(7, 2), render_mode="rgb_array")`.
 """
 
 from abc import ABC, abstractmethod
@@ -37,7 +39,8 @@ Place = Annotated[Sequence[int] | np.ndarray, later]        # how a user may wri
 
 
 def check_cell(what: str, value: Any, size: int) -> Cell:
-    """`value` (tuple, list or array) as a cell (x, y); raise `ValueError` unless it lies on the grid."""
+    """`value` (tuple, list or array) as a cell (x, y); raise `ValueError` unless it lies
+    on the grid."""
     if not is_cell(value, size):
         given = value.tolist() if isinstance(value, np.ndarray) else value
         raise refuse(what, given, f"a cell (x, y) with x and y whole numbers from 0 to {size - 1}")
@@ -119,7 +122,9 @@ class CellEnv(gymnasium.Env, ABC):
     def step(self, action: int | np.integer) -> tuple[np.ndarray, float, bool, bool, dict]:
         self._check_started("step()")
         if len(self.trail) > self.config.horizon:
-            raise ValueError(f"The episode is over after {self.config.horizon} steps; call reset() first.")
+            raise ValueError(
+                f"The episode is over after {self.config.horizon} steps; call reset() first."
+            )
         action = whole(f"action ({', '.join(ACTIONS)})", action, 0, len(ACTIONS) - 1)
         cell, reward = self._move(action)
         self.episode_return += reward
@@ -188,7 +193,8 @@ class GridEnv(CellEnv):
 
     def _marks(self) -> list[Mark]:
         top = self.config.size - 1
-        return [Mark("goal", (top, top) if self.world == "darkroom_permuted" else self.task, self.episode_return > 0)]
+        goal = (top, top) if self.world == "darkroom_permuted" else self.task
+        return [Mark("goal", goal, self.episode_return > 0)]
 
 
 class Darkroom(GridEnv):
@@ -214,7 +220,8 @@ class Darkroom(GridEnv):
 
 
 class DarkroomPermuted(GridEnv):
-    """Cross to the opposite corner with shuffled actions: action `a` executes the move `permutation[a]`.
+    """Cross to the opposite corner with shuffled actions: action `a` executes
+    the move `permutation[a]`.
 
     `permutation` is an index in the order of `itertools.permutations(range(5))`.
     """
@@ -235,11 +242,14 @@ class DarkroomPermuted(GridEnv):
             self._set_task(self.permutation)
 
     def draw_task(self) -> Task:
-        return int(self.np_random.integers(len(PERMUTATIONS))) if self.permutation is None else self.permutation
+        if self.permutation is not None:
+            return self.permutation
+        return int(self.np_random.integers(len(PERMUTATIONS)))
 
 
 class DarkKeyToDoor(GridEnv):
-    """Find a hidden key from the centre, then a hidden door; each pays 1, once, the door only with the key."""
+    """Find a hidden key from the centre, then a hidden door; each pays 1, once,
+    the door only with the key."""
 
     world, n_goals = "dark_key_to_door", 2
 
@@ -263,7 +273,9 @@ class DarkKeyToDoor(GridEnv):
 
     def _marks(self) -> list[Mark]:
         key, door = self.task
-        return [Mark("door", door, self.episode_return > 1), Mark("key", key, self.episode_return > 0)]
+        return [
+            Mark("door", door, self.episode_return > 1), Mark("key", key, self.episode_return > 0),
+        ]
 
 
 def draw_cell(env: CellEnv) -> Cell:

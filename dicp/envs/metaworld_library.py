@@ -1,8 +1,10 @@
-"""One simulator of a Meta-World task: the library's own environment, with equal, quicker parts where it is slow.
+"""One simulator of a Meta-World task: the library's own environment, with equal,
+quicker parts where it is slow.
 
-Its reset simulates as much as an episode of 100 steps and always ends the same: `Simulator.starts` does it once an instance. It
-measures and scores single distances with functions made for arrays, and looks up by name, at every step, what never moves in
-memory. And it searches all contacts for a number that only its `info` holds. Written for metaworld 3.1.1;
+Its reset simulates as much as an episode of 100 steps and always ends the same: `Simulator.starts`
+does it once an instance. It measures and scores single distances with functions made for arrays,
+and looks up by name, at every step, what never moves in memory. And it searches all contacts for a
+number that only its `info` holds. Written for metaworld 3.1.1;
 `tests/test_metaworld.py` compares all 50 tasks with it.
 """
 
@@ -25,7 +27,8 @@ MOST_METRES = 10                   # of a coordinate; the library's own are belo
 
 
 def quaternion(matrix: ndarray) -> ndarray:
-    """(x, y, z, w) of a rotation matrix, in the arithmetic of `scipy.spatial.transform.Rotation`."""
+    """(x, y, z, w) of a rotation matrix, in the arithmetic of
+    `scipy.spatial.transform.Rotation`."""
     m = matrix.tolist()
     diagonal = [m[0][0], m[1][1], m[2][2]]
     trace, largest = diagonal[0] + diagonal[1] + diagonal[2], max(diagonal)
@@ -37,12 +40,13 @@ def quaternion(matrix: ndarray) -> ndarray:
         xyz = [0.0, 0.0, 0.0]
         xyz[i], xyz[j], xyz[k] = 1 - trace + 2 * largest, m[j][i] + m[i][j], m[k][i] + m[i][k]
         (x, y, z), w = xyz, m[k][j] - m[j][k]
-    norm = sqrt(x * x + y * y + z * z + w * w)                     # not `** 2`, which rounds differently
+    norm = sqrt(x * x + y * y + z * z + w * w)    # not `** 2`, which rounds differently
     return np.array([x / norm, y / norm, z / norm, w / norm])
 
 
 def quick_tolerance(library: ModuleType):
-    """The library's `tolerance` (1 in an interval, less outside), quicker for one number and the most common shape."""
+    """The library's `tolerance` (1 in an interval, less outside),
+    quicker for one number and the most common shape."""
 
     def tolerance(x, bounds=(0.0, 0.0), margin=0.0, sigmoid="gaussian", value_at_margin=0.1):
         if sigmoid != "long_tail" or value_at_margin != 0.1 or not margin > 0:
@@ -70,7 +74,8 @@ def hstack(parts):
 
 
 def quick_caging(scores: Any):
-    """The library's reward for having the gripper around an object, in plain numbers, quicker than arrays of two."""
+    """The library's reward for having the gripper around an object, in plain numbers,
+    quicker than arrays of two."""
     both = scores.hamacher_product
 
     def near(distance, span: tuple, margin):
@@ -82,8 +87,10 @@ def quick_caging(scores: Any):
 
     def caging(env, action, obj_pos, obj_radius, pad_success_thresh, object_reach_radius, xz_thresh,
                desired_gripper_effort=1.0, high_density=False, medium_density=False):
-        here, start, gripper, first = (point.tolist() for point in (obj_pos, env.obj_init_pos, env.tcp_center, env.init_tcp))
-        away, once = ([a - b for a, b in zip(*pair, strict=True)] for pair in ((gripper, here), (start, first)))
+        points = obj_pos, env.obj_init_pos, env.tcp_center, env.init_tcp
+        here, start, gripper, first = (point.tolist() for point in points)
+        away = [a - b for a, b in zip(gripper, here, strict=True)]
+        once = [a - b for a, b in zip(start, first, strict=True)]
         around = near(hypot(*away[::2]), (0, xz_thresh), hypot(*once[::2]) - xz_thresh)
         pads, span = map(env.data.body, ("leftpad", "rightpad")), (obj_radius, pad_success_thresh)
         caged = both(both(*(beside(pad, here, start, span) for pad in pads)), around)
@@ -112,31 +119,43 @@ def touching_object(env: Any, geom: int) -> bool:
 
 
 def quick(library: type) -> type:
-    """A subclass of one of the library's environments; its functions are the library's, but find quicker helpers."""
+    """A subclass of one of the library's environments; its functions are the library's,
+    but find quicker helpers."""
     from metaworld.sawyer_xyz_env import SawyerXYZEnv
     from metaworld.utils import reward_utils
 
-    rotation = SimpleNamespace(from_matrix=lambda matrix: SimpleNamespace(as_quat=lambda: quaternion(matrix)))
+    rotation = SimpleNamespace(
+        from_matrix=lambda matrix: SimpleNamespace(as_quat=lambda: quaternion(matrix))
+    )
     scores = SimpleNamespace(**{**vars(reward_utils), "tolerance": quick_tolerance(reward_utils)})
-    numbers = SimpleNamespace(**{**vars(np), "hstack": hstack, "linalg": SimpleNamespace(norm=norm)})
-    helpers = {"Rotation": rotation, "reward_utils": scores, "tolerance": scores.tolerance, "np": numbers}
+    linalg = SimpleNamespace(norm=norm)
+    numbers = SimpleNamespace(**{**vars(np), "hstack": hstack, "linalg": linalg})
+    helpers = {
+        "Rotation": rotation, "reward_utils": scores, "tolerance": scores.tolerance, "np": numbers,
+    }
     own = {}
     for name in dir(library):
         old = getattr(library, name)
         if isinstance(old, FunctionType) and helpers.keys() & set(old.__code__.co_names):
-            own[name] = FunctionType(old.__code__, old.__globals__ | helpers, name, old.__defaults__, old.__closure__)
-    if library._gripper_caging_reward is SawyerXYZEnv._gripper_caging_reward:      # not one of the six that have their own
+            own[name] = FunctionType(
+                old.__code__, old.__globals__ | helpers, name, old.__defaults__, old.__closure__
+            )
+    # not one of the six that have their own
+    if library._gripper_caging_reward is SawyerXYZEnv._gripper_caging_reward:
         own["_gripper_caging_reward"] = quick_caging(scores)
-    matters = library.__name__ == "SawyerStickPushEnvV3"           # the only success that asks for it
-    return type(library.__name__, (library,), own | {"touching_object": touching_object if matters else lambda *_: False})
+    matters = library.__name__ == "SawyerStickPushEnvV3"    # the only success that asks for it
+    own["touching_object"] = touching_object if matters else lambda *_: False
+    return type(library.__name__, (library,), own)
 
 
 class Names:
-    """MuJoCo's data, but its bodies, geoms, joints and sites are looked up once a name. What they hold stays in its place."""
+    """MuJoCo's data, but its bodies, geoms, joints and sites are looked up once a name. What they
+    hold stays in its place."""
 
     def __init__(self, data: Any):
         self._data = data
-        self.body, self.geom, self.joint, self.site = map(cache, (data.body, data.geom, data.joint, data.site))
+        kinds = data.body, data.geom, data.joint, data.site
+        self.body, self.geom, self.joint, self.site = map(cache, kinds)
         self.qpos, self.qvel = data.qpos, data.qvel
 
     def __getattr__(self, name: str) -> Any:
@@ -155,8 +174,9 @@ class Start(NamedTuple):
 class Simulator:
     """The environment of a task, loaded with one agent at a time.
 
-    The physics of an agent is a vector of `size` numbers, with the commands (control 2, mocap position 3, mocap quaternion 4)
-    at `commands`; all else that it has is the dictionary of the environment's attributes.
+    The physics of an agent is a vector of `size` numbers, with the commands (control 2, mocap
+    position 3, mocap quaternion 4) at `commands`; all else that it has is the dictionary of the
+    environment's attributes.
     """
 
     def __init__(self, name: str):
@@ -165,11 +185,15 @@ class Simulator:
         self.env = quick(metaworld.env_dict.ALL_V3_ENVIRONMENTS[name])()
         self.model, self.data = self.env.model, self.env.data
         self._names, self._xpos = Names(self.data), self.data.xpos
-        self.hand, *self.claws = (self.data.body(body).id for body in ("hand", "rightclaw", "leftclaw"))
+        bodies = "hand", "rightclaw", "leftclaw"
+        self.hand, *self.claws = (self.data.body(body).id for body in bodies)
         self.hand_bounds = self.env._HAND_SPACE.low, self.env._HAND_SPACE.high
         kinds = self._mujoco.mjtState
-        parts = [kinds.mjSTATE_FULLPHYSICS, kinds.mjSTATE_WARMSTART, kinds.mjSTATE_CTRL, kinds.mjSTATE_MOCAP_POS,
-                 kinds.mjSTATE_MOCAP_QUAT]                         # in the order in which MuJoCo stores them
+        # in the order in which MuJoCo stores them
+        parts = [
+            kinds.mjSTATE_FULLPHYSICS, kinds.mjSTATE_WARMSTART, kinds.mjSTATE_CTRL,
+            kinds.mjSTATE_MOCAP_POS, kinds.mjSTATE_MOCAP_QUAT,
+        ]
         sizes = [self._mujoco.mj_stateSize(self.model, int(part)) for part in parts]
         self._parts, self.size = sum(map(int, parts)), sum(sizes)
         self.commands = slice(sum(sizes[:2]), self.size)
@@ -180,12 +204,17 @@ class Simulator:
         instances = [self._instance(instance) for instance in instances]
         arrays = {name: getattr(self.model, name) for name in dir(self.model)}
         arrays = {name: array for name, array in arrays.items() if isinstance(array, ndarray)}
-        fresh, attributes, starts = {name: array.copy() for name, array in arrays.items()}, vars(self.env), []
+        fresh = {name: array.copy() for name, array in arrays.items()}
+        attributes, starts = vars(self.env), []
         for instance in instances:
             self.env.__dict__ = attributes.copy()
             physics, observation = self._reset(instance)
-            changed = {name: array.copy() for name, array in arrays.items() if array.tobytes() != fresh[name].tobytes()}
-            starts.append(Start(physics, observation, vars(self.env) | {"data": self._names}, changed))
+            changed = {
+                name: array.copy() for name, array in arrays.items()
+                if array.tobytes() != fresh[name].tobytes()
+            }
+            known = vars(self.env) | {"data": self._names}
+            starts.append(Start(physics, observation, known, changed))
             self.enter({name: fresh[name] for name in changed})
         touched = {name: fresh[name] for start in starts for name in start.model}
         return [start._replace(model=touched | start.model) for start in starts]
@@ -203,11 +232,11 @@ class Simulator:
     def _reset(self, instance: Instance) -> tuple[ndarray, ndarray]:
         """(physics, observation)"""
         self.env._set_task_called = True
-        draws = iter([np.array(instance, np.float64) for _ in range(2)])     # the library resets twice
+        draws = iter([np.array(instance, np.float64) for _ in range(2)])  # the library resets twice
         self.env._get_state_rand_vec = draws.__next__
         try:
             observation, _ = self.env.reset()
-        except StopIteration:                                                # it would draw, in vain, for ever
+        except StopIteration:    # it would draw, in vain, for ever
             what, allowed = f"instance of {self.name}", "a goal further from the object"
             raise refuse(what, instance, allowed) from None
         physics = np.empty(self.size)
@@ -225,15 +254,17 @@ class Simulator:
         self._mujoco.mj_forward(self.model, self.data)
 
     def advance(self, physics: ndarray) -> None:
-        """Move an agent on by one step, 12.5 ms, in place; the simulator is left where that agent is."""
+        """Move an agent on by one step, 12.5 ms, in place; the simulator is left where
+        that agent is."""
         mujoco, model, data = self._mujoco, self.model, self.data
         mujoco.mj_setState(model, data, physics, self._parts)
         mujoco.mj_step(model, data, nstep=self.env.frame_skip)
-        mujoco.mj_forward(model, data)                             # not only for positions: the solver begins here next time
+        mujoco.mj_forward(model, data)    # not only for positions: the solver begins here next time
         mujoco.mj_getState(model, data, physics, self._parts)
 
     def see_hand(self, out: ndarray) -> None:
-        """Write where the hand is, and the gripper's opening, into `out` (4 numbers): `MetaWorld._see_hands` for one agent."""
+        """Write where the hand is, and the gripper's opening, into `out` (4 numbers):
+        `MetaWorld._see_hands` for one agent."""
         (low, high), (right, left), place = self.hand_bounds, self.claws, out[:3]
         np.minimum(np.maximum(self._xpos[self.hand], low, out=place), high, out=place)
         out[3] = min(norm(self._xpos[right] - self._xpos[left]) / 0.1, 1)

@@ -1,8 +1,10 @@
-"""Rewards and successes of five Meta-World tasks for all rows at once (metaworld 3.1.1, reward version "v2").
+"""Rewards and successes of five Meta-World tasks for all rows at once (metaworld 3.1.1,
+reward version "v2").
 
-All distances are in metres; a reward is from 0 (nothing done) to 10 (the object at its goal). Each agrees with the library's
-to within 1e-12. Two oddities of the library are kept: where the pads "were at the start" is where they are now (it keeps
-a live view), and a grasp counts from a different height and nearness in each task.
+All distances are in metres; a reward is from 0 (nothing done) to 10 (the object at its goal). Each
+agrees with the library's to within 1e-12. Two oddities of the library are kept: where the pads
+"were at the start" is where they are now (it keeps a live view), and a grasp counts from a
+different height and nearness in each task.
 """
 
 from collections.abc import Callable
@@ -20,11 +22,13 @@ Places = Callable[[str], Points]
 
 
 class Scene(NamedTuple):
-    """What a reward looks at, for all rows: the positions of named things, now and at the beginning of the episode."""
+    """What a reward looks at, for all rows: the positions of named things,
+    now and at the beginning of the episode."""
 
     body: Places
     site: Places
-    start: Places                                # an attribute of the library's environment, as its reset left it
+    # an attribute of the library's environment, as its reset left it
+    start: Places
     observation: Float64[ndarray, "row 39"]      # `next_observation` of the step
     action: Float64[ndarray, "row 4"]            # as given, not clipped
 
@@ -49,7 +53,8 @@ class Scene(NamedTuple):
 
 
 def length(vector: Float64[ndarray, "*batch n"]) -> Float64[ndarray, "*batch"]:
-    """The Euclidean norm, by the routine that `np.linalg.norm` uses for a single vector: equal to the last bit."""
+    """The Euclidean norm, by the routine that `np.linalg.norm` uses for a single vector:
+    equal to the last bit."""
     return np.sqrt(np.vecdot(vector, vector))
 
 
@@ -89,24 +94,30 @@ def gripping(cage: Rows, scene: Scene) -> Rows:
 
 
 def caged_since_start(scene: Scene, radius: float, reach: float) -> Rows:
-    """Pads from `radius` to `reach` beside the object; forgiving where a pad is far from the object's first position."""
+    """Pads from `radius` to `reach` beside the object; forgiving where a pad is far from the
+    object's first position."""
     y, start_y = scene.object[:, 1], scene.start("obj_init_pos")[:, 1]
-    left, right = (near(abs(pad - y), radius, reach, abs(abs(pad - start_y) - reach)) for pad in pads(scene))
+    left, right = (
+        near(abs(pad - y), radius, reach, abs(abs(pad - start_y) - reach)) for pad in pads(scene)
+    )
     return gripping(both(both(left, right), around(scene)), scene)
 
 
 def beside(scene: Scene, low: float, high: float) -> Rows:
-    """Pads from `low` to `high` on their own sides of the object; forgiving where a pad is far from 50 mm."""
+    """Pads from `low` to `high` on their own sides of the object;
+    forgiving where a pad is far from 50 mm."""
     (left, right), y = pads(scene), scene.object[:, 1]
     margins = (abs(abs(y - pad) - 0.05) for pad in (left, right))
-    return both(*(near(x, low, high, margin) for x, margin in zip((left - y, y - right), margins, strict=True)))
+    sides = zip((left - y, y - right), margins, strict=True)
+    return both(*(near(x, low, high, margin) for x, margin in sides))
 
 
 def reach(scene: Scene) -> tuple[Rows, Bool[ndarray, "row"]]:
     """The gripper to the goal."""
     goal = scene.start("_target_pos")
     distance = length(scene.gripper - goal)
-    return 10 * near(distance, 0, 0.05, length(scene.start("hand_init_pos") - goal)), distance <= 0.05
+    in_place = near(distance, 0, 0.05, length(scene.start("hand_init_pos") - goal))
+    return 10 * in_place, distance <= 0.05
 
 
 def towards_goal(scene: Scene) -> tuple[Rows, Rows]:
@@ -117,9 +128,12 @@ def towards_goal(scene: Scene) -> tuple[Rows, Rows]:
 
 
 def held(scene: Scene, distance: float, lifted: float | None = None) -> Bool[ndarray, "row"]:
-    """Is the object within `distance` of an open gripper, and at least `lifted` above where it was?"""
+    """Is the object within `distance` of an open gripper, and at least `lifted` above
+    where it was?"""
     at_hand = (length(scene.object - scene.gripper) < distance) & (scene.opening > 0)
-    return at_hand if lifted is None else at_hand & (scene.object[:, 2] - lifted > scene.start("obj_init_pos")[:, 2])
+    if lifted is None:
+        return at_hand
+    return at_hand & (scene.object[:, 2] - lifted > scene.start("obj_init_pos")[:, 2])
 
 
 def push(scene: Scene) -> tuple[Rows, Bool[ndarray, "row"]]:
@@ -156,7 +170,8 @@ def clear_of(scene: Scene, number: int, point: Points) -> Rows:
 
 
 def peg_insert_side(scene: Scene) -> tuple[Rows, Bool[ndarray, "row"]]:
-    """The peg's head into the hole in the side of a box; distances across the hole (y and z) count double."""
+    """The peg's head into the hole in the side of a box; distances across the hole (y and z)
+    count double."""
     goal, head, scale = scene.start("_target_pos"), scene.site("pegHead"), np.array([1.0, 2.0, 2.0])
     distance = length((head - goal) * scale)
     in_place = near(distance, 0, 0.07, length((scene.start("peg_head_pos_init") - goal) * scale))
@@ -168,5 +183,6 @@ def peg_insert_side(scene: Scene) -> tuple[Rows, Bool[ndarray, "row"]]:
 
 
 REWARDS: dict[str, Callable[[Scene], tuple[Rows, Bool[ndarray, "row"]]]] = {
-    "reach-v3": reach, "push-v3": push, "pick-place-v3": pick_place, "sweep-v3": sweep, "peg-insert-side-v3": peg_insert_side,
+    "reach-v3": reach, "push-v3": push, "pick-place-v3": pick_place, "sweep-v3": sweep,
+    "peg-insert-side-v3": peg_insert_side,
 }

@@ -1,4 +1,5 @@
-"""Any world with a few states and actions that can be seen, from its tables: for worlds of your own."""
+"""Any world with a few states and actions that can be seen, from its tables:
+for worlds of your own."""
 
 import torch
 from jaxtyping import Int, Integer, Shaped
@@ -29,7 +30,10 @@ class TabularWorld:
         n_tasks, n = pays.shape
         whole_numbers("leads_to", leads_to.flatten(), (leads_to.numel(),), n - 1)
         if leads_to.shape[0] not in (1, n_tasks) or leads_to.shape[1] != n:
-            allowed = f"(1 or {n_tasks}, {n}, number of actions), as pays has {n_tasks} tasks and {n} observations"
+            allowed = (
+                f"(1 or {n_tasks}, {n}, number of actions), "
+                f"as pays has {n_tasks} tasks and {n} observations"
+            )
             raise refuse("the shape of leads_to", tuple(leads_to.shape), allowed)
         if start >= n:
             raise refuse("start", start, f"a whole number from 0 to {n - 1}")
@@ -44,7 +48,8 @@ class TabularWorld:
         return self.at
 
     def step(self, action: Integer[Tensor, "task stream"]) -> Step:
-        """Take one action everywhere. Raises `ValueError` unless they are whole numbers from 0 on."""
+        """Take one action everywhere. Raises `ValueError` unless they are whole numbers
+        from 0 on."""
         action = whole_numbers("action", action, tuple(self.at.shape), self.leads_to.shape[2] - 1)
         variant = torch.arange(len(self.leads_to))[:, None]
         self.at, self.t = self.leads_to[variant, self.at, action], self.t + 1
@@ -74,7 +79,8 @@ class NoisyTabularWorld(TabularWorld):
         pays: Shaped[Tensor, "task observation"], horizon: Count, n_streams: Count = 1,
         start: Index = 0, p_reward: Share = 1.0, generator: torch.Generator | None = None,
     ):
-        """generator: of the draws (None: one with seed 0). Raises `ValueError` as `TabularWorld`."""
+        """generator: of the draws (None: one with seed 0).
+        Raises `ValueError` as `TabularWorld`."""
         self.p_reward = p_reward
         self.generator = generator or torch.Generator().manual_seed(0)
         super().__init__(leads_to, pays, horizon, n_streams, start)

@@ -12,7 +12,8 @@ from dicp.checks import Count, OneOf, Seed, Whole, checked, fits_memory, refuse
 from dicp.config import ENVS, EnvConfig
 
 __all__ = [
-    "PERMUTATIONS", "Cell", "Instance", "Task", "all_tasks", "check_tasks", "split_tasks", "split_validation",
+    "PERMUTATIONS", "Cell", "Instance", "Task", "all_tasks", "check_tasks", "split_tasks",
+    "split_validation",
 ]
 
 Cell = tuple[int, int]

@@ -44,7 +44,10 @@ class SeenMetaWorld:
             raise refuse("action", action, "a tensor of real numbers, (task, stream, 4)")
         step = self.world.step(action.detach().double().numpy())
         seen, observation = self._seen(step.next_observation), self._seen(step.observation)
-        return Step(torch.from_numpy(step.reward).float(), seen, observation, step.done, torch.from_numpy(step.success))
+        return Step(
+            torch.from_numpy(step.reward).float(), seen, observation, step.done,
+            torch.from_numpy(step.success),
+        )
 
     def _seen(self, observation: np.ndarray) -> Tensor:
         return torch.from_numpy(observation[..., : self.n_observed]).float()

@@ -27,12 +27,13 @@ from dicp.source.ppo import agents_of, train_ppo
 from dicp.types import Log
 
 POLL_SECONDS = 1.0                  # between two looks at what another process computes
-Algorithm = Callable[[WorldConfig, Sequence[Task], SourceConfig, int], Log]     # (env, tasks, source, seed)
+# (env, tasks, source, seed)
+Algorithm = Callable[[WorldConfig, Sequence[Task], SourceConfig, int], Log]
 
 
 def block_size(env: WorldConfig, n_tasks: int, algorithm: str | Algorithm) -> int:
-    """How many tasks the source learns at once. Fixed by the world and the number of tasks alone, so
-    that the bytes never depend on the machine."""
+    """How many tasks the source learns at once. Fixed by the world and the number of tasks alone,
+    so that the bytes never depend on the machine."""
     if algorithm != "ppo":
         return whole("algorithm.tasks_per_block", getattr(algorithm, "tasks_per_block", 1), 1)
     return agents_of(domain_of(env)).block_size(n_tasks)

@@ -99,7 +99,9 @@ def log_bytes(env: WorldConfig, n_tasks: int, n_streams: int, env_steps: int) ->
     return sum(size * math.prod(shape) for size, shape in zip(sizes, shapes, strict=True))
 
 
-def new_arrays(store: Store, attrs: dict, env: WorldConfig, n_streams: int) -> dict[str, zarr.Array]:
+def new_arrays(
+    store: Store, attrs: dict, env: WorldConfig, n_streams: int
+) -> dict[str, zarr.Array]:
     """The empty group in `store`, its arrays under the names of a log: one chunk a task, every
     chunk with a checksum, the attributes with a seal (a digest, so that a changed bit does not go
     unnoticed)."""

@@ -10,7 +10,8 @@ from dicp.models.sizes import check_model
 from dicp.models.table import TableModel
 
 __all__ = [
-    "HierarchicalModel", "InContextModel", "Model", "PairedModel", "QueryModel", "TableModel", "new_model",
+    "HierarchicalModel", "InContextModel", "Model", "PairedModel", "QueryModel", "TableModel",
+    "new_model",
 ]
 
 Model = InContextModel | HierarchicalModel | QueryModel | TableModel
@@ -18,8 +19,8 @@ Model = InContextModel | HierarchicalModel | QueryModel | TableModel
 
 @checked
 def new_model(env: WorldConfig, config: ModelConfig) -> Model:
-    """An untrained model, on the CPU. `ValueError`, before anything is made, where the configs do not fit each other or the
-    model not the memory."""
+    """An untrained model, on the CPU. `ValueError`, before anything is made, where the configs do
+    not fit each other or the model not the memory."""
     check_model(env, config)
     if config.world_model in ("queries", "table"):
         return (QueryModel if config.world_model == "queries" else TableModel)(env, config)

@@ -1,8 +1,10 @@
-"""Algorithm Distillation and DPT, with or without a world model on the same Transformer (DICP-AD, DICP-DPT).
+"""Algorithm Distillation and DPT, with or without a world model on the same Transformer
+(DICP-AD, DICP-DPT).
 
-The policy head imitates the source's actions (AD; Paper: Eq. 1) or the optimal ones (DPT), the world model predicts what an
-action leads to (Eq. 2). DPT differs in its labels alone: its query, the present observation, comes last, behind the history
-that it is asked about, so that both act with the same key-value cache.
+The policy head imitates the source's actions (AD; Paper: Eq. 1) or the optimal ones (DPT), the
+world model predicts what an action leads to (Eq. 2). DPT differs in its labels alone: its query,
+the present observation, comes last, behind the history that it is asked about, so that both act
+with the same key-value cache.
 """
 
 from typing import NamedTuple
@@ -26,8 +28,9 @@ from dicp.types import Tokens, Windows
 
 
 class BeamState(NamedTuple):
-    """Where each imagined future stands. A row's beams share its context; `imagined` holds each beam's own keys and values
-    of what it has added, `kept` says which of them the beams are since a fork (None: all)."""
+    """Where each imagined future stands. A row's beams share its context; `imagined` holds each
+    beam's own keys and values of what it has added, `kept` says which of them the beams are since a
+    fork (None: all)."""
 
     context: Context
     h: Float[Tensor, "batch beam d_model"]
@@ -49,7 +52,8 @@ class InContextModel(nn.Module):
         self.policy = policy_of(self.domain.action)
         self.policy_head = PolicyHead(self.policy, config.d_model)
         if config.world_model != "none":
-            with torch.random.fork_rng([]):                  # what is made after it starts the same with and without it
+            # what is made after it starts the same with and without it
+            with torch.random.fork_rng([]):
                 self.world_model_head = heads.world_model(self.domain, config)
 
     @property
@@ -60,13 +64,13 @@ class InContextModel(nn.Module):
     def device(self) -> torch.device:
         return self.policy_head.weight.device
 
-    # ---- training: whole windows -----------------------------------------------------------------------------------
+    # ---- training: whole windows -----------------------------------------------------------------
 
     def forward(
         self, tokens: Tokens, log_count: Float[Tensor, "batch n"] | None = None
     ) -> Float[Tensor, "batch n d_model"]:
-        """The Transformer's vector at every position; the heads turn it into predictions. `log_count`: how often each token
-        counts (`dicp.models.transformer.counted_mask`)."""
+        """The Transformer's vector at every position; the heads turn it into predictions.
+        `log_count`: how often each token counts (`dicp.models.transformer.counted_mask`)."""
         return self.transformer(self.embed(tokens), log_count=log_count)
 
     def read(self, windows: Windows) -> Float[Tensor, "batch n d_model"]:
@@ -76,37 +80,44 @@ class InContextModel(nn.Module):
     def predict(
         self, windows: Windows, generator: torch.Generator | None = None, most_repeats: int = 1
     ) -> Predictions | GaussianPredictions:
-        """What the world model says at every position of the action taken there. `generator`: tokens count up to
-        `most_repeats` times, as in the training of a world model alone (`log_counts`)."""
+        """What the world model says at every position of the action taken there. `generator`:
+        tokens count up to `most_repeats` times, as in the training of a world model alone
+        (`log_counts`)."""
         if generator is None or most_repeats == 1:
             return self.world_model_head(self.read(windows), windows.action)
         log_count = log_counts(windows.tokens, self.env, most_repeats, generator)
         return self.world_model_head(self(windows.tokens, log_count), windows.action)
 
-    # ---- acting: one real token at a time --------------------------------------------------------------------------
+    # ---- acting: one real token at a time --------------------------------------------------------
 
     @checked
     def begin(
-        self, batch: Count, context_length: Count | None = None, generator: torch.Generator | None = None
+        self, batch: Count, context_length: Count | None = None,
+        generator: torch.Generator | None = None,
     ) -> EpisodicContext:
-        """An empty context for each of `batch` agents, of at most the transitions that the model was trained with."""
+        """An empty context for each of `batch` agents, of at most the transitions that the model
+        was trained with."""
         return EpisodicContext(self.env, self.config, batch, context_length, self.device)
 
     @torch.no_grad()
-    def observe(self, context: EpisodicContext, tokens: Tokens) -> Float[Tensor, "batch n_parameters"]:
-        """Append one real token of each agent (fields [batch ...]) to its context; returns the policy's parameters: logits,
-        or mean and log standard deviation."""
+    def observe(
+        self, context: EpisodicContext, tokens: Tokens
+    ) -> Float[Tensor, "batch n_parameters"]:
+        """Append one real token of each agent (fields [batch ...]) to its context; returns the
+        policy's parameters: logits, or mean and log standard deviation."""
         if context.is_full:
             self.transformer(self.embed(context.forget()), context.cache)
         context.h = self.transformer.append(self.embed(context.note(tokens)), context.cache)
         return self.policy_head(context.h)
 
-    # ---- planning: the WorldModel protocol of dicp.planning --------------------------------------------------------
+    # ---- planning: the WorldModel protocol of dicp.planning --------------------------------------
 
     def root(self, context: Context) -> BeamState:
         """One beam a row: nothing imagined yet."""
-        h, nothing = context.h[:, None], context.h.new_zeros(0, len(context.h), 2 * self.config.n_layers * self.config.d_model)
-        return BeamState(context, h, context.observation[:, None], context.reward_before[:, None], nothing)
+        memory = 2 * self.config.n_layers * self.config.d_model
+        nothing = context.h.new_zeros(0, len(context.h), memory)
+        parts = context.h, context.observation, context.reward_before
+        return BeamState(context, *(x[:, None] for x in parts), nothing)
 
     @torch.no_grad()
     def propose(
@@ -124,7 +135,9 @@ class InContextModel(nn.Module):
         return self.world_model_head.imagined(state, action, return_to_go, uncertainty)
 
     @torch.no_grad()
-    def advance(self, state: BeamState, action: Tensor, reward: Tensor, next_observation: Tensor) -> BeamState:
+    def advance(
+        self, state: BeamState, action: Tensor, reward: Tensor, next_observation: Tensor
+    ) -> BeamState:
         """Append one imagined transition to each beam (all arguments [batch beam ...])."""
         no = torch.zeros_like(reward, dtype=torch.long)
         moved = state.observation, next_observation
@@ -134,7 +147,9 @@ class InContextModel(nn.Module):
         h = self.transformer.branch(x, state.context.cache, imagined)
         return BeamState(state.context, h, next_observation, reward, imagined)
 
-    def embed_imagined(self, state: BeamState, tokens: Tokens) -> Float[Tensor, "batch beam d_model"]:
+    def embed_imagined(
+        self, state: BeamState, tokens: Tokens
+    ) -> Float[Tensor, "batch beam d_model"]:
         """One more token a beam, embedded."""
         return self.embed(tokens)
 

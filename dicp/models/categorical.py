@@ -1,4 +1,5 @@
-"""What goes into the Transformer, a token a step, and what is read off it: reward, next observation and return-to-go."""
+"""What goes into the Transformer, a token a step, and what is read off it: reward,
+next observation and return-to-go."""
 
 from itertools import accumulate, product
 from math import prod
@@ -16,17 +17,20 @@ from dicp.types import Space, Tokens, Windows
 
 
 class TokenEmbedding(nn.EmbeddingBag):
-    """The sum of one embedding for each field of a token; an observation has one for each of its coordinates, as a cell for
-    x and for y."""
+    """The sum of one embedding for each field of a token; an observation has one for each of its
+    coordinates, as a cell for x and for y."""
 
     def __init__(self, domain: Domain, d_model: int):
         sizes, factors = self.sizes(domain), domain.observation.factors
         super().__init__(sum(sizes), d_model, mode="sum")
-        # PyTorch's unit variance drowns what attention adds: 600 updates end at 0.39 of the highest return, this at 0.6
+        # PyTorch's unit variance drowns what attention adds: 600 updates end at 0.39 of the highest
+        # return, this at 0.6
         nn.init.normal_(self.weight, std=0.1)
-        places = torch.tensor([*product(*map(range, factors)), factors])         # of each observation; last: nowhere
+        # of each observation; last: nowhere
+        places = torch.tensor([*product(*map(range, factors)), factors])
         self.rewards = domain.reward
-        self.register_buffer("offsets", torch.tensor([*accumulate([0, *sizes[:-1]])]), persistent=False)
+        offsets = torch.tensor([*accumulate([0, *sizes[:-1]])])
+        self.register_buffer("offsets", offsets, persistent=False)
         self.register_buffer("places", places, persistent=False)
 
     @staticmethod
@@ -41,14 +45,19 @@ class TokenEmbedding(nn.EmbeddingBag):
         return sum(cls.sizes(domain))
 
     def forward(self, tokens: Tokens) -> Float[Tensor, "*batch d_model"]:
-        rest = torch.stack((tokens.last_action, self.rewards.index(tokens.last_reward), tokens.first), dim=-1)
-        fields = torch.cat((self.places[tokens.observation], rest, self.places[tokens.arrived]), dim=-1) + self.offsets
-        return super().forward(fields.reshape(-1, fields.shape[-1])).view(*fields.shape[:-1], self.embedding_dim)
+        reward = self.rewards.index(tokens.last_reward)
+        rest = torch.stack((tokens.last_action, reward, tokens.first), dim=-1)
+        parts = self.places[tokens.observation], rest, self.places[tokens.arrived]
+        fields = torch.cat(parts, dim=-1) + self.offsets
+        x = super().forward(fields.reshape(-1, fields.shape[-1]))
+        return x.view(*fields.shape[:-1], self.embedding_dim)
 
 
-def cross_entropy(logits: Tensor, target: Tensor, weight: Float[Tensor, "batch"] | None = None) -> Tensor:
-    """Mean over every position of every window (the dense loss; Paper: Eq. 1 and 2). `target`: which one it is, or how
-    likely each is. `weight`: how much each window counts."""
+def cross_entropy(
+    logits: Tensor, target: Tensor, weight: Float[Tensor, "batch"] | None = None
+) -> Tensor:
+    """Mean over every position of every window (the dense loss; Paper: Eq. 1 and 2). `target`:
+    which one it is, or how likely each is. `weight`: how much each window counts."""
     flat = target.flatten() if target.ndim < logits.ndim else target.flatten(0, -2)
     if weight is None:
         return F.cross_entropy(logits.flatten(0, -2), flat)
@@ -57,8 +66,8 @@ def cross_entropy(logits: Tensor, target: Tensor, weight: Float[Tensor, "batch"]
 
 
 class Returns:
-    """The returns-to-go that there are, as categories: each whole number, where rewards are whole; else a hundred steps from
-    the lowest to the highest, between two of which a return is shared."""
+    """The returns-to-go that there are, as categories: each whole number, where rewards are whole;
+    else a hundred steps from the lowest to the highest, between two of which a return is shared."""
 
     N_STEPS = 100
 
@@ -84,7 +93,8 @@ class Returns:
 
 
 class Predictions(NamedTuple):
-    """Logits of the world model for one (history, action); the next observation is factored into its coordinates."""
+    """Logits of the world model for one (history, action); the next observation is factored
+    into its coordinates."""
 
     reward: Float[Tensor, "*batch n_rewards"]
     next_coordinates: tuple[Float[Tensor, "*batch n"], ...]
@@ -109,8 +119,8 @@ class Predictions(NamedTuple):
     def loss_terms(
         self, windows: Windows, weight: Float[Tensor, "batch"] | None = None
     ) -> dict[str, Tensor]:
-        """- log g(reward, next observation, return-to-go | history, action taken), mean, term by term (Paper: Eq. 2).
-        `weight`: how much each window counts."""
+        """- log g(reward, next observation, return-to-go | history, action taken), mean, term by
+        term (Paper: Eq. 2). `weight`: how much each window counts."""
         space, rewards = self.domain.observation, self.domain.reward
         next_parts = space.coordinates(windows.next_observation).unbind(-1)
         parts = zip(self.next_coordinates, next_parts, strict=True)
@@ -130,15 +140,19 @@ class Predictions(NamedTuple):
         return imagined_reward(self.reward, self.domain.reward, space.joined(parts), returns, *sure)
 
 
-def imagined_reward(logits: Float[Tensor, "*batch n_rewards"], rewards: Space, *others: Any) -> Imagined:
-    """With what is expected of a reward, and the most likely one; `others`: the fields from `next_observation` on."""
+def imagined_reward(
+    logits: Float[Tensor, "*batch n_rewards"], rewards: Space, *others: Any
+) -> Imagined:
+    """With what is expected of a reward, and the most likely one; `others`: the fields from
+    `next_observation` on."""
     if rewards.is_whole and rewards.n == 2:
         return Imagined.of_chances((logits[..., 1] - logits[..., 0]).sigmoid(), *others)
     return Imagined.of_rewards(logits.softmax(-1), rewards, *others)
 
 
 class WorldModelHead(nn.Module):
-    """An MLP on (what the Transformer knows at t, action): reward, next observation and return-to-go (Paper: Eq. 2)."""
+    """An MLP on (what the Transformer knows at t, action): reward, next observation and
+    return-to-go (Paper: Eq. 2)."""
 
     def __init__(self, domain: Domain, config: ModelConfig):
         super().__init__()
@@ -147,10 +161,16 @@ class WorldModelHead(nn.Module):
         self.from_action = nn.Embedding(domain.action.n, config.d_head_hidden)
         self.out = nn.Linear(config.d_head_hidden, sum(self.sizes))
 
-    def forward(self, h: Float[Tensor, "*batch d_model"], action: Int[Tensor, "*batch"] | None = None) -> Predictions:
-        """Logits for `action`, or for every action (one more axis before the last) when none is given."""
+    def forward(
+        self, h: Float[Tensor, "*batch d_model"], action: Int[Tensor, "*batch"] | None = None
+    ) -> Predictions:
+        """Logits for `action`, or for every action (one more axis before the last)
+        when none is given."""
         hidden = self.from_context(h)
-        hidden = hidden[..., None, :] + self.from_action.weight if action is None else hidden + self.from_action(action)
+        if action is None:
+            hidden = hidden[..., None, :] + self.from_action.weight
+        else:
+            hidden = hidden + self.from_action(action)
         reward, *coordinates, returns = self.out(F.silu(hidden)).split(self.sizes, dim=-1)
         return Predictions(reward, tuple(coordinates), returns, self.domain)
 
@@ -175,7 +195,8 @@ class WorldModelHead(nn.Module):
 def certainty_of(
     *logits: Float[Tensor, "*batch n"]
 ) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch"]]:
-    """(probability of the most likely observation, entropy over all in nats), from the logits of its coordinates."""
+    """(probability of the most likely observation, entropy over all in nats),
+    from the logits of its coordinates."""
     chances = [one.softmax(-1) for one in logits]
     most = prod(q.amax(-1) for q in chances)
     return most, -sum((q * q.clamp(min=1e-9).log()).sum(-1) for q in chances)
@@ -184,11 +205,12 @@ def certainty_of(
 def next_cell_logits(
     changes: Float[Tensor, "*batch 6"], cell: Tensor, size: int
 ) -> tuple[Float[Tensor, "*shape size"], Float[Tensor, "*shape size"]]:
-    """Of the next cell's x and of its y, from those of the change of each: -1, 0 or +1, of x first. cell: as many as changes,
-    or what broadcasts to them."""
+    """Of the next cell's x and of its y, from those of the change of each: -1, 0 or +1, of x first.
+    cell: as many as changes, or what broadcasts to them."""
     step, logits = torch.arange(3, device=cell.device), []
-    for at, change in zip((cell // size, cell % size), changes.unflatten(-1, (2, 3)).unbind(-2), strict=True):
-        beyond = change.new_full((*change.shape[:-1], size + 2), -1e9)          # the room with its walls
+    places, by_place = (cell // size, cell % size), changes.unflatten(-1, (2, 3)).unbind(-2)
+    for at, change in zip(places, by_place, strict=True):
+        beyond = change.new_full((*change.shape[:-1], size + 2), -1e9)    # the room with its walls
         index = (at[..., None] + step).expand_as(change)
         logits.append(beyond.scatter(-1, index, change)[..., 1:-1])
     return logits[0], logits[1]
@@ -196,10 +218,13 @@ def next_cell_logits(
 
 def outcomes_of(
     chance: Float[Tensor, "batch beam action move"], there: Int[Tensor, "batch beam move"]
-) -> tuple[Int[Tensor, "batch beam action"], Float[Tensor, "batch beam action"], Float[Tensor, "batch beam action"]]:
-    """(the most likely next cell of each action, its probability, the entropy over cells in nats), if an action makes each
-    move with a given chance and a move leads `there`."""
-    same = (there[..., None] == there[..., None, :]).float()                           # at a wall, moves lead to one cell
+) -> tuple[
+    Int[Tensor, "batch beam action"], Float[Tensor, "batch beam action"],
+    Float[Tensor, "batch beam action"],
+]:
+    """(the most likely next cell of each action, its probability, the entropy over cells in nats),
+    if an action makes each move with a given chance and a move leads `there`."""
+    same = (there[..., None] == there[..., None, :]).float()    # at a wall, moves lead to one cell
     chances = torch.einsum("bkam,bkmn->bkan", chance, same)
     probability, move = chances.max(-1)
     return there.gather(-1, move), probability, -(chance * chances.clamp(min=1e-9).log()).sum(-1)

@@ -1,4 +1,5 @@
-"""What an agent remembers: the last episodes of its life, as a window of the kind that it was trained to read."""
+"""What an agent remembers: the last episodes of its life, as a window of the kind that it was
+trained to read."""
 
 import math
 from copy import copy
@@ -15,12 +16,15 @@ from dicp.windows import newborn
 
 
 def whole_episodes(env: WorldConfig, config: ModelConfig, context_length: int | None) -> int:
-    """How many transitions a context holds (None: as many as the model was trained with, the most allowed)."""
+    """How many transitions a context holds (None: as many as the model was trained with,
+    the most allowed)."""
     most, horizon = config.context_length, env.horizon
     context_length = most if context_length is None else context_length
     if not horizon <= context_length <= most or context_length % horizon:
-        raise ValueError(f"context_length is {context_length}; allowed: multiples of the horizon {horizon} up to {most}, "
-                         "what this model was trained with.")
+        raise ValueError(
+            f"context_length is {context_length}; allowed: multiples of the horizon {horizon} "
+            f"up to {most}, what this model was trained with."
+        )
     return context_length
 
 
@@ -35,18 +39,23 @@ class Context:
 
 
 class EpisodicContext(Context):
-    """The last tokens of a batch of agents, the Transformer's cache of them, and its reading of the last one.
+    """The last tokens of a batch of agents, the Transformer's cache of them,
+    and its reading of the last one.
 
-    Once it is full, the oldest episodes (`config.forgets` of them) are forgotten and the others are read again as if the
-    life had begun with them, at the price of a few tokens a step. To drop the oldest keys alone would be cheaper, but what
-    the later tokens have read in them would stay: measured in Darkroom-Permuted, agents then drift away from what they know
-    (0.75 of the highest return after 50 episodes instead of 0.91).
+    Once it is full, the oldest episodes (`config.forgets` of them) are forgotten and the others are
+    read again as if the life had begun with them, at the price of a few tokens a step. To drop the
+    oldest keys alone would be cheaper, but what the later tokens have read in them would stay:
+    measured in Darkroom-Permuted, agents then drift away from what they know (0.75 of the highest
+    return after 50 episodes instead of 0.91).
     """
 
-    def __init__(self, env: WorldConfig, config: ModelConfig, batch: int, context_length: int | None, device: torch.device):
+    def __init__(
+        self, env: WorldConfig, config: ModelConfig, batch: int, context_length: int | None,
+        device: torch.device,
+    ):
         self.env, capacity = env, whole_episodes(env, config, context_length)
         check_context(env, config, batch, capacity, torch.device(device))
-        self.forgets = min(config.forgets * env.horizon, capacity)               # transitions at once
+        self.forgets = min(config.forgets * env.horizon, capacity)    # transitions at once
         self.cache, self.seen = Cache(config, batch, capacity, device), None
 
     @property
@@ -101,8 +110,9 @@ def flat_index(beam: Int[Tensor, "batch new_beam"], n_beams: int) -> Int[Tensor,
 
 
 def grown(x: Tensor, kept: Int[Tensor, "kept"] | None) -> Tensor:
-    """A copy of what was imagined [n batch*beam ...] for the `kept` beams alone (None: all), with room for one step more. A
-    fork only says which beams are kept; they are copied here, once: planning is mostly the moving of memory."""
+    """A copy of what was imagined [n batch*beam ...] for the `kept` beams alone (None: all), with
+    room for one step more. A fork only says which beams are kept; they are copied here, once:
+    planning is mostly the moving of memory."""
     new = x.new_empty(len(x) + 1, x.shape[1] if kept is None else len(kept), *x.shape[2:])
     if kept is None:
         new[:-1] = x

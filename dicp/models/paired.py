@@ -1,5 +1,5 @@
-"""One model's policy and another's world model, in one agent: of two such agents that share the policy, only the world
-model differs."""
+"""One model's policy and another's world model, in one agent: of two such agents that share the
+policy, only the world model differs."""
 
 from typing import Any, NamedTuple
 
@@ -43,8 +43,9 @@ class PairedState(NamedTuple):
 
 
 class PairedModel(nn.Module):
-    """Acts, proposes and breaks ties as `policy` does; imagines as `world` does. `proposes`: whether the plan asks what the
-    policy prefers in imagined futures (with ties at random it does not, which saves its share of the work)."""
+    """Acts, proposes and breaks ties as `policy` does; imagines as `world` does. `proposes`:
+    whether the plan asks what the policy prefers in imagined futures (with ties at random it does
+    not, which saves its share of the work)."""
 
     can_plan = has_policy = True
 
@@ -57,12 +58,15 @@ class PairedModel(nn.Module):
 
     @checked
     def begin(
-        self, batch: Count, context_length: Count | None = None, generator: torch.Generator | None = None
+        self, batch: Count, context_length: Count | None = None,
+        generator: torch.Generator | None = None,
     ) -> PairedContext:
-        """An empty context for each of `batch` agents, of at most the transitions that both were trained with."""
+        """An empty context for each of `batch` agents, of at most the transitions that both
+        were trained with."""
         most = min(model.config.context_length for model in (self.policy, self.world))
         length = most if context_length is None else context_length
-        return PairedContext(*(model.begin(batch, length, generator) for model in (self.policy, self.world)))
+        both = (model.begin(batch, length, generator) for model in (self.policy, self.world))
+        return PairedContext(*both)
 
     def observe(self, context: PairedContext, tokens: Tokens) -> Float[Tensor, "batch n_actions"]:
         """Append one real token of each agent; returns the policy's logits."""
@@ -71,7 +75,8 @@ class PairedModel(nn.Module):
 
     def root(self, context: PairedContext) -> PairedState:
         """One beam a row: nothing imagined yet."""
-        return PairedState(self.policy.root(context.policy) if self.proposes else None, self.world.root(context.world))
+        policy = self.policy.root(context.policy) if self.proposes else None
+        return PairedState(policy, self.world.root(context.world))
 
     def propose(
         self, state: PairedState, n: int = 1, generator: torch.Generator | None = None
@@ -89,7 +94,9 @@ class PairedModel(nn.Module):
         asked = dict(return_to_go=return_to_go, uncertainty=uncertainty)
         return self.world.imagine(state.world, action, **asked)
 
-    def advance(self, state: PairedState, action: Tensor, reward: Tensor, next_cell: Tensor) -> PairedState:
+    def advance(
+        self, state: PairedState, action: Tensor, reward: Tensor, next_cell: Tensor
+    ) -> PairedState:
         """Append one imagined transition to each beam (all arguments [batch beam])."""
         step = action, reward, next_cell
         policy = state.policy and self.policy.advance(state.policy, *step)
@@ -97,4 +104,5 @@ class PairedModel(nn.Module):
 
     def fork(self, state: PairedState, beam: Int[Tensor, "batch new_beam"]) -> PairedState:
         """Keep the given beams of each row."""
-        return PairedState(state.policy and self.policy.fork(state.policy, beam), self.world.fork(state.world, beam))
+        policy = state.policy and self.policy.fork(state.policy, beam)
+        return PairedState(policy, self.world.fork(state.world, beam))

@@ -104,7 +104,7 @@ def check_training(config: Config, device: torch.device) -> None:
     the machine's)."""
     env, model, batch = config.env, config.model, config.train.batch_size
     needs = batch * model.context_length * window_bytes(env)
-    if config.train.most_repeats > 1:                    # a mask, and a draw for each cell and action
+    if config.train.most_repeats > 1:    # a mask, and a draw for each cell and action
         domain = domain_of(env)
         n_pairs = domain.observation.n * domain.action.n
         needs += batch * FLOAT * (model.context_length**2 + 3 * n_pairs)

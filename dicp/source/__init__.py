@@ -1,4 +1,5 @@
-"""The source algorithm whose learning histories are distilled: PPO in batches of tasks, or via stable-baselines3."""
+"""The source algorithm whose learning histories are distilled: PPO in batches of tasks,
+or via stable-baselines3."""
 
 from dicp.source.ppo import train_ppo
 from dicp.source.sb3 import train_sb3

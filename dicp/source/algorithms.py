@@ -1,4 +1,5 @@
-"""Algorithms of stable-baselines3 and sb3-contrib as sources, by the name in `SourceConfig.algorithm`."""
+"""Algorithms of stable-baselines3 and sb3-contrib as sources, by the name in
+`SourceConfig.algorithm`."""
 
 from collections.abc import Callable
 
@@ -36,7 +37,9 @@ def make_sac(vec_env: VecEnv, source: SourceConfig, seed: int) -> SAC:
     """Soft actor-critic (Haarnoja et al. 2018, arXiv 1801.01290), for actions that are numbers: a
     gradient step for two transitions."""
     if vec_env.action_space.dtype.kind != "f":
-        raise refuse("source.algorithm", "sac", "one for a choice among actions: ppo, sb3, trpo, a2c")
+        raise refuse(
+            "source.algorithm", "sac", "one for a choice among actions: ppo, sb3, trpo, a2c"
+        )
     return quiet(SAC(
         "MlpPolicy", vec_env, seed=seed, device="cpu", learning_rate=source.learning_rate,
         batch_size=source.batch_size, gamma=source.gamma, policy_kwargs=nets_of(source),

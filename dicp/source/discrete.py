@@ -1,9 +1,10 @@
 """PPO's agents where an observation and an action are each one of a few: many tasks at once.
 
 Networks this small are bound by the number of calls, not by arithmetic. What makes it fast:
-1. Stack: policy and value networks of all tasks are one batch of matrices, one minibatch step of all
-   is 50 calls.
-2. Look up: an agent sees one of 81 cells. While it acts, its policy is a table, made once an update.
+1. Stack: policy and value networks of all tasks are one batch of matrices, one minibatch step of
+   all is 50 calls.
+2. Look up: an agent sees one of 81 cells. While it acts, its policy is a table, made once an
+   update.
 3. Merge: 50 transitions hold 30 different cells in the first update, 6 in the last. Evaluate each
    cell once and add up the gradients of the transitions that share it: the same gradient, to
    rounding, in 111 CPU-seconds instead of 191.
@@ -24,23 +25,23 @@ from dicp.source.nets import Experience, Nets, normalised
 
 __all__ = ["Minibatch", "TableAgents"]
 
-# CPU-seconds of one thread for the 81 goals of Darkroom in blocks of 9, 14, 27, 41 and 81: 118, 107,
-# 89, 96, 94 (stable-baselines3: 46 a goal, 3,770 in all). Small blocks pay for calls, large ones for
-# padding to the most cells.
+# CPU-seconds of one thread for the 81 goals of Darkroom in blocks of 9, 14, 27, 41 and 81: 118,
+# 107, 89, 96, 94 (stable-baselines3: 46 a goal, 3,770 in all). Small blocks pay for calls, large
+# ones for padding to the most cells.
 TASKS_PER_BLOCK = 27
 
 
 class Minibatch(NamedTuple):
-    """A minibatch with its transitions merged by observation; `slot` numbers the different ones of a
-    task's minibatch."""
+    """A minibatch with its transitions merged by observation; `slot` numbers the different ones of
+    a task's minibatch."""
 
     input: Float[Tensor, "net slot input"]          # of each, for the policy and the value nets
     choice: Int[Tensor, "task transition"]          # slot * n_actions + action
     old_logp: Float[Tensor, "task transition"]
-    loss: Float[Tensor, "task transition"]          # -advantage / size; PPO lowers ratio * loss, ...
-    floor: Float[Tensor, "task transition"]         # ... of which nothing below this floor counts
-    count: Float[Tensor, "task slot"]               # share of the transitions
-    value_target: Float[Tensor, "task slot"]        # sum of their value targets / batch_size
+    loss: Float[Tensor, "task transition"]         # -advantage / size; PPO lowers ratio * loss, ...
+    floor: Float[Tensor, "task transition"]        # ... of which nothing below this floor counts
+    count: Float[Tensor, "task slot"]              # share of the transitions
+    value_target: Float[Tensor, "task slot"]       # sum of their value targets / batch_size
 
 
 class TableAgents:
@@ -62,8 +63,8 @@ class TableAgents:
 
     @staticmethod
     def block_size(n_tasks: int) -> int:
-        """How many of so many tasks are learnt at once: of a multiple of four blocks, so that two or
-        four cores end together."""
+        """How many of so many tasks are learnt at once: of a multiple of four blocks, so that two
+        or four cores end together."""
         n_blocks = 4 * -(-n_tasks // (4 * TASKS_PER_BLOCK))
         return -(-n_tasks // n_blocks)
 
@@ -111,8 +112,8 @@ class TableAgents:
     def minibatches(
         self, data: Experience, order: Int[Tensor, "transition"]
     ) -> Iterator[Minibatch]:
-        """One epoch: shuffle, cut, normalise the advantages of each minibatch, merge its transitions
-        by observation; all at once."""
+        """One epoch: shuffle, cut, normalise the advantages of each minibatch, merge its
+        transitions by observation; all at once."""
         n, size = self.nets.n_tasks, self.source.batch_size
         parts = (x[:, order].view(n, -1, size).transpose(0, 1) for x in data)
         seen, action, old_logp, advantage, target = parts

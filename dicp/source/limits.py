@@ -1,4 +1,5 @@
-"""What a source algorithm may be asked for: numbers that stay finite, sizes that fit into memory."""
+"""What a source algorithm may be asked for: numbers that stay finite,
+sizes that fit into memory."""
 
 from torch import Tensor
 

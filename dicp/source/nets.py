@@ -1,4 +1,5 @@
-"""The networks of PPO for many tasks at once: all policy and value nets in one stack, with gradients by hand."""
+"""The networks of PPO for many tasks at once: all policy and value nets in one stack,
+with gradients by hand."""
 
 from math import prod, sqrt
 from typing import NamedTuple
@@ -30,20 +31,25 @@ def normalised(advantage: Float[Tensor, "*batch transition"]) -> Float[Tensor, "
 
 
 class Nets:
-    """The policy nets (first half) and value nets (second half) of all tasks in one flat vector, and Adam's state: two
-    tanh layers each, started as stable-baselines3 starts them. A `gaussian` policy has a log standard deviation for each
-    output, which no input changes.
+    """The policy nets (first half) and value nets (second half) of all tasks in one flat vector,
+    and Adam's state: two tanh layers each, started as stable-baselines3 starts them. A `gaussian`
+    policy has a log standard deviation for each output, which no input changes.
 
-    A value net has as many outputs as a policy net and uses the first: one stack is cheaper than two.
+    A value net has as many outputs as a policy net and uses the first:
+    one stack is cheaper than two.
     """
 
     def __init__(
-        self, n_inputs: int, n_outputs: int, n_tasks: int, source: SourceConfig, generator: torch.Generator,
-        gaussian: bool = False,
+        self, n_inputs: int, n_outputs: int, n_tasks: int, source: SourceConfig,
+        generator: torch.Generator, gaussian: bool = False,
     ):
-        self.n_inputs, self.n_outputs, self.n_tasks, self.source = n_inputs, n_outputs, n_tasks, source
+        self.n_inputs, self.n_outputs = n_inputs, n_outputs
+        self.n_tasks, self.source = n_tasks, source
         n, width = 2 * n_tasks, source.width
-        self.shapes = [(n, n_inputs + 1, width), (n, width, width), (n, n_outputs, width), (n, width + n_outputs)]
+        self.shapes = [
+            (n, n_inputs + 1, width), (n, width, width), (n, n_outputs, width),
+            (n, width + n_outputs),
+        ]
         self.shapes += [(n_tasks, n_outputs)] if gaussian else []
         self.weights, self.grad, self.m, self.v = torch.zeros(4, sum(map(prod, self.shapes)))
         self.adam_steps, self.buffers = torch.zeros(()), {}
@@ -52,23 +58,28 @@ class Nets:
         w1, w2, w3 = self.layers[:3]
         for i in range(n):
             rows, gain = (n_outputs, 0.01) if i < n_tasks else (1, 1.0)
-            for weight, g in ((w1[i, :n_inputs].T, sqrt(2)), (w2[i].T, sqrt(2)), (w3[i, :rows], gain)):
-                weight.copy_(torch.nn.init.orthogonal_(torch.empty(weight.shape), g, generator=generator))
+            layers = (w1[i, :n_inputs].T, sqrt(2)), (w2[i].T, sqrt(2)), (w3[i, :rows], gain)
+            for weight, g in layers:
+                new = torch.empty(weight.shape)
+                weight.copy_(torch.nn.init.orthogonal_(new, g, generator=generator))
 
     def split(self, flat: Float[Tensor, "n_weights"]) -> list[Tensor]:
-        """Views: first layer (last row: its bias), second layer, head as (out, in), the other two biases in a row; of
-        Gaussian policies the log standard deviations, too."""
-        return [part.view(s) for part, s in zip(flat.split([prod(s) for s in self.shapes]), self.shapes, strict=True)]
+        """Views: first layer (last row: its bias), second layer, head as (out, in), the other two
+        biases in a row; of Gaussian policies the log standard deviations, too."""
+        parts = flat.split([prod(shape) for shape in self.shapes])
+        return [part.view(shape) for part, shape in zip(parts, self.shapes, strict=True)]
 
     def workspace(self, n_rows: int) -> list[Tensor]:
-        """Activations, gradients, outputs and their gradients for `n_rows` inputs a net; made once."""
+        """Activations, gradients, outputs and their gradients for `n_rows` inputs a net;
+        made once."""
         if n_rows not in self.buffers:
             widths = [self.source.width] * 4 + [self.n_outputs] * 2
             self.buffers[n_rows] = [torch.zeros(2 * self.n_tasks, n_rows, w) for w in widths]
         return self.buffers[n_rows]
 
     def forward(self, x: Float[Tensor, "net row input"]) -> Float[Tensor, "net row output"]:
-        """What the policy nets say (logits, means); values, in column 0, of the value nets. x: inputs, and a one."""
+        """What the policy nets say (logits, means); values, in column 0, of the value nets.
+        x: inputs, and a one."""
         h1, h2, _, _, out, _ = self.workspace(x.shape[1])
         w1, w2, w3, b = self.layers[:4]
         b2, b3 = b[:, None].split([self.source.width, self.n_outputs], dim=-1)
@@ -76,8 +87,11 @@ class Nets:
         tanh_of_half_(torch.baddbmm(b2, h1, w2, beta=2, alpha=2, out=h2))
         return torch.baddbmm(b3, h2, w3.mT, out=out)
 
-    def backward(self, x: Float[Tensor, "net row input"], d_out: Float[Tensor, "net row output"]) -> None:
-        """Write the gradient of all layers into `self.grad`, given that of the outputs, right after `forward(x)`."""
+    def backward(
+        self, x: Float[Tensor, "net row input"], d_out: Float[Tensor, "net row output"]
+    ) -> None:
+        """Write the gradient of all layers into `self.grad`, given that of the outputs,
+        right after `forward(x)`."""
         h1, h2, d1, d2, _, _ = self.workspace(x.shape[1])
         w2, w3 = self.layers[1:3]
         g1, g2, g3, gb = self.grads[:4]
@@ -90,7 +104,8 @@ class Nets:
         torch.bmm(x.mT, d1, out=g1)
 
     def adam_step(self) -> None:
-        """Clip the gradient of each task (of its policy and value net together), then one step of Adam."""
+        """Clip the gradient of each task (of its policy and value net together),
+        then one step of Adam."""
         norms = torch.cat([torch.linalg.vector_norm(g.flatten(1), dim=1) for g in self.grads])
         norm = torch.linalg.vector_norm(norms.view(-1, self.n_tasks), dim=0)
         self.sum_of_norms.add_(norm)
@@ -99,13 +114,15 @@ class Nets:
             g.mul_(scale.repeat(len(g) // self.n_tasks).view(-1, *[1] * (g.dim() - 1)))
         self.adam_steps.add_(1)
         torch._fused_adam_(
-            [self.weights], [self.grad], [self.m], [self.v], [], [self.adam_steps], lr=self.source.learning_rate,
-            beta1=0.9, beta2=0.999, weight_decay=0.0, eps=self.source.adam_eps, amsgrad=False, maximize=False,
+            [self.weights], [self.grad], [self.m], [self.v], [], [self.adam_steps],
+            lr=self.source.learning_rate, beta1=0.9, beta2=0.999, weight_decay=0.0,
+            eps=self.source.adam_eps, amsgrad=False, maximize=False,
         )
 
 
 def tanh_of_half_(z: Tensor) -> Tensor:
-    """tanh(z / 2) = 2 * sigmoid(z) - 1 in place, 6 times as fast as `torch.tanh` on a CPU; z comes doubled for free."""
+    """tanh(z / 2) = 2 * sigmoid(z) - 1 in place, 6 times as fast as `torch.tanh` on a CPU;
+    z comes doubled for free."""
     return z.sigmoid_().mul_(2).sub_(1)
 
 

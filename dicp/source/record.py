@@ -27,7 +27,8 @@ class Recorder:
         self.log = Log(*steps, last, success)
 
     def note(self, t: int, observation: Tensor, action: Tensor, step: Step) -> None:
-        """Env step number `t` of every stream: `action`, as executed, was taken at `observation`."""
+        """Env step number `t` of every stream: `action`, as executed,
+        was taken at `observation`."""
         log, kept = self.log, self.n_streams
         log.observation[:, :, t] = self.seen(observation)
         log.action[:, :, t] = action[:, :kept]

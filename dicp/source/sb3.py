@@ -38,8 +38,8 @@ class RecordedVecEnv(VecEnv):
     """The streams of one task as the vectorised environment of stable-baselines3; remembers every
     transition.
 
-    Observations are numbers: where an observation is one of a few things, its coordinates. Where the
-    world says so (`timeout_bootstraps`), episodes are cut off at the horizon, not over:
+    Observations are numbers: where an observation is one of a few things, its coordinates. Where
+    the world says so (`timeout_bootstraps`), episodes are cut off at the horizon, not over:
     `TimeLimit.truncated` tells stable-baselines3 to add the value of the last observation.
     """
 
@@ -174,7 +174,8 @@ def check_weights(
 
 @checked
 def train_sb3(
-    env: WorldConfig, task: Task, source: SourceConfig, seed: Seed32, algorithm: Algorithm | None = None
+    env: WorldConfig, task: Task, source: SourceConfig, seed: Seed32,
+    algorithm: Algorithm | None = None,
 ) -> Log:
     """Train one agent on one task with stable-baselines3; the log has task dimension 1.
 
