@@ -23,7 +23,11 @@ TITLES = {
     "dark_key_to_door": "The source is stuck at the key, and so is who imitates it; a plan goes on",
 }
 ASKED = "Asked with queries, a plan finds the goal; through the paper's heads it hardly ever does"
-CONTROLS = {"darkroom": ASKED, "darkroom_permuted": ASKED, "dark_key_to_door": ASKED}
+CONTROLS = {
+    "darkroom": ASKED, "darkroom_permuted": ASKED, "dark_key_to_door": ASKED,
+    "dark_treasure": "Three numbers do not say when to leave the small treasure; a belief does",
+    "noisy_darkroom": "Who does not count visits in vain searches the same cells too often",
+}
 OVERVIEW = "A Transformer that is asked with queries plans nearly as well as exact inference"
 
 
@@ -43,11 +47,12 @@ def draw(
 def figures_of(
     world: World, table_of: Callable, probes: pd.DataFrame | None = None
 ) -> dict[str, Figure]:
-    """All methods of a grid world beside the paper's, the control of what a world model was trained
-    on ("..._control"), and all grid worlds in one, "overview"; of Meta-World all five tasks, as
-    "metaworld_..."."""
-    if world in TITLES:
-        return _of_grids(world, table_of) | _of_control(world, table_of(world), probes)
+    """All methods of a grid of the paper's beside its own, and all three in one, "overview"; of any
+    grid the control of what a world model was trained on ("..._control"); of Meta-World all five
+    tasks, as "metaworld_..."."""
+    if world in CONTROLS:
+        drawn = _of_grids(world, table_of) if world in TITLES else {}
+        return drawn | _of_control(world, table_of(world), probes)
     tables = {name: table_of(f"metaworld-{task}") for name, task in ml1.TASKS.items()}
     return _of_arms({name: table for name, table in tables.items() if table is not None})
 
@@ -62,8 +67,10 @@ def _of_grids(world: str, table_of: Callable[[str], pd.DataFrame | None]) -> dic
             "overview": plot.overview(tables, title=OVERVIEW)}
 
 
-def _of_control(world: str, table: pd.DataFrame, probes: pd.DataFrame | None) -> dict[str, Figure]:
-    if not any(run.name in set(table["run"]) for run in CONTROL if run.planner == "bayes"):
+def _of_control(
+    world: str, table: pd.DataFrame | None, probes: pd.DataFrame | None
+) -> dict[str, Figure]:
+    if table is None or not any(run.name in set(table["run"]) for run in CONTROL if run.planner == "bayes"):
         return {}
     probes = None if probes is None or probes.empty else probes
     return {f"{world}_control": plot.control(table, probes, title=CONTROLS[world])}

@@ -51,19 +51,30 @@ def log_counts(
     return at_tokens(log_count, tokens, first=0.0)
 
 
-def relabelled(
-    tokens: Tokens, next_cell: Int[Tensor, "batch n"], env: GridConfig, generator: torch.Generator
-) -> tuple[Tokens, Int[Tensor, "batch n"]]:
-    """The same windows in rooms whose rows and columns have other numbers, drawn for each window."""
-    batch, size = len(next_cell), env.size
-    x, y = torch.rand(2, batch, size, generator=generator).argsort(-1).to(next_cell.device)
-    table = (x[:, :, None] * size + y[:, None]).flatten(1)
-    beyond = torch.arange(env.n_cells, env.n_cells + 2, device=table.device).expand(batch, -1)     # nowhere, blank
-    table = torch.cat((table, beyond), dim=1)
-    tokens = tokens._replace(
-        observation=table.gather(1, tokens.observation), arrived=table.gather(1, tokens.arrived)
+def new_names(
+    batch: int, env: GridConfig, generator: torch.Generator
+) -> Int[Tensor, "batch cell_and_beyond"]:
+    """What each cell is called in rooms whose rows and columns have other numbers, drawn for each
+    window; nowhere and blank, which come after the cells, keep theirs."""
+    size = env.size
+    x, y = torch.rand(2, batch, size, generator=generator).argsort(-1)
+    names = (x[:, :, None] * size + y[:, None]).flatten(1)
+    beyond = torch.arange(env.n_cells, env.n_cells + 2).expand(batch, -1)
+    return torch.cat((names, beyond), dim=1)
+
+
+def renamed(
+    names: Int[Tensor, "batch cell_and_beyond"], cell: Int[Tensor, "batch *n"]
+) -> Int[Tensor, "batch *n"]:
+    """The cells under these names."""
+    return names.gather(1, cell.flatten(1)).view_as(cell)
+
+
+def relabelled(tokens: Tokens, names: Int[Tensor, "batch cell_and_beyond"]) -> Tokens:
+    """The same windows in rooms whose cells have these names."""
+    return tokens._replace(
+        observation=renamed(names, tokens.observation), arrived=renamed(names, tokens.arrived)
     )
-    return tokens, table.gather(1, next_cell)
 
 
 def remembered(tokens: Tokens, env: GridConfig, generator: torch.Generator) -> Bool[Tensor, "batch n"]:

@@ -21,13 +21,14 @@ from dicp.domain import domain_of, split_of
 from dicp.envs import Task
 from dicp.files import CheckpointError, check_same, write_csv
 from dicp.history.tasks import as_task
-from dicp.models import HierarchicalModel, Model, TableModel, new_model
+from dicp.models import HierarchicalModel, Model, QueryModel, TableModel, new_model
+from dicp.models.categorical import cross_entropy
 from dicp.models.sizes import check_training
 from dicp.processes import TERMINATED, one_thread, stoppable
 from dicp.selection import preferring_rare
 from dicp.states import CURE, Device, check_state, load_state, save_state, set_gpu_generator
 from dicp.store import one_line
-from dicp.types import Log, Windows
+from dicp.types import Log, Steps, Windows
 from dicp.windows import WindowSampler, check_form, check_values
 
 RARE = 8           # windows that are drawn for each one that is used, where rare ones are preferred
@@ -82,6 +83,8 @@ def world_losses(
     model: Model, sampler: WindowSampler, train: TrainConfig, generator: torch.Generator
 ) -> dict[str, Tensor]:
     """The same of a world model alone."""
+    if train.n_others:
+        return losses_beside_others(model, sampler, train, generator)
     horizon, n, weight = model.env.horizon, train.batch_size, None
     n_drawn = n * RARE if train.prefers_rare else n
     n_episodes = model.config.context_length // horizon
@@ -92,6 +95,20 @@ def world_losses(
     windows = windows.to(model.device)
     said = model.predict(windows, generator, train.most_repeats)
     return said.loss_terms(windows, weight)
+
+
+def losses_beside_others(
+    model: QueryModel, sampler: WindowSampler, train: TrainConfig, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """The same where each position is asked about steps of other streams, too: late in a window its
+    own steps lead to new cells but rarely, those of others often do."""
+    n_episodes = model.config.context_length // model.env.horizon
+    how = n_episodes, train.n_first_episodes, generator, train.n_compared, train.n_others
+    windows, others = sampler.beside_others(train.batch_size, *how)
+    windows, others = windows.to(model.device), Steps(*(x.to(model.device) for x in others))
+    said, logits = model.predict_beside(windows, others, generator, train.most_repeats)
+    rewards = model.domain.reward.index(others.reward)
+    return said.loss_terms(windows) | {"reward_of_others": cross_entropy(logits, rewards)}
 
 
 def least_return(train: TrainConfig) -> float:

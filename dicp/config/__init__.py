@@ -76,6 +76,10 @@ class Config:
         if self.train.most_repeats > 1 and self.model.imitates == "idt":
             most = self.train.most_repeats
             raise ValueError(f"train.most_repeats is {most}; allowed: 1, with imitates 'idt', which reads chunks.")
+        is_asked = self.model.world_model == "queries" and self.train.data == "first_episodes"
+        if self.train.n_others and not is_asked:
+            allowed = "0, but for queries that are trained on first episodes"
+            raise refuse("train.n_others", self.train.n_others, allowed)
         if self.train.n_streams > self.source.n_kept:
             raise ValueError(f"train.n_streams is {self.train.n_streams}; allowed: 1 to {self.source.n_kept}.")
 

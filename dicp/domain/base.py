@@ -69,6 +69,9 @@ class Domain(ABC):
     says_success = False                    # a step tells whether the task's criterion is met
     moves_are_hidden = False                # what an action does differs from task to task
     pays_once = False                       # a goal pays once an episode, then the next one does
+    # where each action leads from each of a few observations [variant observation action], if that
+    # is known and the same in every task; where moves are hidden, each move
+    leads_to: Tensor | None = None
     # at the horizon an episode is cut off, not over: what would have come counts for the source
     timeout_bootstraps = False
     evaluation = Evaluation()

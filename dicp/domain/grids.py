@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dicp.config import EnvConfig, SourceConfig
 from dicp.domain.base import MEANINGS, Domain, Evaluation
-from dicp.envs.grid import GridRules, GridState, GridWorld
+from dicp.envs.grid import GridRules, GridState, GridWorld, moves_in
 from dicp.envs.tasks import Task, all_tasks, check_tasks, split_tasks
 from dicp.types import Log, Space
 
@@ -39,7 +39,7 @@ class GridDomain(Domain):
         super().__init__(config)
         side = config.size
         self.observation = Space(config.n_cells, coordinates_below=(side, side))
-        self.action = Space(config.n_actions)
+        self.action, self.leads_to = Space(config.n_actions), moves_in(side)[None]
         self.moves_are_hidden = config.name == "darkroom_permuted"
         self.pays_once = config.name == "dark_key_to_door"
 

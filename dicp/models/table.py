@@ -15,7 +15,6 @@ from dicp.checks import Count, checked
 from dicp.config import ModelConfig
 from dicp.config.world import GridConfig
 from dicp.domain import domain_of
-from dicp.envs.grid import moves_in
 from dicp.models.categorical import outcomes_of
 from dicp.models.context import EpisodicContext
 from dicp.planning import Imagined, Proposal
@@ -70,7 +69,12 @@ class TableModel(nn.Module):
         self.rewards, self.n_kinds = domain.reward, 1 + domain.reward.n
         n_kinds = env.n_cells if self.moves_are_hidden else self.n_kinds * self.n_stages
         self.register_buffer("chance", torch.full((n_kinds, self.rewards.n), 1 / self.rewards.n))
-        self.by_move = moves_in(env.size)                                      # cell move
+        if domain.leads_to is None:
+            raise ValueError(
+                f"world_model is 'table', which counts rewards alone, and {domain.name} does not say where "
+                "actions lead; allowed: a world whose domain has leads_to."
+            )
+        self.by_move = domain.leads_to[0]                                      # cell move
         identity = torch.arange(env.n_actions)
         self.does = torch.full_like(identity, UNKNOWN) if self.moves_are_hidden else identity
 
