@@ -1,9 +1,12 @@
-"""What it costs to get from nothing to agents that plan: collect, train and evaluate one seed, in one process.
+"""What it costs to get from nothing to agents that plan: collect, train and evaluate one seed, in
+one process.
 
-    OMP_NUM_THREADS=1 python benchmarks/from_nothing.py --env dark_key_to_door --seed 0 [--imitators] [--json FILE]
+    OMP_NUM_THREADS=1 python benchmarks/from_nothing.py --env dark_key_to_door --seed 0
+        [--imitators] [--json FILE]
 
-CPU seconds of each stage, and what came out. The world model that is asked with queries needs what the source does before its
-first update, no more; AD and DICP-AD (`--imitators`) need the whole learning histories.
+CPU seconds of each stage, and what came out. The world model that is asked with queries needs what
+the source does before its first update, no more; AD and DICP-AD (`--imitators`) need the whole
+learning histories.
 """
 
 import argparse
@@ -49,7 +52,10 @@ class Stages:
     def collect(self, config: Config, what: str):
         """The histories of the training tasks, in memory."""
         def work():
-            return collect(path, config.env, config.source, self.tasks, config.source_seed, n_jobs=1, progress=False)
+            return collect(
+                path, config.env, config.source, self.tasks, config.source_seed, n_jobs=1,
+                progress=False,
+            )
 
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "histories.zarr"
@@ -57,22 +63,45 @@ class Stages:
 
     def agent(self, config: Config, histories, planner: str) -> None:
         """Train and evaluate one agent."""
-        plan, name = PlanConfig.preset(planner, self.env), f"{config.method}, {config.model.world_model}, {planner}"
-        model = self.run(f"train {name}", lambda: train(config, histories, progress=False, tasks=self.tasks).model.eval())
-        life = self.run(f"evaluate {name}: {len(self.held_out)} held-out tasks x {self.n_rollouts} lives", lambda: rollout(
-            model, config.env, self.held_out, self.n_rollouts, self.domain.evaluation.n_episodes, plan, self.seed))
+        plan = PlanConfig.preset(planner, self.env)
+        name = f"{config.method}, {config.model.world_model}, {planner}"
+        model = self.run(
+            f"train {name}",
+            lambda: train(config, histories, progress=False, tasks=self.tasks).model.eval(),
+        )
+        n_episodes = self.domain.evaluation.n_episodes
+        life = self.run(
+            f"evaluate {name}: {len(self.held_out)} held-out tasks x {self.n_rollouts} lives",
+            lambda: rollout(
+                model, config.env, self.held_out, self.n_rollouts, n_episodes, plan, self.seed
+            ),
+        )
         share = life.episode_return / life.max_return[:, None, None]
-        solved = self.domain.solved(life.episode_return[..., :5], self.held_out).any(-1).float().mean().item()
-        self.rows[-1] |= {"last_10": share[..., 40:].mean().item(), "all": share.mean().item(), "solved_by_5": solved}
-        print("    " + ", ".join(f"{what} {self.rows[-1][what]:.3f}" for what in ("last_10", "all", "solved_by_5")), flush=True)
+        solved = self.domain.solved(life.episode_return[..., :5], self.held_out).any(-1)
+        found = {
+            "last_10": share[..., 40:].mean().item(),
+            "all": share.mean().item(),
+            "solved_by_5": solved.float().mean().item(),
+        }
+        self.rows[-1] |= found
+        said = ", ".join(f"{what} {number:.3f}" for what, number in found.items())
+        print(f"    {said}", flush=True)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--env", choices=ENVS, default="darkroom")
-    parser.add_argument("--seed", type=int, default=0, help="of the split, the source and the training")
-    parser.add_argument("--rollouts", type=int, help="lives a held-out task (default: as in the recorded results)")
-    parser.add_argument("--imitators", action="store_true", help="also AD, and DICP-AD with the gated planner")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the split, the source and the training"
+    )
+    parser.add_argument(
+        "--rollouts", type=int, help="lives a held-out task (default: as in the recorded results)"
+    )
+    parser.add_argument(
+        "--imitators", action="store_true", help="also AD, and DICP-AD with the gated planner"
+    )
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
@@ -84,7 +113,9 @@ def main() -> None:
     if args.imitators:
         histories = stages.collect(config, "whole histories")
         for world_model, planner in IMITATORS:
-            preset = Config.preset(args.env, world_model=world_model, seed=args.seed, split=args.seed)
+            preset = Config.preset(
+                args.env, world_model=world_model, seed=args.seed, split=args.seed
+            )
             stages.agent(preset, histories, planner)
     print(f"{'in all':70} {sum(row['cpu_s'] for row in stages.rows):8.1f} CPU-s")
     if args.json:

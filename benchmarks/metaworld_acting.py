@@ -1,10 +1,12 @@
-"""CPU time that 50 agents in Meta-World's 50 held-out instances think for an env step, with and without planning.
+"""CPU time that 50 agents in Meta-World's 50 held-out instances think for an env step, with and
+without planning.
 
     python benchmarks/metaworld_acting.py [--quick] [--json FILE]
 
-Contexts of 1,000 transitions, kept full, over one whole round of forgetting and reading again; random tokens, untrained
-weights (both cost as real ones do); the world's own step is not in it (benchmarks/metaworld_speed.py). All kinds take turns,
-and the median of the repetitions counts. One thread.
+Contexts of 1,000 transitions, kept full, over one whole round of forgetting and reading again;
+random tokens, untrained weights (both cost as real ones do); the world's own step is not in it
+(benchmarks/metaworld_speed.py). All kinds take turns, and the median of the repetitions counts. One
+thread.
 """
 
 import argparse
@@ -36,11 +38,14 @@ class Living:
 
     def token(self) -> Tokens:
         """The next one, of random numbers."""
-        env, first = self.model.env, torch.full((N_AGENTS,), int(self.n_seen % self.model.env.horizon == 0))
-        observation, reward = (torch.rand(N_AGENTS, *shape, generator=self.generator) for shape in ((env.n_observed,), ()))
+        env = self.model.env
+        first = torch.full((N_AGENTS,), int(self.n_seen % env.horizon == 0))
+        observation = torch.rand(N_AGENTS, env.n_observed, generator=self.generator)
+        reward = torch.rand(N_AGENTS, generator=self.generator)
         arrived = domain_of(env).outcome(observation, observation, reward, reward)
         self.n_seen += 1
-        return Tokens(observation, torch.rand(N_AGENTS, env.d_action, generator=self.generator), reward, arrived, first)
+        action = torch.rand(N_AGENTS, env.d_action, generator=self.generator)
+        return Tokens(observation, action, reward, arrived, first)
 
     def live(self, n_steps: int) -> None:
         for _ in range(n_steps):
@@ -69,13 +74,20 @@ def measure(n_steps: int, repetitions: int) -> list[dict]:
             living.live(n_steps)
             costs[kind].append(1000 * (time.process_time() - started) / n_steps)
     middle = {kind: statistics.median(cost) for kind, cost in costs.items()}
-    return [{"imitates": imitates, "depth": depth, "ms": round(ms, 2), "ratio": round(ms / middle[imitates, 0], 2)}
-            for (imitates, depth), ms in middle.items()]
+    rows = []
+    for (imitates, depth), ms in middle.items():
+        ratio = round(ms / middle[imitates, 0], 2)
+        rows.append({"imitates": imitates, "depth": depth, "ms": round(ms, 2), "ratio": ratio})
+    return rows
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a few steps, one repetition: does it run")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="a few steps, one repetition: does it run"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows there")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -83,7 +95,8 @@ def main() -> None:
     print(f"{'model':<12}{'plans':<28}{'ms CPU / step':>14}{'ratio':>8}")
     for row in rows:
         plans = f"10 candidates, depth {row['depth']}" if row["depth"] else "no"
-        print(f"{'DICP-' + row['imitates'].upper():<12}{plans:<28}{row['ms']:>14.2f}{row['ratio']:>8.2f}")
+        model = f"DICP-{row['imitates'].upper()}"
+        print(f"{model:<12}{plans:<28}{row['ms']:>14.2f}{row['ratio']:>8.2f}")
     if args.json:
         store.write_text(args.json, json.dumps(rows, indent=1) + "\n")
 

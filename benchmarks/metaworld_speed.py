@@ -1,10 +1,12 @@
-"""CPU time of one Meta-World env step, resets included, beside metaworld's own environment in the same run.
+"""CPU time of one Meta-World env step, resets included, beside metaworld's own environment in the
+same run.
 
-    python benchmarks/metaworld_speed.py [--quick] [--tasks reach-v3 door-open-v3] [--reference reach-v3] [--json FILE]
+    python benchmarks/metaworld_speed.py [--quick] [--tasks reach-v3 door-open-v3]
+        [--reference reach-v3] [--json FILE]
 
-Random actions, episodes of 100 steps, one instance of ML1(task, seed 0). Times are CPU seconds of this process; ours and the
-library's take turns, and the median of the repetitions counts. What a ratio says depends little on the machine, what a
-column says does. One thread.
+Random actions, episodes of 100 steps, one instance of ML1(task, seed 0). Times are CPU seconds of
+this process; ours and the library's take turns, and the median of the repetitions counts. What a
+ratio says depends little on the machine, what a column says does. One thread.
 """
 
 import argparse
@@ -61,30 +63,47 @@ def random_actions(n_rows: int) -> np.ndarray:
 def measure(name: str, n_rows: int, with_library: bool, repetitions: int) -> dict:
     """Median CPU microseconds of an env step, as a row of the table."""
     instance = ml1_instances(name)[0][0]
-    sides = {"ours": ours(name, instance, n_rows)} | ({"library": library(name, instance)} if with_library else {})
+    sides = {"ours": ours(name, instance, n_rows)}
+    if with_library:
+        sides["library"] = library(name, instance)
     costs = {side: [] for side in sides}
     for _ in range(repetitions):
         for side, work in sides.items():
             started = time.process_time()
             amount = work()
             costs[side].append((time.process_time() - started) / amount)
-    return {"name": name, "rows": n_rows, **{side: round(1e6 * statistics.median(cost), 1) for side, cost in costs.items()}}
+    middle = {side: round(1e6 * statistics.median(cost), 1) for side, cost in costs.items()}
+    return {"name": name, "rows": n_rows, **middle}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows there")
-    parser.add_argument("--quick", action="store_true", help="one repetition each: does it run, about how fast is it")
-    parser.add_argument("--rows", type=int, default=100, help="agents that are stepped together (default 100)")
-    parser.add_argument("--tasks", nargs="+", default=list(ML1_TASKS), choices=ML1_TASKS, metavar="TASK", help="only these")
-    parser.add_argument("--reference", nargs="*", default=["reach-v3", "pick-place-v3"], choices=ML1_TASKS, metavar="TASK",
-                        help="those that the library runs too (default: reach-v3 pick-place-v3)")
+    parser.add_argument(
+        "--quick", action="store_true",
+        help="one repetition each: does it run, about how fast is it",
+    )
+    parser.add_argument(
+        "--rows", type=int, default=100, help="agents that are stepped together (default 100)"
+    )
+    parser.add_argument(
+        "--tasks", nargs="+", default=list(ML1_TASKS), choices=ML1_TASKS, metavar="TASK",
+        help="only these",
+    )
+    parser.add_argument(
+        "--reference", nargs="*", default=["reach-v3", "pick-place-v3"], choices=ML1_TASKS,
+        metavar="TASK", help="those that the library runs too (default: reach-v3 pick-place-v3)",
+    )
     args = parser.parse_args()
     print(f"{'task':<30}{'ours':>8}{'library':>9}  us CPU / env step{'ratio':>8}")
-    rows = []
+    rows, repetitions = [], 1 if args.quick else REPETITIONS
     for name in args.tasks:
-        rows.append(row := measure(name, args.rows, name in args.reference, 1 if args.quick else REPETITIONS))
-        beside = f"{row['library']:>9.1f}{'':19}{row['library'] / row['ours']:>7.1f}x" if "library" in row else ""
+        rows.append(row := measure(name, args.rows, name in args.reference, repetitions))
+        beside = ""
+        if "library" in row:
+            beside = f"{row['library']:>9.1f}{'':19}{row['library'] / row['ours']:>7.1f}x"
         print(f"{name:<30}{row['ours']:>8.1f}{beside}", flush=True)
     if args.json:
         store.write_text(args.json, json.dumps(rows, indent=1) + "\n")

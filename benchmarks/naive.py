@@ -1,4 +1,5 @@
-"""What the library does, the plain way: no cache, and a token for the action. `speed.py` compares the two."""
+"""What the library does, the plain way: no cache, and a token for the action. `speed.py` compares
+the two."""
 
 import math
 from dataclasses import dataclass
@@ -19,8 +20,8 @@ from dicp.windows import newborn
 
 @dataclass
 class Memory:
-    """What an agent remembers without a cache: the tokens of its last episodes [batch n], and the model's reading of the
-    last one."""
+    """What an agent remembers without a cache: the tokens of its last episodes [batch n], and the
+    model's reading of the last one."""
 
     window: Tokens | None = None
     h: Tensor | None = None
@@ -32,7 +33,7 @@ class Memory:
 
 
 class Futures(NamedTuple):
-    """A window for each imagined future [batch beam n], and the model's reading of its last token."""
+    """A window for each imagined future [batch beam n]; the model's reading of its last token."""
 
     window: Tokens
     h: Tensor
@@ -44,8 +45,8 @@ def append(window: Tokens, new: Tokens) -> Tokens:
 
 
 class WholeWindows:
-    """The same weights without a cache: at each step, real or imagined, the whole window is read again (once a future;
-    all five actions are judged from that one reading). Imitators only."""
+    """The same weights without a cache: at each step, real or imagined, the whole window is read
+    again (once a future; all five actions are judged from that one reading). Imitators only."""
 
     def __init__(self, model: InContextModel):
         self.model, self.env, self.config = model, model.env, model.config
@@ -54,25 +55,32 @@ class WholeWindows:
     def read(self, window: Tokens) -> Tensor:
         """The model's vector at the last token of each window [*batch n]."""
         flat = Tokens(*(x.flatten(0, -2) for x in window))
-        h = self.read_chunks(flat) if isinstance(self.model, HierarchicalModel) else self.model(flat)
+        read = self.read_chunks if isinstance(self.model, HierarchicalModel) else self.model
+        h = read(flat)
         return h[:, window.observation.shape[-1] - 1].view(*window.observation.shape[:-1], -1)
 
     def read_chunks(self, tokens: Tokens) -> Tensor:
         """IDT reads whole chunks: what is missing of the last one is filled up."""
         n = tokens.observation.shape[1]
         tokens = Tokens(*(F.pad(x, (0, -n % self.config.chunk)) for x in tokens))
-        after = (F.pad(x[:, 1:], (0, 1)) for x in (tokens.last_action, tokens.last_reward, tokens.arrived))
+        told = tokens.last_action, tokens.last_reward, tokens.arrived
+        action, reward, next_cell = (F.pad(x[:, 1:], (0, 1)) for x in told)
         earned = tokens.last_reward.cumsum(1)
         before = torch.where(tokens.first == 1, earned, 0).cummax(1).values
-        asked = self.model.prompt if self.model.asked is None else self.model.asked[:1]      # the same for all
-        action, reward, next_cell = after
-        return self.model.read(Windows(tokens, action, reward, next_cell, reward, action, asked - (earned - before)))
+        # the same for all
+        asked = self.model.prompt if self.model.asked is None else self.model.asked[:1]
+        ahead = asked - (earned - before)
+        windows = Windows(tokens, action, reward, next_cell, reward, action, ahead)
+        return self.model.read(windows)
 
     @property
     def can_plan(self) -> bool:
         return self.model.can_plan
 
-    def begin(self, batch: int, context_length: int | None = None, generator: torch.Generator | None = None) -> Memory:
+    def begin(
+        self, batch: int, context_length: int | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Memory:
         return Memory()
 
     def observe(self, context: Memory, tokens: Tokens) -> Tensor:
@@ -101,7 +109,8 @@ class WholeWindows:
         return Imagined.of_chances(predicted.reward.softmax(-1)[..., 1], next_cell)
 
     def advance(self, state: Futures, action: Tensor, reward: Tensor, next_cell: Tensor) -> Futures:
-        window = append(state.window, Tokens(next_cell, action, reward, next_cell, torch.zeros_like(action)))
+        new = Tokens(next_cell, action, reward, next_cell, torch.zeros_like(action))
+        window = append(state.window, new)
         return Futures(window, self.read(window))
 
     def fork(self, state: Futures, beam: Tensor) -> Futures:
@@ -110,32 +119,37 @@ class WholeWindows:
 
 
 class TwoTokenModel(InContextModel):
-    """The usual layout: a token for what is observed, then one for the action. The policy is read off the first, the world
-    model off the second. The Transformer and the heads are ours; the sequence is twice as long."""
+    """The usual layout: a token for what is observed, then one for the action. The policy is read
+    off the first, the world model off the second. The Transformer and the heads are ours; the
+    sequence is twice as long."""
 
     def __init__(self, env: EnvConfig, config: ModelConfig):
         super().__init__(env, config)
         self.embed_action = nn.Embedding(env.n_actions, config.d_model)
 
     def read(self, windows: Windows) -> tuple[Tensor, Tensor]:
-        """The Transformer's vectors at the observations and at the actions, each [batch n d_model]."""
-        observed = windows.tokens._replace(last_action=torch.full_like(windows.action, self.env.n_actions))
+        """The Transformer's vectors [batch n d_model] at the observations, and at the actions."""
+        none = torch.full_like(windows.action, self.env.n_actions)
+        observed = windows.tokens._replace(last_action=none)
         both = torch.stack((self.embed(observed), self.embed_action(windows.action)), dim=2)
         h = self.transformer(both.flatten(1, 2))
         return h[:, 0::2], h[:, 1::2]
 
 
 class TwoTokenTrainer(Trainer):
-    """Training of the two-token model: the same windows, the same losses at every step, the same optimiser."""
+    """Training of the two-token model: the same windows, the same losses at every step, the same
+    optimiser."""
 
     def __init__(self, config: Config, histories: Log):
         super().__init__(config, histories)
         self.model = TwoTokenModel(config.env, config.model)
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=config.train.learning_rate, fused=True)
+        rate = config.train.learning_rate
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=rate, fused=True)
 
     def step(self) -> None:
-        train, n_episodes = self.config.train, self.config.model.context_length // self.config.env.horizon
-        windows = self.sampler.history(train.batch_size, n_episodes, train.max_stride, self.generator)
+        train, size = self.config.train, self.config.train.batch_size
+        n_episodes = self.config.model.context_length // self.config.env.horizon
+        windows = self.sampler.history(size, n_episodes, train.max_stride, self.generator)
         h_obs, h_action = self.model.read(windows)
         terms = {"policy": cross_entropy(self.model.policy_head(h_obs), windows.action)}
         terms |= self.model.world_model_head(h_action, windows.action).loss_terms(windows)
@@ -144,4 +158,5 @@ class TwoTokenTrainer(Trainer):
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), train.max_grad_norm)
         self.optimizer.step()
         self.update += 1
-        self.rows.append({"update": self.update, **{name: term.item() for name, term in terms.items()}})
+        losses = {name: term.item() for name, term in terms.items()}
+        self.rows.append({"update": self.update, **losses})

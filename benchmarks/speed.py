@@ -1,10 +1,13 @@
-"""How much CPU time the library takes and how much a reference takes for the same work, side by side in one run.
+"""How much CPU time the library takes and how much a reference takes for the same work, side by
+side in one run.
 
-    python benchmarks/speed.py [--quick] [--names planning env] [--envs dark_key_to_door] [--json FILE]
+    python benchmarks/speed.py [--quick] [--names planning env] [--envs dark_key_to_door]
+        [--json FILE]
 
-Times are CPU seconds of this process; ours and the reference take turns, and the median of the repetitions counts. What a
-ratio says depends little on the machine, what a column says does. The last column counts what the model reads: real tokens,
-and imagined ones. Threads: OMP_NUM_THREADS (default 1).
+Times are CPU seconds of this process; ours and the reference take turns, and the median of the
+repetitions counts. What a ratio says depends little on the machine, what a column says does. The
+last column counts what the model reads: real tokens, and imagined ones. Threads: OMP_NUM_THREADS
+(default 1).
 """
 
 import argparse
@@ -36,8 +39,11 @@ from dicp.training import Trainer
 from dicp.types import Tokens
 
 N_ROLLOUTS = 64
-ALONE = {"darkroom": lambda goal: Darkroom(goal=goal), "darkroom_permuted": lambda number: DarkroomPermuted(permutation=number),
-         "dark_key_to_door": lambda task: DarkKeyToDoor(key=task[0], door=task[1])}
+ALONE = {
+    "darkroom": lambda goal: Darkroom(goal=goal),
+    "darkroom_permuted": lambda number: DarkroomPermuted(permutation=number),
+    "dark_key_to_door": lambda task: DarkKeyToDoor(key=task[0], door=task[1]),
+}
 Work = Callable[[], int]        # does some work, returns how much
 
 
@@ -75,11 +81,13 @@ def source_ppo(env: str, quick: bool) -> Sides:
 
 
 class Living:
-    """`N_ROLLOUTS` agents in one task with full contexts; each call is some more steps of their lives."""
+    """`N_ROLLOUTS` agents in one task with full contexts; each call is some more steps of their
+    lives."""
 
     def __init__(self, learner, env: EnvConfig, n_steps: int, plan: PlanConfig | None = None):
         self.learner, self.env, self.n_steps, self.plan = learner, env, n_steps, plan
-        self.world, self.context = GridWorld(env, all_tasks(env.name)[-1:], N_ROLLOUTS), learner.begin(N_ROLLOUTS)
+        self.world = GridWorld(env, all_tasks(env.name)[-1:], N_ROLLOUTS)
+        self.context = learner.begin(N_ROLLOUTS)
         cell = self.world.reset().flatten()
         birth = (torch.full_like(cell, x) for x in (env.n_actions, 0, env.n_cells, 1))
         self.logits = learner.observe(self.context, Tokens(cell, *birth))
@@ -88,15 +96,19 @@ class Living:
 
     def step(self, action: torch.Tensor) -> None:
         outcome = self.world.step(action[None])
-        flat = [x.flatten() for x in (outcome.observation, action, outcome.reward, outcome.next_observation)]
-        self.logits = self.learner.observe(self.context, Tokens(*flat, torch.full_like(action, outcome.done)))
+        told = outcome.observation, action, outcome.reward, outcome.next_observation
+        first = torch.full_like(action, outcome.done)
+        tokens = Tokens(*(x.flatten() for x in told), first)
+        self.logits = self.learner.observe(self.context, tokens)
 
     def act(self) -> torch.Tensor:
-        """Sampled from the policy, or the first of a new plan of full depth, as at the beginning of an episode."""
+        """Sampled from the policy, or the first of a new plan of full depth, as at the beginning of
+        an episode."""
         if self.plan is None:
             return self.logits.softmax(-1).multinomial(1)[:, 0]
         steps_left = min(self.env.horizon, self.context.max_plan_depth)
-        return search(self.learner, self.learner.root(self.context), self.plan, steps_left).action[:, 0]
+        plan = search(self.learner, self.learner.root(self.context), self.plan, steps_left)
+        return plan.action[:, 0]
 
     @torch.no_grad()
     def __call__(self) -> int:
@@ -113,7 +125,8 @@ def untrained(env: str, world_model: str, imitates: str = "ad") -> Model:
 
 
 def real_tokens(model: Model) -> float:
-    """How many are read for a step of a life: its own and, as whole episodes are forgotten, others again. (IDT: its own.)"""
+    """How many are read for a step of a life: its own and, as whole episodes are forgotten, others
+    again. (IDT: its own.)"""
     if isinstance(model, HierarchicalModel):
         return 1
     return model.config.context_length / (model.config.forgets * model.env.horizon)
@@ -126,31 +139,35 @@ def acting(env: str, quick: bool, imitates: str = "ad") -> Sides:
 
 
 def check_same_plan(model: Model, n_agents: int, n_tokens: int, plan: PlanConfig) -> None:
-    """Raise `AssertionError` unless shared keys and values and whole windows give the same plan, after random tokens. (IDT's
-    decisions must be certain: the two draw them differently.)"""
+    """Raise `AssertionError` unless shared keys and values and whole windows give the same plan,
+    after random tokens. (IDT's decisions must be certain: the two draw them differently.)"""
     generator, plain = torch.Generator().manual_seed(0), WholeWindows(model)
     contexts = model.begin(n_agents), plain.begin(n_agents)
     for step in range(n_tokens):
-        tokens = [torch.randint(below, (n_agents,), generator=generator) for below in (81, 5, 2, 81)]
+        tokens = [torch.randint(n, (n_agents,), generator=generator) for n in (81, 5, 2, 81)]
         tokens = Tokens(*tokens, torch.full_like(tokens[0], step % model.env.horizon == 0))
         for learner, context in zip((model, plain), contexts, strict=True):
             learner.observe(context, tokens)
     steps_left = min(model.env.horizon, contexts[0].max_plan_depth)
-    ours, theirs = (search(learner, learner.root(context), plan, steps_left, torch.Generator().manual_seed(0))
-                    for learner, context in zip((model, plain), contexts, strict=True))
+    ours, theirs = (
+        search(learner, learner.root(context), plan, steps_left, torch.Generator().manual_seed(0))
+        for learner, context in zip((model, plain), contexts, strict=True)
+    )
     for mine, other in zip(ours[:3], theirs[:3], strict=True):
         assert torch.equal(mine, other), "with and without shared keys and values, the plans differ"
     torch.testing.assert_close(ours.score, theirs.score)
 
 
 def planning(env: str, quick: bool, imitates: str = "ad") -> Sides:
-    model, world, plan = untrained(env, "observational", imitates), EnvConfig.preset(env), PlanConfig.preset("paper", env)
+    model, world = untrained(env, "observational", imitates), EnvConfig.preset(env)
+    plan = PlanConfig.preset("paper", env)
     if imitates == "ad":
         check_same_plan(model, 4, model.config.context_length - plan.depth, plan)
     depth = min(plan.depth, model.config.chunk) if imitates == "idt" else plan.depth
-    tokens = real_tokens(model) + sum(min(world.n_actions**step, plan.beam_width) for step in range(1, depth))
+    imagined = sum(min(world.n_actions**step, plan.beam_width) for step in range(1, depth))
     plain = Living(WholeWindows(model), world, 1, plan)
-    return Sides(Living(model, world, 3 if quick else 10, plan), plain, tokens)
+    ours = Living(model, world, 3 if quick else 10, plan)
+    return Sides(ours, plain, real_tokens(model) + imagined)
 
 
 def training(env: str, quick: bool, imitates: str = "ad") -> Sides:
@@ -168,7 +185,8 @@ def training(env: str, quick: bool, imitates: str = "ad") -> Sides:
         return work
 
     reference = TwoTokenTrainer(Config.preset(env, world_model="observational"), log)
-    return Sides(some(Trainer(config, log)), some(reference), config.train.batch_size * config.model.context_length)
+    n_tokens = config.train.batch_size * config.model.context_length
+    return Sides(some(Trainer(config, log)), some(reference), n_tokens)
 
 
 def stepping(env: str, quick: bool) -> Sides:
@@ -192,16 +210,22 @@ def stepping(env: str, quick: bool) -> Sides:
     return Sides(ours, reference)
 
 
-WINDOWS, FUTURES = "no cache: the whole window is read again at every step", "the same for every future that is imagined"
+WINDOWS = "no cache: the whole window is read again at every step"
+FUTURES = "the same for every future that is imagined"
 CASES = {
     "source_ppo": Case(source_ppo, "CPU-s / task", "stable-baselines3, one task at a time", 3),
     "rollout": Case(acting, "env steps / CPU-s", WINDOWS),
     "rollout_idt": Case(partial(acting, imitates="idt"), "env steps / CPU-s", WINDOWS),
     "planning": Case(planning, "env steps / CPU-s", FUTURES, 3),
     "planning_idt": Case(partial(planning, imitates="idt"), "env steps / CPU-s", FUTURES, 3),
-    "training": Case(training, "updates / CPU-s", "AD, two tokens a step: the observation's and the action's"),
+    "training": Case(
+        training, "updates / CPU-s", "AD, two tokens a step: the observation's and the action's"
+    ),
     "training_idt": Case(partial(training, imitates="idt"), "updates / CPU-s", "the same, of AD"),
-    "env": Case(stepping, "env steps / CPU-s", "our own Gymnasium environment, one agent, one step at a time"),
+    "env": Case(
+        stepping, "env steps / CPU-s",
+        "our own Gymnasium environment, one agent, one step at a time",
+    ),
 }
 
 
@@ -218,27 +242,41 @@ def measure(name: str, env: str, quick: bool) -> dict:
     rate = case.unit.endswith("/ CPU-s")
     values = [float(f"{(1 / cost if rate else cost):.4g}") for cost in (ours, reference)]
     tokens = round(sides.tokens / ours) if sides.tokens else None
-    return {"name": name, "env": env, "ours": values[0], "reference": values[1], "unit": case.unit,
-            "ratio": round(reference / ours, 1), "tokens_per_cpu_s": tokens, "threads": torch.get_num_threads()}
+    return {
+        "name": name, "env": env, "ours": values[0], "reference": values[1], "unit": case.unit,
+        "ratio": round(reference / ours, 1), "tokens_per_cpu_s": tokens,
+        "threads": torch.get_num_threads(),
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows there")
-    parser.add_argument("--quick", action="store_true", help="one short repetition each: does it run, about how fast is it")
-    parser.add_argument("--names", nargs="+", default=list(CASES), choices=list(CASES), help="only these comparisons")
-    parser.add_argument("--envs", nargs="+", default=list(ENVS), choices=ENVS, help="only in these worlds")
+    parser.add_argument(
+        "--quick", action="store_true",
+        help="one short repetition each: does it run, about how fast is it",
+    )
+    parser.add_argument(
+        "--names", nargs="+", default=list(CASES), choices=list(CASES),
+        help="only these comparisons",
+    )
+    parser.add_argument(
+        "--envs", nargs="+", default=list(ENVS), choices=ENVS, help="only in these worlds"
+    )
     args = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
-    heads = f"{'name':<14}{'env':<19}{'ours':>13}{'reference':>11}  {'unit':<18}{'ratio':>8}{'tokens / CPU-s':>16}"
-    print(f"{heads}  the reference")
+    heads = f"{'name':<14}{'env':<19}{'ours':>13}{'reference':>11}  {'unit':<18}{'ratio':>8}"
+    print(f"{heads}{'tokens / CPU-s':>16}  the reference")
     rows = []
     for name in args.names:
         for env in args.envs:
             rows.append(row := measure(name, env, args.quick))
             tokens = f"{row['tokens_per_cpu_s']:,}" if row["tokens_per_cpu_s"] else ""
-            print(f"{name:<14}{env:<19}{row['ours']:>13,g}{row['reference']:>11,g}  {row['unit']:<18}{row['ratio']:>7.1f}x"
-                  f"{tokens:>16}  {CASES[name].reference}", flush=True)
+            both = f"{row['ours']:>13,g}{row['reference']:>11,g}  {row['unit']:<18}"
+            beside = f"{row['ratio']:>7.1f}x{tokens:>16}  {CASES[name].reference}"
+            print(f"{name:<14}{env:<19}{both}{beside}", flush=True)
     print(f"{torch.get_num_threads()} thread(s)")
     if args.json:
         store.write_text(args.json, json.dumps(rows, indent=1) + "\n")

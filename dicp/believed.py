@@ -19,13 +19,15 @@ __all__ = ["believed_rewards"]
 def believed_rewards(
     model: WorldModel, context: State, env: EnvConfig, cell: Int[Tensor, "agent"]
 ) -> Float[Tensor, "agent cell"]:
-    """P(reward) on arriving at each cell of Darkroom or Dark Key-to-Door, asked as a planner asks: the agent, now at `cell`,
-    imagines a shortest walk there (first along x, then along y), finds nothing on the way, and arrives. In Key-to-Door that
-    is the key, or the door once this episode has brought the key. NaN: farther than the model can imagine (IDT).
+    """P(reward) on arriving at each cell of Darkroom or Dark Key-to-Door, asked as a planner asks:
+    the agent, now at `cell`, imagines a shortest walk there (first along x, then along y), finds
+    nothing on the way, and arrives. In Key-to-Door that is the key, or the door once this episode
+    has brought the key. NaN: farther than the model can imagine (IDT).
 
-    The walk is part of the question. A model that takes actions for evidence believes more in a cell because it imagines
-    walking there; one that does not gives the same answer for every walk to it. Raises `ValueError`
-    in Darkroom-Permuted, where nobody knows the walk, and for cells that are not in the room.
+    The walk is part of the question. A model that takes actions for evidence believes more in a
+    cell because it imagines walking there; one that does not gives the same answer for every walk
+    to it. Raises `ValueError` in Darkroom-Permuted, where nobody knows the walk, and for cells that
+    are not in the room.
     """
     one_of("env", env.name, ("darkroom", "dark_key_to_door"))
     outside = cell[(cell < 0) | (cell >= env.n_cells)]
@@ -34,16 +36,19 @@ def believed_rewards(
     n_bytes = 40 * env.n_cells * (env.n_cells + len(cell))
     fits_memory("env.size", env.size, n_bytes, "a smaller room or fewer agents")
     room = replace(env, name="darkroom")
-    rules = GridRules.of(room, all_tasks(room.name, env.size))                  # one task a cell: the goal to walk to
+    # one task a cell: the goal to walk to
+    rules = GridRules.of(room, all_tasks(room.name, env.size))
     batch, target = len(cell), torch.arange(env.n_cells)
-    state = model.fork(model.root(context), torch.zeros(batch, env.n_cells, dtype=torch.long))     # one beam a goal
+    # one beam a goal
+    state = model.fork(model.root(context), torch.zeros(batch, env.n_cells, dtype=torch.long))
     at, belief = cell[:, None].expand(-1, env.n_cells), torch.full((batch, env.n_cells), torch.nan)
     left = context.max_plan_depth
     while True:
         action = rules.optimal_action(GridState(at.T, torch.zeros_like(at.T))).T.contiguous()
         there = rules.next_cell[0, at, action]
         arrives, left = (there == target) & belief.isnan(), left - 1
-        belief = torch.where(arrives, model.imagine(state).reward.gather(-1, action[..., None])[..., 0], belief)
+        reward = model.imagine(state).reward.gather(-1, action[..., None])[..., 0]
+        belief = torch.where(arrives, reward, belief)
         if not belief.isnan().any() or not left:
             return belief
         state = model.advance(state, action, torch.zeros_like(action), there)

@@ -1,4 +1,5 @@
-"""Bootstrap intervals of tables of cells: a cell is one (split, train seed, task), its value a mean over rollouts."""
+"""Bootstrap intervals of tables of cells: a cell is one (split, train seed, task), its value a mean
+over rollouts."""
 
 from typing import Annotated, Any
 
@@ -39,13 +40,15 @@ Counts = Annotated[float | np.ndarray, _counts]
 
 @checked
 def bootstrap_weights(cells: pd.DataFrame, n_samples: Count = 2000, seed: Seed = 0) -> np.ndarray:
-    """How often each cell occurs in each bootstrap sample, [sample, cell]; cells: columns split, train_seed, task.
+    """How often each cell occurs in each bootstrap sample, [sample, cell]; cells: columns split,
+    train_seed, task.
 
-    Training runs (split, seed) and, within each split, tasks are drawn with replacement, and a cell counts (times its
-    run was drawn) x (times its task was drawn). One trained model meets all tasks and one task meets all models, so
-    both are sources of error and cells are not independent (the pigeonhole bootstrap, Owen, doi 10.1214/07-AOAS122).
-    Rollouts are not drawn again: their noise is in the cells' means. Agarwal et al. (2021, arXiv 2108.13264) keep the
-    tasks fixed: how would another seed do on the same tasks? We ask about other tasks too; our intervals are wider.
+    Training runs (split, seed) and, within each split, tasks are drawn with replacement, and a cell
+    counts (times its run was drawn) x (times its task was drawn). One trained model meets all tasks
+    and one task meets all models, so both are sources of error and cells are not independent (the
+    pigeonhole bootstrap, Owen, doi 10.1214/07-AOAS122). Rollouts are not drawn again: their noise
+    is in the cells' means. Agarwal et al. (2021, arXiv 2108.13264) keep the tasks fixed: how would
+    another seed do on the same tasks? We ask about other tasks too; our intervals are wider.
     """
     missing = [column for column in CELL if column not in cells or cells[column].isna().any()]
     if missing or cells.empty:
@@ -55,17 +58,23 @@ def bootstrap_weights(cells: pd.DataFrame, n_samples: Count = 2000, seed: Seed =
     fits_memory("n_samples", n_samples, 16 * n_samples * len(cells), "fewer")
     rng = np.random.default_rng(seed)
     run = cells.groupby(["split", "train_seed"]).ngroup().to_numpy()
-    weights = rng.multinomial(run.max() + 1, np.full(run.max() + 1, 1 / (run.max() + 1)), n_samples)[:, run]
+    weights = _drawn(rng, int(run.max()) + 1, n_samples)[:, run]
     for split in sorted(cells["split"].unique()):
         here = (cells["split"] == split).to_numpy()
         task, names = pd.factorize(cells.loc[here, "task"])
-        weights[:, here] *= rng.multinomial(len(names), np.full(len(names), 1 / len(names)), n_samples)[:, task]
+        weights[:, here] *= _drawn(rng, len(names), n_samples)[:, task]
     return weights
+
+
+def _drawn(rng: np.random.Generator, n: int, n_samples: int) -> np.ndarray:
+    """How often each of n is drawn in n draws with replacement, [sample, n]."""
+    return rng.multinomial(n, np.full(n, 1 / n), n_samples)
 
 
 @checked
 def iqm(values: Numbers, weights: Numbers | None = None) -> np.ndarray | np.float64:
-    """Interquartile mean: the mean of the middle half of `values` [cell], for each row of `weights` [..., cell]."""
+    """Interquartile mean: the mean of the middle half of `values` [cell], for each row of `weights`
+    [..., cell]."""
     weights = np.ones(len(values)) if weights is None else weights
     if values.ndim != 1 or weights.shape[-1:] != values.shape or (weights < 0).any():
         raise ValueError(f"values has shape {values.shape}, weights {weights.shape} with a minimum "
@@ -85,17 +94,20 @@ def interval(
     *,
     statistic: Annotated[str, OneOf(("mean", "iqm"))] = "mean",
 ) -> tuple:
-    """(value, low, high): sum(value) / sum(count) over cells and its 95% interval; value: [cell] or [cell, episode]; count:
-    one number, or one a cell, not negative. Not a number where nothing is counted."""
+    """(value, low, high): sum(value) / sum(count) over cells and its 95% interval; value: [cell] or
+    [cell, episode]; count: one number, or one a cell, not negative. Not a number where nothing is
+    counted."""
     weights, count = bootstrap_weights(cells), np.ravel(count)
     if len(value) != len(cells) or len(count) not in (1, len(cells)):
         raise ValueError(
-            f"value has shape {value.shape}, count {count.shape}; allowed: one a cell, of {len(cells)}."
+            f"value has shape {value.shape}, count {count.shape}; "
+            f"allowed: one a cell, of {len(cells)}."
         )
     count = np.broadcast_to(count.reshape(-1, *[1] * (value.ndim - 1)), value.shape)
     if statistic == "iqm":
         point, samples = iqm(value / count), iqm(value / count, weights)
     else:
-        with np.errstate(invalid="ignore"):      # a sample may hold no rollout that ever found its goal
+        # a sample may hold no rollout that ever found its goal
+        with np.errstate(invalid="ignore"):
             point, samples = value.sum(0) / count.sum(0), (weights @ value) / (weights @ count)
     return point, *np.nanquantile(samples, [0.025, 0.975], axis=0)

@@ -1,7 +1,8 @@
-"""The control that decides: what a world model is trained on x what it is x who plans in it, as numbers.
+"""The control that decides: what a world model is trained on x what it is x who plans in it, as
+numbers.
 
-Everything but the world model is the same in all of its runs: the tasks, the random numbers, and AD's policy of the same
-split, which acts where nothing is planned, proposes and breaks ties.
+Everything but the world model is the same in all of its runs: the tasks, the random numbers, and
+AD's policy of the same split, which acts where nothing is planned, proposes and breaks ties.
 """
 
 from typing import Annotated
@@ -14,7 +15,9 @@ from dicp.config import PLANNERS
 from dicp.runs import CONTROL, N_SEEDS, WHY, Run
 from dicp.tables import need_columns
 
-__all__ = ["DATA_NAMES", "MODELS", "by_run", "of_all_seeds", "of_the_data", "planners_in", "seeds_of"]
+__all__ = [
+    "DATA_NAMES", "MODELS", "by_run", "of_all_seeds", "of_the_data", "planners_in", "seeds_of"
+]
 
 MODELS = {
     "queries": "queries", "heads": "the paper's heads", "table": "a table, no learning",
@@ -22,8 +25,17 @@ MODELS = {
     "queries_plain": "queries, cells under their own names, every token counts once",
     "heads_long": "the paper's heads, ten times the updates",
 }
-DATA_NAMES = {"first": "first episodes", "all": "whole histories", "exact": "lives of the exact belief"}
+DATA_NAMES = {
+    "first": "first episodes",
+    "all": "whole histories",
+    "exact": "lives of the exact belief",
+}
 LAST, FOUND_BY = 10, 5
+METRICS = {
+    "all": "all_episodes",
+    "last": f"last_{LAST}_episodes",
+    "found": f"found_by_{FOUND_BY}",
+}
 
 
 @checked
@@ -31,7 +43,8 @@ def planners_in(table: pd.DataFrame) -> list[str]:
     """The planners for which some run of the control is recorded."""
     need_columns(table.columns, ("run",), "the result table")
     there = set(table["run"])
-    return [planner for planner in PLANNERS[1:] if any(run.name in there and run.planner == planner for run in CONTROL)]
+    recorded = {run.planner for run in CONTROL if run.name in there}
+    return [planner for planner in PLANNERS[1:] if planner in recorded]
 
 
 def parts_of(run: Run) -> tuple[str, str]:
@@ -42,8 +55,9 @@ def parts_of(run: Run) -> tuple[str, str]:
 
 @checked
 def by_run(table: pd.DataFrame) -> pd.DataFrame:
-    """A row a recorded run of the control: columns model, data, planner, splits, and as (value, low, high) over splits and
-    tasks: all, last (ten episodes), found (by episode 5); and the share of plans that count on a cell that has not paid."""
+    """A row a recorded run of the control: columns model, data, planner, splits, and as (value,
+    low, high) over splits and tasks: all, last (ten episodes), found (by episode 5); and the share
+    of plans that count on a cell that has not paid."""
     need_columns(table.columns, ("run", "plans", "deluded"), "the result table")
     rows = []
     for run in (*CONTROL, *WHY):
@@ -51,11 +65,12 @@ def by_run(table: pd.DataFrame) -> pd.DataFrame:
         if not len(part):
             continue
         model, data = parts_of(run)
-        found = results.summary(part, ("run",), last=LAST, found_by=FOUND_BY).set_index("metric")[["value", "low", "high"]]
-        numbers = {short: tuple(found.loc[metric]) for short, metric in (
-            ("all", "all_episodes"), ("last", f"last_{LAST}_episodes"), ("found", f"found_by_{FOUND_BY}"))}
+        found = results.summary(part, ("run",), last=LAST, found_by=FOUND_BY).set_index("metric")
+        found = found[["value", "low", "high"]]
+        numbers = {short: tuple(found.loc[metric]) for short, metric in METRICS.items()}
         deluded = float(part["deluded"].sum() / (part["plans"].sum() or float("nan")))
-        rows.append({"model": model, "data": data, "planner": run.planner, "splits": part["split"].nunique(),
+        splits = part["split"].nunique()
+        rows.append({"model": model, "data": data, "planner": run.planner, "splits": splits,
                      **numbers, "deluded": deluded})
     columns = ["model", "data", "planner", "splits", "all", "last", "found", "deluded"]
     return pd.DataFrame(rows, columns=columns)
@@ -63,8 +78,9 @@ def by_run(table: pd.DataFrame) -> pd.DataFrame:
 
 @checked
 def of_the_data(table: pd.DataFrame) -> pd.DataFrame:
-    """What first episodes bring beside whole histories, with the same model and planner: columns model, planner, and as
-    (value, low, high), paired over splits and tasks, all and last (ten episodes)."""
+    """What first episodes bring beside whole histories, with the same model and planner: columns
+    model, planner, and as (value, low, high), paired over splits and tasks, all and last (ten
+    episodes)."""
     need_columns(table.columns, ("run",), "the result table")
     there, rows = set(table["run"]), []
     for run in (*CONTROL, *WHY):
@@ -78,10 +94,12 @@ def of_the_data(table: pd.DataFrame) -> pd.DataFrame:
 
 
 @checked
-def of_all_seeds(table: pd.DataFrame, model: Annotated[str, OneOf(("queries", "heads"))]) -> tuple | None:
+def of_all_seeds(
+    table: pd.DataFrame, model: Annotated[str, OneOf(("queries", "heads"))]
+) -> tuple | None:
     """(training seeds a split and kind of data, difference of first episodes minus whole histories
-    over all episodes with the Bayes planner, paired over splits, seeds and tasks, with its interval);
-    None where no run has more than one seed."""
+    over all episodes with the Bayes planner, paired over splits, seeds and tasks, with its
+    interval); None where no run has more than one seed."""
     need_columns(table.columns, ("run",), "the result table")
     names = {data: f"{model}_{data}_bayes" for data in ("first", "all")}
     one_run = table["run"].str.replace(r"_seed\d+$", "", regex=True)
@@ -94,13 +112,17 @@ def of_all_seeds(table: pd.DataFrame, model: Annotated[str, OneOf(("queries", "h
 
 @checked
 def seeds_of(table: pd.DataFrame) -> pd.DataFrame:
-    """Return over all episodes with the Bayes planner, a row a model and data, a column a training seed (as far as they are
-    recorded)."""
+    """Return over all episodes with the Bayes planner, a row a model and data, a column a training
+    seed (as far as they are recorded)."""
     need_columns(table.columns, ("run",), "the result table")
     rows, there = [], set(table["run"])
+    suffixes = ("", *(f"_seed{n}" for n in N_SEEDS[:-1]))
     for model in ("queries", "heads"):
         for data in ("first", "all"):
-            names = [f"{model}_{data}_bayes{suffix}" for suffix in ("", *(f"_seed{n}" for n in N_SEEDS[:-1]))]
-            value = [float(results.normalised(table[table["run"] == name]).mean()) for name in names if name in there]
+            names = [f"{model}_{data}_bayes{suffix}" for suffix in suffixes]
+            value = [
+                float(results.normalised(table[table["run"] == name]).mean())
+                for name in names if name in there
+            ]
             rows.append({"model": model, "data": data, **dict(enumerate(value))})
     return pd.DataFrame(rows)

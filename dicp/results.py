@@ -1,7 +1,7 @@
-"""Results as one tidy table: what was run, on which task, and what each episode brought; with honest intervals.
+"""One tidy table: what was run, on which task, and what each episode brought; honest intervals.
 
-`dicp.tables` says what its two forms are, the full one and the compact one that is shipped. Every statistic here gives
-the same number from both.
+`dicp.tables` says what its two forms are, the full one and the compact one that is shipped. Every
+statistic here gives the same number from both.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +20,7 @@ from dicp.config import Config, PlanConfig, registry
 from dicp.config.env import named
 from dicp.domain import domain_of
 from dicp.recordings import is_recorded, recorded
+from dicp.results_checks import a_life, check_settings, check_tasks, counts_of
 from dicp.rollout_checks import a_plan
 from dicp.tables import CONTROLS, MEASURES, PROVENANCE, REQUIRED, load, save, settings_of, validate
 from dicp.types import Log
@@ -34,14 +35,6 @@ __all__ = [
 BY = ("env", "method", "world_model", "planner")
 VALUES = ("episode_return", "normalised", "success", "solved_so_far")
 Columns = Annotated[Sequence[str], Each(text)]
-
-
-def _life(what: str, value: object) -> object:
-    """The rule for what `dicp.rollout.rollout` returns, or something that tells as much."""
-    needed = "episode_return", "max_return", "horizon", "episode_success"
-    if not all(hasattr(value, name) for name in needed):
-        raise refuse(what, value, "what dicp.rollout.rollout returns")
-    return value
 
 
 @checked
@@ -67,17 +60,13 @@ def build(
 ) -> pd.DataFrame:
     """The full table of one run.
 
-    returns, success, and how many plans were made and were deluded: [task, rollout, episode]. max_return: the highest
-    possible return of each task. horizon: env steps an episode. settings: scalars that become columns; they must hold
-    `REQUIRED` (see `plan_settings`). Without `success` an episode counts as solved once it reached the goal (key-to-door:
-    opened the door).
+    returns, success, and how many plans were made and were deluded: [task, rollout, episode].
+    max_return: the highest possible return of each task. horizon: env steps an episode. settings:
+    scalars that become columns; they must hold `REQUIRED` (see `plan_settings`). Without `success`
+    an episode counts as solved once it reached the goal (key-to-door: opened the door).
     """
-    if returns.shape[0] != len(tasks) or len(max_return) != len(tasks):
-        raise ValueError(
-            f"returns has shape {returns.shape}, tasks and max_return have lengths {len(tasks)} and "
-            f"{len(max_return)}; allowed: returns [task, rollout, episode], one entry a task in the others."
-        )
-    _check_settings(settings)
+    check_tasks(returns, tasks, max_return)
+    check_settings(settings)
     if success is None:
         world = domain_of(named(one_of("env", settings["env"], registry.names()), None))
         if world.says_success:
@@ -90,57 +79,51 @@ def build(
         "task": np.array([str(t) for t in tasks])[task], "rollout": rollout, "episode": episode + 1,
         "env_steps": (episode + 1) * horizon, "episode_return": returns.ravel(),
         "max_return": max_return[task], "success": success.ravel().astype(int),
-        "solved_so_far": np.maximum.accumulate(success, axis=-1).ravel().astype(int), "code_version": dicp.__version__,
+        "solved_so_far": np.maximum.accumulate(success, axis=-1).ravel().astype(int),
+        "code_version": dicp.__version__,
     }
-    columns |= _counts(returns.shape, plans=plans, deluded=deluded)
+    columns |= counts_of(returns.shape, plans=plans, deluded=deluded)
     return validate(pd.DataFrame(columns))
-
-
-def _check_settings(settings: Mapping) -> None:
-    tables.need_columns(settings, REQUIRED, "settings")
-    for name, value in settings.items():
-        if not isinstance(value, str | int | float | np.generic | None):
-            raise refuse(f"settings[{name!r}]", value, "a text, a number, True, False or None")
-
-
-def _counts(shape: tuple, **counted: np.ndarray | None) -> dict[str, np.ndarray]:
-    """Those counts that there are, as columns; `ValueError` for another shape than that of the returns."""
-    found = {name: counts for name, counts in counted.items() if counts is not None}
-    for name, counts in found.items():
-        if counts.shape != shape:
-            raise refuse(f"the shape of {name}", counts.shape, f"{shape}, that of returns")
-    return {name: counts.ravel() for name, counts in found.items()}
 
 
 @checked
 def from_life(
-    life: Annotated[object, _life], config: Config, tasks: Sequence,
-    plan: Annotated[PlanConfig | Callable | None, a_plan] = None, *, rollout_seed: Index = 0, **settings,
+    life: Annotated[object, a_life], config: Config, tasks: Sequence,
+    plan: Annotated[PlanConfig | Callable | None, a_plan] = None, *, rollout_seed: Index = 0,
+    **settings,
 ) -> pd.DataFrame:
     """The full table of one `dicp.rollout.Life` of the model that `config` describes.
 
     settings: further columns, or replacements: `method="random", world_model="none"` for a control.
     """
     columns = {
-        "env": config.env.name, "split": config.split, "method": config.method, "world_model": config.model.world_model,
-        **plan_settings(plan), "train_seed": config.train.seed, "rollout_seed": rollout_seed, "config_hash": config.key,
+        "env": config.env.name, "split": config.split, "method": config.method,
+        "world_model": config.model.world_model, **plan_settings(plan),
+        "train_seed": config.train.seed, "rollout_seed": rollout_seed, "config_hash": config.key,
         **domain_of(config.env).columns,
     }
     success = life.episode_success
     if success is None:
         success = domain_of(config.env).solved(life.episode_return, tasks)
-    made = {name: None if x is None else x.unflatten(-1, (-1, life.horizon)).sum(-1).numpy()
-            for name, x in (("plans", getattr(life, "made", None)), ("deluded", getattr(life, "deluded", None)))}
-    return build(life.episode_return.numpy(), columns | settings, tasks=tasks, max_return=life.max_return.tolist(),
-                 horizon=life.horizon, success=success, **made)
+    steps = {"plans": getattr(life, "made", None), "deluded": getattr(life, "deluded", None)}
+    made = {
+        name: None if x is None else x.unflatten(-1, (-1, life.horizon)).sum(-1).numpy()
+        for name, x in steps.items()
+    }
+    return build(
+        life.episode_return.numpy(), columns | settings, tasks=tasks,
+        max_return=life.max_return.tolist(), horizon=life.horizon, success=success, **made,
+    )
 
 
 @checked
 def from_source(log: Log, config: Config, tasks: Sequence, **settings) -> pd.DataFrame:
-    """The full table of the source algorithm on `tasks`, its streams as rollouts: the same env steps, weight updates."""
+    """The full table of the source algorithm on `tasks`, its streams as rollouts: the same env
+    steps, weight updates."""
     columns = {
-        "env": config.env.name, "split": config.split, "method": "source", "world_model": "none", "planner": "none",
-        "train_seed": config.train.seed, "rollout_seed": config.source_seed, **domain_of(config.env).columns,
+        "env": config.env.name, "split": config.split, "method": "source", "world_model": "none",
+        "planner": "none", "train_seed": config.train.seed, "rollout_seed": config.source_seed,
+        **domain_of(config.env).columns,
     }
     world, horizon, returns = domain_of(config.env), config.env.horizon, log.episode_returns
     max_return = world.max_return(tasks).tolist()
@@ -148,26 +131,31 @@ def from_source(log: Log, config: Config, tasks: Sequence, **settings) -> pd.Dat
         success = world.solved(returns, tasks)
     else:
         success = log.success.unflatten(-1, (-1, horizon)).amax(-1)
-    return build(returns.numpy(), columns | settings, tasks=tasks, max_return=max_return, horizon=horizon, success=success)
+    return build(
+        returns.numpy(), columns | settings, tasks=tasks, max_return=max_return, horizon=horizon,
+        success=success,
+    )
 
 
 @checked
 def compact(table: pd.DataFrame) -> pd.DataFrame:
     """Means over rollouts, a row per (settings, train seed, task, episode).
 
-    `success` and `solved_so_far` become shares. `return_after_find` is the mean return of those rollouts that had
-    solved the task in an earlier episode (empty where there are none).
+    `success` and `solved_so_far` become shares. `return_after_find` is the mean return of those
+    rollouts that had solved the task in an earlier episode (empty where there are none).
     """
     if "rollout" not in validate(table):
         return table
     # stable: the earlier episodes of a rollout come first, so the row before is the episode before
     table = table.sort_values("episode", kind="stable")
     rollout = [*settings_of(table), "split", "train_seed", "task", "rollout_seed", "rollout"]
-    solved_before = table.groupby(rollout, dropna=False, sort=False)["solved_so_far"].shift(fill_value=0)
+    solved = table.groupby(rollout, dropna=False, sort=False)["solved_so_far"]
+    solved_before = solved.shift(fill_value=0)
     table = table.assign(return_after_find=table["episode_return"].where(solved_before == 1))
     provenance = [c for c in PROVENANCE if c in table]
     key = [*settings_of(table), "split", "train_seed", *provenance, "task", "env_steps", "episode"]
-    means = {c: (c, "mean") for c in ("episode_return", "max_return", "success", "solved_so_far", "return_after_find")}
+    averaged = ("episode_return", "max_return", "success", "solved_so_far", "return_after_find")
+    means = {c: (c, "mean") for c in averaged}
     means |= {c: (c, "mean") for c in tables.PLANS if c in table}
     groups = table.groupby(key, dropna=False, sort=False)
     return validate(groups.agg(n_rollouts=("rollout", "size"), **means).reset_index())
@@ -175,8 +163,8 @@ def compact(table: pd.DataFrame) -> pd.DataFrame:
 
 @checked
 def in_blocks(table: pd.DataFrame, size: Count) -> pd.DataFrame:
-    """The compact table with `size` episodes a row: means over them, and under the number of the last one. For lives of
-    thousands of episodes."""
+    """The compact table with `size` episodes a row: means over them, and under the number of the
+    last one. For lives of thousands of episodes."""
     table = compact(table)
     if (n := table["episode"].max()) % size:
         raise ValueError(f"size is {size}; allowed: a divisor of the {n} episodes.")
@@ -198,14 +186,16 @@ def normalised(table: pd.DataFrame) -> pd.Series:
 
 @checked
 def refuse_pooling(table: pd.DataFrame, by: Columns) -> None:
-    """Raise `ValueError` if rows with equal `by` differ in any other setting: their mean would mean nothing."""
+    """Raise `ValueError` if rows with equal `by` differ in any other setting: their mean would mean
+    nothing."""
     tables.need_columns(table.columns, by, "the result table")
     for column in (c for c in settings_of(table) if c not in by):
-        for _, values in table.groupby(list(by), dropna=False)[column] if by else [((), table[column])]:
+        groups = table.groupby(list(by), dropna=False)[column] if by else [((), table[column])]
+        for _, values in groups:
             if len(found := values.unique()) > 1:
+                mixed = ", ".join(map(repr, found.tolist()))
                 raise ValueError(
-                    f"the table mixes {column} {', '.join(map(repr, found.tolist()))}; select one, or add "
-                    f"{column!r} to `by`."
+                    f"the table mixes {column} {mixed}; select one, or add {column!r} to `by`."
                 )
 
 
@@ -213,23 +203,26 @@ def refuse_pooling(table: pd.DataFrame, by: Columns) -> None:
 def curve(
     table: pd.DataFrame, value: Annotated[str, OneOf(VALUES)] = "episode_return"
 ) -> pd.DataFrame:
-    """Mean over tasks and seeds after each episode with its 95% interval: columns env_steps, mean, low, high.
+    """Mean over tasks and seeds after each episode with its 95% interval: columns env_steps, mean,
+    low, high.
 
     `table` holds one setting. value: episode_return | normalised | success | solved_so_far.
     """
     if table.empty:
         raise ValueError("the result table has no rows; allowed: at least one.")
     refuse_pooling(table, ())
-    wide = compact(table).assign(normalised=normalised).pivot(index=CELL, columns="env_steps", values=value)
+    wide = compact(table).assign(normalised=normalised)
+    wide = wide.pivot(index=CELL, columns="env_steps", values=value)
     mean, low, high = interval(wide.index.to_frame(index=False), wide.to_numpy())
     return pd.DataFrame({"env_steps": wide.columns, "mean": mean, "low": low, "high": high})
 
 
 @checked
 def env_steps_to_solve(table: pd.DataFrame, share: Share = 0.5) -> float:
-    """Environment steps after which `share` of the rollouts have solved their task once; infinite if they never do."""
+    """Env steps until `share` of the rollouts have solved their task once; infinite if never."""
     mean = curve(table, "solved_so_far")
-    return float(mean.loc[mean["mean"] >= share, "env_steps"].min()) if (mean["mean"] >= share).any() else float("inf")
+    solved = mean["mean"] >= share
+    return float(mean.loc[solved, "env_steps"].min()) if solved.any() else float("inf")
 
 
 @checked
@@ -237,10 +230,11 @@ def summary(
     table: pd.DataFrame, by: Columns = BY, *, last: Count = 10, found_by: Count = 5,
     statistic: Annotated[str, OneOf(("mean", "iqm"))] = "mean",
 ) -> pd.DataFrame:
-    """Four numbers a method, each with its 95% bootstrap interval: a row per (by, metric). Returns are normalised.
+    """Four numbers a method, each with its 95% bootstrap interval: a row per (by, metric).
 
-    last_10_episodes, all_episodes: mean return. found_by_5: share of rollouts that solved the task by episode 5.
-    after_find: mean return of all episodes that come after the first solved one (always the mean, never the IQM).
+    last_10_episodes, all_episodes: mean return. found_by_5: share of rollouts that solved the task
+    by episode 5. after_find: mean return of all episodes that come after the first solved one
+    (always the mean, never the IQM). Returns are normalised.
     """
     if not by:
         raise refuse("by", by, "the name of one column or more")
@@ -248,13 +242,17 @@ def summary(
     rows = []
     for names, group in compact(table).groupby(list(by), dropna=False, sort=False):
         index, metrics = _cell_values(group, last, found_by)
-        setting, runs = dict(zip(by, names, strict=True)), index[["split", "train_seed"]].drop_duplicates()
-        n_rollouts = int(group.loc[group["episode"] == 1, "n_rollouts"].sum())
-        sizes = {"n_tasks": index["task"].nunique(), "n_train_seeds": len(runs), "n_rollouts": n_rollouts}
+        setting = dict(zip(by, names, strict=True))
+        sizes = {
+            "n_tasks": index["task"].nunique(),
+            "n_train_seeds": len(index[["split", "train_seed"]].drop_duplicates()),
+            "n_rollouts": int(group.loc[group["episode"] == 1, "n_rollouts"].sum()),
+        }
         for metric, (value, count) in metrics.items():
             kind = "mean" if metric == "after_find" else statistic
             point, low, high = interval(index, value, count, statistic=kind)
-            rows.append(setting | {"metric": metric, "value": point, "low": low, "high": high} | sizes)
+            found = {"metric": metric, "value": point, "low": low, "high": high}
+            rows.append(setting | found | sizes)
     return pd.DataFrame(rows)
 
 
@@ -283,14 +281,17 @@ def difference(
 
 
 def _cell_values(group: pd.DataFrame, last: int, found_by: int) -> tuple[pd.DataFrame, dict]:
-    """The cells of one setting, and for each metric (sum, count) over rollouts and episodes in each cell."""
-    wide = group.assign(share=normalised, after=group["return_after_find"] / group["max_return"]).pivot(
-        index=CELL, columns="episode", values=["share", "after", "solved_so_far", "n_rollouts"]
-    )
-    share, after, solved, n_rollouts = (wide[c].to_numpy() for c in ("share", "after", "solved_so_far", "n_rollouts"))
-    if not 1 <= found_by <= share.shape[1]:
-        raise ValueError(f"found_by is {found_by}; allowed: 1 to {share.shape[1]}, the number of episodes.")
-    had_found = np.pad(solved[:, :-1], ((0, 0), (1, 0))) * n_rollouts      # rollouts, before each episode
+    """The cells of one setting; for each metric (sum, count) over rollouts and episodes in each."""
+    columns = ["share", "after", "solved_so_far", "n_rollouts"]
+    after = group["return_after_find"] / group["max_return"]
+    group = group.assign(share=normalised, after=after)
+    wide = group.pivot(index=CELL, columns="episode", values=columns)
+    share, after, solved, n_rollouts = (wide[column].to_numpy() for column in columns)
+    n = share.shape[1]
+    if not 1 <= found_by <= n:
+        raise ValueError(f"found_by is {found_by}; allowed: 1 to {n}, the number of episodes.")
+    # rollouts, before each episode
+    had_found = np.pad(solved[:, :-1], ((0, 0), (1, 0))) * n_rollouts
     return wide.index.to_frame(index=False), {
         f"last_{last}_episodes": (share[:, -last:].mean(1), 1),
         "all_episodes": (share.mean(1), 1),

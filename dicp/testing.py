@@ -32,7 +32,7 @@ N_TASKS, N_STREAMS = 2, 3
 
 @checked
 def check_world(env: WorldConfig, seed: Seed = 0) -> None:
-    """All of them. Raises `AssertionError`, and `ValueError` for what the library itself refuses."""
+    """All of them. Raises `AssertionError`; `ValueError` for what the library itself refuses."""
     check_config(env)
     check_tasks(env, seed)
     check_simulator(env, seed)
@@ -50,7 +50,10 @@ def check_config(env: WorldConfig) -> None:
     world = domain_of(env)
     same = env_from_dict(json.loads(json.dumps(asdict(env))))
     need(same == env, f"{env} is not what its own fields make: {same}")
-    need(domain_of(same) is world, f"{env} makes another world each time; its fields must be hashable")
+    need(
+        domain_of(same) is world,
+        f"{env} makes another world each time; its fields must be hashable",
+    )
     longer = replace(env, horizon=env.horizon + 1)
     need(longer != env, f"{type(env).__name__} compares equal with another horizon")
     for imitates in env.imitators:                       # each has settings that fit this horizon
@@ -105,10 +108,14 @@ def check_simulator(env: WorldConfig, seed: Seed = 0) -> None:
         check_step(world, step, t, before, shape)
         returns = step.reward + (0 if t % env.horizon == 0 else returns)
         most = highest_return(world, tasks)
-        need(bool((returns <= most * 1.0001).all()), f"a return of {returns.max():g} is above max_return")
+        is_lower = bool((returns <= most * 1.0001).all())
+        need(is_lower, f"a return of {returns.max():g} is above max_return")
         before = step.observation
         took.append((action, Step(*(copied(x) for x in step))))
-    need(torch.equal(start, kept), "a step changes the tensor that reset() gave; give a new one each time")
+    need(
+        torch.equal(start, kept),
+        "a step changes the tensor that reset() gave; give a new one each time",
+    )
     if env.is_random:
         check_seed(world, tasks, seed, took)
     else:
@@ -160,13 +167,17 @@ def check_step(
     world: Domain, step: Step, t: int, before: Tensor, shape: tuple[int, int]
 ) -> None:
     """One step: what it says, and whether the episode ends when it must."""
-    last = (t + 1) % world.config.horizon == 0
-    need(step.done == last, f"done is {step.done} at step {t} of episodes of {world.config.horizon}")
+    horizon = world.config.horizon
+    last = (t + 1) % horizon == 0
+    need(step.done == last, f"done is {step.done} at step {t} of episodes of {horizon}")
     for name in ("observation", "next_observation"):
         check_values(name, getattr(step, name), world.observation, shape)
     check_values("reward", step.reward, world.reward, shape)
     told = step.success is not None
-    need(told == world.says_success, f"says_success is {world.says_success}, success is {step.success}")
+    need(
+        told == world.says_success,
+        f"says_success is {world.says_success}, success is {step.success}",
+    )
     same = torch.equal(step.observation, step.next_observation)
     need(last or same, f"at step {t}, within an episode, observation differs from next_observation")
     after = world.outcome(before, step.next_observation, step.reward, torch.zeros_like(step.reward))

@@ -184,9 +184,9 @@ class Tokens(NamedTuple):
 
     In the grids an observation is a cell, all fields are whole numbers [*batch]. In Meta-World
     observations [*batch n_observed], actions [*batch 4] and rewards are floats. At the first token
-    of a life there is no last action (`Domain.no_transition`). `arrived` is what the last action led
-    to (`Domain.outcome`), a cell in the grids; it differs from `observation` at the first step of an
-    episode (a reset in between).
+    of a life there is no last action (`Domain.no_transition`). `arrived` is what the last action
+    led to (`Domain.outcome`), a cell in the grids; it differs from `observation` at the first step
+    of an episode (a reset in between).
     """
 
     observation: Shaped[Tensor, "..."]

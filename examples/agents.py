@@ -11,7 +11,7 @@ from dicp.envs import GridRules
 from dicp.oracles import RandomPolicy, Simulator
 
 ENV, N_WALKS = EnvConfig(), 100
-LEADS_TO = GridRules.of(ENV, [(0, 0)]).next_cell[0]             # from each cell, by each of 5 actions
+LEADS_TO = GridRules.of(ENV, [(0, 0)]).next_cell[0]      # from each cell, by each of 5 actions
 
 
 class Rememberer:
@@ -22,8 +22,7 @@ class Rememberer:
         return SimpleNamespace(paid=torch.zeros(batch, ENV.n_cells + 1))
 
     def observe(self, context, tokens):                         # logits of the next action
-        agent = torch.arange(len(tokens.arrived))
-        context.paid[agent, tokens.arrived] += tokens.last_reward
+        context.paid[torch.arange(len(context.paid)), tokens.arrived] += tokens.last_reward
         return 5.0 * context.paid.gather(1, LEADS_TO[tokens.observation]).clamp(max=1)
 
 
@@ -38,8 +37,8 @@ class Shooting:
         state, total = self.model.fork(self.model.root(context), self.start), 0
         walks = torch.randint(5, (clock.steps_left, *self.start.shape), generator=self.generator)
         for action in walks:
-            every, here = self.model.imagine(state), action[..., None]
-            reward, cell = (x.gather(2, here)[..., 0] for x in (every.reward, every.next_observation))
+            each, here = self.model.imagine(state), action[..., None]
+            reward, cell = (x.gather(2, here)[..., 0] for x in (each.reward, each.next_observation))
             state, total = self.model.advance(state, action, reward.long(), cell), total + reward
         best = walks[0].gather(1, total.argmax(1, keepdim=True))[:, 0]
         return best, torch.ones(len(best), dtype=torch.bool)    # the plan of every agent counts
@@ -50,10 +49,11 @@ class Shooting:
 
 def main():
     sizes = dict(tasks=[(0, 8), (4, 1)], n_rollouts=4, n_episodes=15)
-    perfect = Simulator(ENV, sizes["tasks"])
-    agents = (RandomPolicy(ENV), None, "random"), (Rememberer(), None, None), (perfect, Shooting, "own")
+    shooting = Simulator(ENV, sizes["tasks"]), Shooting, "own"
+    agents = (RandomPolicy(ENV), None, "random"), (Rememberer(), None, None), shooting
     return pd.concat(dicp.evaluate(agent, plan, name=name, **sizes) for agent, plan, name in agents)
 
 
 if __name__ == "__main__":
-    dicp.plot.returns(main(), title="An agent and a planner of one's own").figure.savefig("agents.png")
+    figure = dicp.plot.returns(main(), title="An agent and a planner of one's own").figure
+    figure.savefig("agents.png")

@@ -49,11 +49,11 @@ class PointDomain(Domain):
 
 def main():
     dicp.register("point", PointDomain)
-    imitator, planner = (dicp.Config.preset("point", world_model=kind) for kind in ("none", "observational"))
+    planner = dicp.Config.preset("point", world_model="observational")
     plan = dicp.PlanConfig.preset("paper", "point", depth=1)
-    agents = (RandomPolicy(imitator.env), None), (imitator, None), (planner, plan)
+    agents = (RandomPolicy(planner.env), None), (dicp.Config.preset("point"), None), (planner, plan)
     return pd.concat(dicp.evaluate(*agent, n_rollouts=8, n_episodes=15) for agent in agents)
 
 
 if __name__ == "__main__":
-    dicp.plot.returns(main(), title="It finds a goal that it cannot see").figure.savefig("point.png")
+    dicp.plot.returns(main(), title="It finds a goal it cannot see").figure.savefig("point.png")

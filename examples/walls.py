@@ -1,4 +1,4 @@
-"""A world of your own with a choice among actions: a room with a wall, half a point beside the goal."""
+"""A world of your own with a choice among actions: a room with a wall, half a point by the goal."""
 
 from dataclasses import dataclass
 
@@ -47,9 +47,9 @@ class WallsDomain(Domain):
 
 def main():
     dicp.register("walls", WallsDomain)
-    imitator, planner = (dicp.Config.preset("walls", world_model=kind) for kind in ("none", "observational"))
+    planner = dicp.Config.preset("walls", world_model="observational")
     plan = dicp.PlanConfig.preset("paper", "walls")
-    agents = (RandomPolicy(imitator.env), None), (imitator, None), (planner, plan)
+    agents = (RandomPolicy(planner.env), None), (dicp.Config.preset("walls"), None), (planner, plan)
     return pd.concat(dicp.evaluate(*agent, n_rollouts=8, n_episodes=15) for agent in agents)
 
 

@@ -9,11 +9,11 @@ from dicp.config import EnvConfig
 from dicp.envs import GridRules
 from dicp.planning import Imagined, Proposal
 
-LEADS_TO = GridRules.of(EnvConfig(), [(0, 0)]).next_cell[0]             # from each cell, by each of 5 actions
+LEADS_TO = GridRules.of(EnvConfig(), [(0, 0)]).next_cell[0]   # from each cell, by each of 5 actions
 
 
 class Known(SimpleNamespace):
-    """Where each agent is, or each of its imagined futures (cell), and P(reward) of cells (chance)."""
+    """Where each agent is, or each of its imagined futures (cell); P(reward) of cells (chance)."""
     n_transitions = max_plan_depth = float("inf")               # nothing is forgotten
 
     def rows(self, *index):
@@ -51,9 +51,9 @@ class Counts:
 
 
 def main():
-    plan = dicp.PlanConfig.preset("bayes")
-    return dicp.evaluate(Counts(), plan, n_rollouts=2, n_episodes=15)
+    return dicp.evaluate(Counts(), dicp.PlanConfig.preset("bayes"), n_rollouts=2, n_episodes=15)
 
 
 if __name__ == "__main__":
-    dicp.plot.returns(main(), title="To count is enough in a dark room").figure.savefig("world_model.png")
+    figure = dicp.plot.returns(main(), title="To count is enough in a dark room").figure
+    figure.savefig("world_model.png")

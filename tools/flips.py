@@ -2,9 +2,10 @@
 
     OMP_NUM_THREADS=1 python tools/flips.py --flips 200
 
-Every kind of file that is kept: weights, their JSON and log, a training state, a part of the results with its record, a
-recorded table with its costs and record, learning histories (every file of a store), a sample in a zip. A flip is noticed if
-reading raises an error that names the file, harmless if what is read is what was written. Anything else is silent: a fault.
+Every kind of file that is kept: weights, their JSON and log, a training state, a part of the
+results with its record, a recorded table with its costs and record, learning histories (every file
+of a store), a sample in a zip. A flip is noticed if reading raises an error that names the file,
+harmless if what is read is what was written. Anything else is silent: a fault.
 """
 
 import argparse
@@ -40,7 +41,8 @@ class Kind(NamedTuple):
 def same(a: Any, b: Any) -> bool:
     """Whether two things that were read are equal, to the last bit."""
     if isinstance(a, torch.Tensor):
-        return a.dtype == b.dtype and a.shape == b.shape and a.numpy().tobytes() == b.numpy().tobytes()
+        alike = a.dtype == b.dtype and a.shape == b.shape
+        return alike and a.numpy().tobytes() == b.numpy().tobytes()
     if isinstance(a, dict):
         return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
     if isinstance(a, list | tuple):
@@ -55,7 +57,10 @@ def read_weights(config: Config) -> Any:
 
 def read_histories(path: Path) -> Any:
     histories = LearningHistories.open(path)
-    about = [histories.env, histories.source, histories.seed, histories.algorithm, histories.tasks_per_block]
+    about = [
+        histories.env, histories.source, histories.seed, histories.algorithm,
+        histories.tasks_per_block,
+    ]
     return tuple(about), histories.tasks, tuple(histories.load())
 
 
@@ -74,7 +79,10 @@ def kinds(folder: Path) -> list[Kind]:
     state = folder / "state" / "state.pt"
     found.append(Kind("training state", state, lambda: load_state(state)))
     (part,) = parts.parts_of("darkroom", ["random"], [0])
-    found += [Kind(f"part {path.suffix}", path, lambda: parts.read_part(part)) for path in (part.path, part.record)]
+    found += [
+        Kind(f"part {path.suffix}", path, lambda: parts.read_part(part))
+        for path in (part.path, part.record)
+    ]
     found += [Kind(f"recorded {path.name}", path, read_recorded) for path in recorded_files(folder)]
     for path in files_of(histories):
         name = f"histories {path.relative_to(histories)}"
@@ -85,7 +93,10 @@ def kinds(folder: Path) -> list[Kind]:
 def files_of(histories: Path) -> list[Path]:
     """Everything but the chunks of all tasks but one."""
     inside = (path for path in histories.rglob("*") if path.is_file())
-    return sorted(path for path in inside if "c" not in path.parts or f"{path}/".split("/c/")[1].startswith("3/"))
+    return sorted(
+        path for path in inside
+        if "c" not in path.parts or f"{path}/".split("/c/")[1].startswith("3/")
+    )
 
 
 def read_recorded() -> Any:
@@ -99,7 +110,8 @@ def recorded_files(folder: Path) -> list[Path]:
 
 
 def attack(kind: Kind, n: int, rng: random.Random) -> Counter:
-    """How many of `n` flips are noticed, harmless, silent or noticed in a message that does not name the file."""
+    """How many of `n` flips are noticed, harmless, silent or noticed in a message that does not
+    name the file."""
     whole, right, seen = kind.path.read_bytes(), kind.read(), Counter()
     for _ in range(n):
         data = bytearray(whole)
@@ -121,12 +133,15 @@ def run(n: int, seed: int, folder: Path) -> int:
     for kind in kinds(folder):
         seen = attack(kind, n, rng)
         bad += sum(count for what, count in seen.items() if what not in ("noticed", "harmless"))
-        print(f"{kind.name}: {', '.join(f'{count} {what}' for what, count in sorted(seen.items()))}", flush=True)
+        said = ", ".join(f"{count} {what}" for what, count in sorted(seen.items()))
+        print(f"{kind.name}: {said}", flush=True)
     return bad
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--flips", type=int, default=200, help="in each file (default 200)")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()

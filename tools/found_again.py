@@ -1,9 +1,11 @@
-"""Dark Key-to-Door: do agents miss the door because they never find it, or because they do not come back to it?
+"""Dark Key-to-Door: do agents miss the door because they never find it, or because they do not come
+back to it?
 
     OMP_NUM_THREADS=1 python tools/found_again.py [--splits 0 1 2 3 4]
 
-A row for each run: the share of lives (50 episodes; of the source, streams of 20) that find the key at all, and both; and in
-which share of the three episodes after the first find they are found again. Trains what this machine has no weights of.
+A row for each run: the share of lives (50 episodes; of the source, streams of 20) that find the key
+at all, and both; and in which share of the three episodes after the first find they are found
+again. Trains what this machine has no weights of.
 """
 
 import argparse
@@ -21,7 +23,8 @@ WORLD, SHOWN = "dark_key_to_door", ("source", "ad", "idt", "dicp_idt", "dicp_idt
 
 
 def found_and_again(returns: Float[Tensor, "life episode"], wanted: int) -> tuple[float, float]:
-    """(share of lives in which an episode brings `wanted`, share of the three episodes after the first such that do)."""
+    """(share of lives in which an episode brings `wanted`, share of the three episodes after the
+    first such that do)."""
     there = returns >= wanted
     lives = there.any(1).nonzero()[:, 0].tolist()
     after = (there[i, there[i].int().argmax() + 1 :][:3] for i in lives)
@@ -30,16 +33,20 @@ def found_and_again(returns: Float[Tensor, "life episode"], wanted: int) -> tupl
 
 
 def returns_of(run: runs.Run, split: int) -> Float[Tensor, "life episode"]:
-    config, plan, (tasks, n) = runs.config_of(run, WORLD, split), runs.plan_of(run, WORLD), runs.lives_of(run, WORLD, split)
+    config, plan = runs.config_of(run, WORLD, split), runs.plan_of(run, WORLD)
+    tasks, n = runs.lives_of(run, WORLD, split)
     if run.name == "source":
         reward = histories_of(config).load(tasks).reward.float()
         return reward.unflatten(-1, (-1, config.env.horizon)).sum(-1).flatten(0, 1)
-    model = load_or_train(config).model
-    return rollout(model, config.env, tasks, n, runs.n_episodes_of(WORLD), plan, split).episode_return.flatten(0, 1)
+    model, n_episodes = load_or_train(config).model, runs.n_episodes_of(WORLD)
+    life = rollout(model, config.env, tasks, n, n_episodes, plan, split)
+    return life.episode_return.flatten(0, 1)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--splits", type=int, nargs="+", default=list(range(5)), choices=range(5))
     rows = []
     for split in parser.parse_args().splits:
@@ -47,7 +54,8 @@ def main() -> None:
             returns = returns_of(run, split)
             found = [x for wanted in (1, 2) for x in found_and_again(returns, wanted)]
             rows.append([run.name, *found])
-    table = pd.DataFrame(rows, columns=["run", "key", "key, again", "key and door", "key and door, again"])
+    columns = ["run", "key", "key, again", "key and door", "key and door, again"]
+    table = pd.DataFrame(rows, columns=columns)
     print(table.groupby("run").mean().loc[list(SHOWN)].round(2).to_string())
 
 

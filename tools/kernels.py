@@ -1,8 +1,8 @@
 """Start Jupyter kernels one at a time, whatever runs the notebooks.
 
-Whoever starts a kernel looks for free ports, lets them go, and the kernel binds them a moment later.
-Of two that start at once both may find the same port, and the second dies ("Address already in
-use"). Imports nothing of the package, which tests/conftest.py wants to see first.
+Whoever starts a kernel looks for free ports, lets them go, and the kernel binds them a moment
+later. Of two that start at once both may find the same port, and the second dies ("Address already
+in use"). Imports nothing of the package, which tests/conftest.py wants to see first.
 """
 
 import os

@@ -3,10 +3,11 @@
     OMP_NUM_THREADS=1 python tools/kills.py reproduce --kills 200
     OMP_NUM_THREADS=1 python tools/kills.py training collecting --kills 100
 
-Each trial starts a job in a cache of its own and kills it (SIGKILL) until it once ends by itself. Half of the kills come
-after a random time, half at a random step of a write: a line of the code that writes, or the middle of the bytes. After each
-kill everything that was complete before must still be; at the end all files must equal, to the last bit, those of a run that
-nobody killed. The worlds are as small as can be; the code is the library's own, started from a fork of this process.
+Each trial starts a job in a cache of its own and kills it (SIGKILL) until it once ends by itself.
+Half of the kills come after a random time, half at a random step of a write: a line of the code
+that writes, or the middle of the bytes. After each kill everything that was complete before must
+still be; at the end all files must equal, to the last bit, those of a run that nobody killed. The
+worlds are as small as can be; the code is the library's own, started from a fork of this process.
 """
 
 import argparse
@@ -41,12 +42,14 @@ NAMES = ("random", "source", "ad", "dicp_ad_gated")
 PATH = re.compile(r"/\S+")
 
 
-# ---- a small world --------------------------------------------------------------------------------------------------
+# ---- a small world -------------------------------------------------------------------------------
 
 
 def small(config: Config) -> Config:
     """The same method with a source, a model and a training that take a moment."""
-    source = SourceConfig(n_streams=4, keep_streams=4, env_steps=80, n_steps=20, batch_size=40, n_epochs=1)
+    source = SourceConfig(
+        n_streams=4, keep_streams=4, env_steps=80, n_steps=20, batch_size=40, n_epochs=1
+    )
     model = replace(config.model, d_model=8, n_layers=1, n_heads=1, d_ff=8, d_head_hidden=8)
     train = replace(config.train, updates=30, batch_size=4, n_streams=4, max_stride=1)
     return replace(config, source=source, model=model, train=train)
@@ -59,7 +62,7 @@ def make_everything_small(folder: Path) -> None:
     grids.EVALUATIONS["darkroom"] = Evaluation(3, sizes=(2, 2))
     recordings.RECORDED = folder / "nothing is recorded"
     artifacts.train = partial(artifacts.train, save_every=5)
-    reproduce.figures.draw = lambda *args: None                     # seconds, and written as everything else
+    reproduce.figures.draw = lambda *args: None      # seconds, and written as everything else
     os.environ["DICP_CACHE"] = str(folder)
 
 
@@ -69,14 +72,15 @@ def run_reproduce() -> None:
 
 
 def run_training() -> None:
-    artifacts.load_or_train(Config.preset("darkroom", world_model="observational"), progress=False, n_jobs=1)
+    config = Config.preset("darkroom", world_model="observational")
+    artifacts.load_or_train(config, progress=False, n_jobs=1)
 
 
 def run_collecting() -> None:
     artifacts.histories_of(Config.preset("darkroom"), n_jobs=2)
 
 
-# ---- killing --------------------------------------------------------------------------------------------------------
+# ---- killing -------------------------------------------------------------------------------------
 
 
 class Steps:
@@ -91,10 +95,12 @@ class Steps:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def watch(self) -> None:
-        """From now on: before and after each call that changes something on the disk, and in the middle of the bytes."""
+        """From now on: before and after each call that changes something on the disk, and in the
+        middle of the bytes."""
         for name in ("open", "fsync", "replace", "unlink", "mkdir"):
             setattr(os, name, self._around(getattr(os, name)))
-        os.fdopen, _local._atomic_write = self._halves(os.fdopen), self._inside(_local._atomic_write)
+        os.fdopen = self._halves(os.fdopen)
+        _local._atomic_write = self._inside(_local._atomic_write)
 
     def watch_lines(self) -> None:
         """Every line of the writer, too."""
@@ -118,7 +124,8 @@ class Steps:
         return call
 
     def _inside(self, write: Callable) -> Callable:
-        """zarr's writer of a chunk, with a step when its bytes are there and not yet in their place."""
+        """zarr's writer of a chunk, with a step when its bytes are there and not yet in their
+        place."""
         @contextmanager
         def call(*args, **kwargs):
             with write(*args, **kwargs) as file:
@@ -140,7 +147,9 @@ class Steps:
                 return half + super().write(data[half:])
 
         def call(descriptor, *args, **kwargs):
-            return Halves(descriptor, "w") if args == ("wb",) else fdopen(descriptor, *args, **kwargs)
+            if args == ("wb",):
+                return Halves(descriptor, "w")
+            return fdopen(descriptor, *args, **kwargs)
 
         return call
 
@@ -154,16 +163,19 @@ class Outcome(NamedTuple):
 
 
 def start(
-    job: Callable[[], None], folder: Path, at: int = 0, after: float | None = None, lone: bool = True, lines: bool = False
+    job: Callable[[], None], folder: Path, at: int = 0, after: float | None = None,
+    lone: bool = True, lines: bool = False,
 ) -> Outcome:
-    """Run `job` in a fork with its cache in `folder`; kill it at step `at` of its writes or `after` so many seconds. lone:
-    it has no workers; else they must end by themselves when it is killed. lines: each line of the writer is a step."""
+    """Run `job` in a fork with its cache in `folder`; kill it at step `at` of its writes or `after`
+    so many seconds. lone: it has no workers; else they must end by themselves when it is killed.
+    lines: each line of the writer is a step."""
     log, counted = folder.with_suffix(".log"), folder.with_suffix(".steps")
     began, steps = time.monotonic(), Steps(at)
     if not (process := os.fork()):
         status = 1
         try:
-            with open(log, "a", encoding="utf-8") as file:      # what was said before a kill counts, too
+            # what was said before a kill counts, too
+            with open(log, "a", encoding="utf-8") as file:
                 os.dup2(file.fileno(), 1)
                 os.dup2(file.fileno(), 2)
             make_everything_small(folder)
@@ -189,7 +201,7 @@ def start(
     return Outcome(killed, os.waitstatus_to_exitcode(status), n, time.monotonic() - began, said)
 
 
-# ---- what is there --------------------------------------------------------------------------------------------------
+# ---- what is there -------------------------------------------------------------------------------
 
 
 def complete(folder: Path) -> set[str]:
@@ -202,13 +214,17 @@ def complete(folder: Path) -> set[str]:
         load_state(state)
     for path in folder.glob("histories/*.zarr"):
         histories = LearningHistories.open(path)
-        there |= {f"{path.name} task {task}" for task, done in zip(histories.tasks, histories.done, strict=True) if done}
+        there |= {
+            f"{path.name} task {task}"
+            for task, done in zip(histories.tasks, histories.done, strict=True) if done
+        }
     return there
 
 
 def final(folder: Path) -> dict[str, str]:
     """The digest of every file of a finished cache, apart from what says how long it took."""
-    files = (path for path in folder.rglob("*") if path.is_file() and "lock" not in str(path.relative_to(folder)))
+    there = (path for path in folder.rglob("*") if path.is_file())
+    files = (path for path in there if "lock" not in str(path.relative_to(folder)))
     digests = {}
     for path in files:
         data = path.read_bytes()
@@ -220,7 +236,7 @@ def final(folder: Path) -> dict[str, str]:
     return digests
 
 
-# ---- campaigns ------------------------------------------------------------------------------------------------------
+# ---- campaigns -----------------------------------------------------------------------------------
 
 
 @dataclass
@@ -236,7 +252,8 @@ class Campaign:
     lost: list[str] = field(default_factory=list)
 
     def run(self, n_kills: int, folder: Path, rng: random.Random) -> "Campaign":
-        beginnings = [self._beginning(folder, number, how) for number, how in enumerate(((), *((job,) for job in self.warm)))]
+        before = ((), *((job,) for job in self.warm))
+        beginnings = [self._beginning(folder, i, jobs) for i, jobs in enumerate(before)]
         unharmed = [self._unharmed(beginning) for beginning in beginnings]
         expected, trial = final(beginnings[0].with_suffix(".whole")), 0
         while self.kills < n_kills:
@@ -256,7 +273,8 @@ class Campaign:
 
     def _unharmed(self, beginning: Path) -> Outcome:
         """What the job does from here if nobody kills it."""
-        outcome = start(self.job, self._copy(beginning, beginning.with_suffix(".whole")), lone=self.lone)
+        here = self._copy(beginning, beginning.with_suffix(".whole"))
+        outcome = start(self.job, here, lone=self.lone)
         if outcome.status:
             raise RuntimeError(f"{self.name} fails without being killed: {outcome.said}")
         return outcome
@@ -266,7 +284,9 @@ class Campaign:
         shutil.copytree(beginning, to)
         return to
 
-    def _trial(self, folder: Path, whole: Outcome, expected: dict, n_kills: int, rng: random.Random) -> None:
+    def _trial(
+        self, folder: Path, whole: Outcome, expected: dict, n_kills: int, rng: random.Random
+    ) -> None:
         """Kill the job until it ends by itself."""
         there = complete(folder)
         while True:
@@ -286,7 +306,9 @@ class Campaign:
         elif not outcome.killed:
             found = final(folder)
             names = sorted(expected.keys() | found.keys())
-            self.lost += [f"differs: {name}" for name in names if expected.get(name) != found.get(name)]
+            self.lost += [
+                f"differs: {name}" for name in names if expected.get(name) != found.get(name)
+            ]
         self.lost += [f"a message without a file: {line}" for line in outcome.said.splitlines()
                       if re.search("damaged|not whole|anew|cannot", line) and not PATH.search(line)]
 
@@ -318,7 +340,9 @@ def campaigns() -> dict[str, Campaign]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("jobs", nargs="+", choices=[*campaigns(), "write"])
     parser.add_argument("--kills", type=int, default=100, help="of each job (default 100)")
     parser.add_argument("--seed", type=int, default=0)

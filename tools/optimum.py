@@ -3,18 +3,22 @@
     OMP_NUM_THREADS=1 python tools/optimum.py            # minutes; prints
     OMP_NUM_THREADS=1 python tools/optimum.py --record   # and writes dicp/data/optimum.csv
 
-The task is uniform over all tasks of the world, a life has as many episodes as the recorded runs, and every return counts as
-a share of its task's highest (`dicp.results.normalised`). Three arguments, one a world:
+The task is uniform over all tasks of the world, a life has as many episodes as the recorded runs,
+and every return counts as a share of its task's highest (`dicp.results.normalised`). Three
+arguments, one a world:
 
-Darkroom. Until the goal is found nothing is learned but that it is elsewhere, so a plan is one fixed walk. Each step looks at
-one cell; giving every cell a step of its own, at least as late as its distance, is a linear assignment: no walk does better.
-Simulated annealing finds a walk that nearly does.
+Darkroom. Until the goal is found nothing is learned but that it is elsewhere, so a plan is one
+fixed walk. Each step looks at one cell; giving every cell a step of its own, at least as late as
+its distance, is a linear assignment: no walk does better. Simulated annealing finds a walk that
+nearly does.
 
-Dark Key-to-Door. The same assignment twice: each step shows whether one cell holds the key; from there, and in later episodes
-from the key on, each step shows whether one cell is the door. A bound, not a walk.
+Dark Key-to-Door. The same assignment twice: each step shows whether one cell holds the key; from
+there, and in later episodes from the key on, each step shows whether one cell is the door. A bound,
+not a walk.
 
-Darkroom-Permuted. What an action does is known once it was tried, so the first episode is a search over (cell, what each
-action may still do); it reaches the goal with certainty, and all later episodes are perfect. Exact, by recursion.
+Darkroom-Permuted. What an action does is known once it was tried, so the first episode is a search
+over (cell, what each action may still do); it reaches the goal with certainty, and all later
+episodes are perfect. Exact, by recursion.
 """
 
 import argparse
@@ -49,22 +53,24 @@ class Bounds(NamedTuple):
     walk: str = ""                     # that makes `low`: the moves of one episode after the other
 
 
-# ---- Darkroom: one walk that looks for a goal -----------------------------------------------------------------------
+# ---- Darkroom: one walk that looks for a goal ----------------------------------------------------
 
 
 class Search:
     """A goal anywhere in a dark room; who has found it goes there at once, and stays."""
 
     def __init__(self, size: int, horizon: int, n_episodes: int):
-        self.rules = GridRules.of(EnvConfig(size=size, horizon=horizon), all_tasks("darkroom", size))
+        env = EnvConfig(size=size, horizon=horizon)
+        self.rules = GridRules.of(env, all_tasks("darkroom", size))
         self.horizon, self.n_episodes = horizon, n_episodes
         self.next_cell = self.rules.next_cell[0].tolist()
         self.best = self.rules.max_return(horizon).numpy()
         self.distance = horizon - self.best + 1               # the first step that can end there
         episode, step = np.divmod(np.arange(n_episodes * horizon), horizon)
         now, later = horizon - step, n_episodes - episode - 1
-        self.share = (now + later * self.best[:, None]) / (n_episodes * self.best[:, None])      # cell slot
-        self.share[step[None] + 1 < self.distance[:, None]] = 0                                  # out of reach
+        # cell slot
+        self.share = (now + later * self.best[:, None]) / (n_episodes * self.best[:, None])
+        self.share[step[None] + 1 < self.distance[:, None]] = 0      # out of reach
         self.table = (self.share / len(self.best)).tolist()
 
     def bound(self) -> float:
@@ -122,7 +128,7 @@ def darkroom(size: int, horizon: int, n_episodes: int, n_updates: int, seeds: ra
     return Bounds(low, search.bound(), " ".join("".join(map(str, moves)) for moves in walk))
 
 
-# ---- Dark Key-to-Door: one assignment within the other --------------------------------------------------------------
+# ---- Dark Key-to-Door: one assignment within the other -------------------------------------------
 
 
 def dark_key_to_door(size: int, horizon: int, n_episodes: int) -> Bounds:
@@ -138,7 +144,9 @@ def dark_key_to_door(size: int, horizon: int, n_episodes: int) -> Bounds:
     for key in range(size**2):
         for i, (episode, step) in enumerate(slots):
             if step >= to_key[key]:
-                door = doors(between[key], to_key[key], highest[key], horizon, n_episodes, episode, step)
+                door = doors(
+                    between[key], to_key[key], highest[key], horizon, n_episodes, episode, step
+                )
                 share[key, i] = ((n_episodes - episode) / highest[key]).mean() / n_episodes + door
     keys, chosen = linear_sum_assignment(share, maximize=True)
     return Bounds(None, float(share[keys, chosen].sum() / size**2))
@@ -151,10 +159,12 @@ def slots_of(n_episodes: int, horizon: int, most: int) -> Iterator[tuple[int, in
 
 
 def doors(
-    distance: np.ndarray, to_key: int, highest: np.ndarray, horizon: int, n_episodes: int, episode: int, step: int
+    distance: np.ndarray, to_key: int, highest: np.ndarray, horizon: int, n_episodes: int,
+    episode: int, step: int,
 ) -> float:
-    """Mean share of the highest return that the door adds, at most, if the key is found at that step."""
-    rest = [(episode, n) for n in range(1, horizon - step + 1)]                  # steps after the key
+    """Mean share of the highest return that the door adds, at most, if the key is found at that
+    step."""
+    rest = [(episode, n) for n in range(1, horizon - step + 1)]      # steps after the key
     later = [(e, n) for e in range(episode + 1, n_episodes) for n in range(1, horizon - to_key + 1)]
     slots = np.array((rest + later)[: len(distance) + horizon])
     if not len(slots):
@@ -165,11 +175,11 @@ def doors(
     return float(share[cells, chosen].sum() / len(distance))
 
 
-# ---- Darkroom-Permuted: what each action may still do ---------------------------------------------------------------
+# ---- Darkroom-Permuted: what each action may still do --------------------------------------------
 
 
 def darkroom_permuted(size: int, horizon: int, n_episodes: int) -> Bounds:
-    """Exact if the first episode reaches the goal whatever the task; then all others are perfect."""
+    """Exact if the first episode reaches the goal in every task; then all others are perfect."""
     config = EnvConfig("darkroom_permuted", size=size, horizon=horizon)
     rules = GridRules.of(EnvConfig(size=size, horizon=horizon), [(size - 1, size - 1)])
     start, goal, next_cell = 0, size**2 - 1, rules.next_cell[0].tolist()
@@ -178,7 +188,7 @@ def darkroom_permuted(size: int, horizon: int, n_episodes: int) -> Bounds:
 
     @cache
     def value(cell: int, known: tuple, left: int) -> tuple[float, float]:
-        """(the highest mean return of the steps that are left, the smallest that may come of it)."""
+        """(the highest mean return of the steps that are left, the smallest that may come)."""
         if cell == goal or not left:
             return (float(left), float(left))         # who came there knows how to stay
         outcomes = (outcomes_of(cell, known, action) for action in range(len(MOVES)))
@@ -212,7 +222,8 @@ def darkroom_permuted(size: int, horizon: int, n_episodes: int) -> Bounds:
 @cache
 def consistent(known: tuple) -> list[tuple[int, ...]]:
     """The permutations that give each action one of the moves it may be."""
-    return [moves for moves in permutations(range(len(MOVES))) if all(m in k for m, k in zip(moves, known, strict=True))]
+    every = permutations(range(len(MOVES)))
+    return [moves for moves in every if all(m in k for m, k in zip(moves, known, strict=True))]
 
 
 @cache
@@ -222,12 +233,15 @@ def narrowed(known: tuple, action: int, possible: frozenset) -> tuple:
     return tuple(sorted((frozenset(moves) for moves in zip(*left, strict=True)), key=sorted))
 
 
-# ---- all of them ----------------------------------------------------------------------------------------------------
+# ---- all of them ---------------------------------------------------------------------------------
 
 
 def optimum(n_updates: int, seeds: range) -> pd.DataFrame:
     """A row a world, at the size and for the life of the recorded runs."""
-    life = {env.name: (env.size, env.horizon, domain_of(env).evaluation.n_episodes) for env in map(EnvConfig.preset, ENVS)}
+    life = {
+        env.name: (env.size, env.horizon, domain_of(env).evaluation.n_episodes)
+        for env in map(EnvConfig.preset, ENVS)
+    }
     found = {
         "darkroom": darkroom(*life["darkroom"], n_updates, seeds),
         "darkroom_permuted": darkroom_permuted(*life["darkroom_permuted"]),
@@ -237,10 +251,16 @@ def optimum(n_updates: int, seeds: range) -> pd.DataFrame:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--updates", type=int, default=3_000_000, help="changes of a walk, of each annealing")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--updates", type=int, default=3_000_000, help="changes of a walk, of each annealing"
+    )
     parser.add_argument("--seeds", type=int, default=2, help="annealings; the best counts")
-    parser.add_argument("--record", action="store_true", help=f"write {PATH.name}, which the README's table reads")
+    parser.add_argument(
+        "--record", action="store_true", help=f"write {PATH.name}, which the README's table reads"
+    )
     args = parser.parse_args()
     table = optimum(args.updates, range(args.seeds))
     print(table[["env", "low", "high"]].to_string(index=False))

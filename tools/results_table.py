@@ -1,4 +1,5 @@
-"""Write the results of the README and of docs/ from the recorded runs: python tools/results_table.py [block ...]."""
+"""Write the results of the README and of docs/ from the recorded runs: python
+tools/results_table.py [block ...]."""
 
 import re
 import sys
@@ -17,23 +18,35 @@ from dicp.runs import ABLATIONS, ML1_ABLATIONS, SPLITS, Run
 
 METHODS = {imitates: imitates.upper() for imitates in IMITATORS}
 ROWS = {
-    "random": "random policy", "source": "source PPO (learns by gradient; its 100 streams share their updates)",
-    **{run: label for imitates, name in METHODS.items() for run, label in {
-        imitates: name, f"dicp_{imitates}": f"DICP-{name}, policy only",
-        f"dicp_{imitates}_paper": f"DICP-{name}, the paper's planner", f"dicp_{imitates}_gated": f"DICP-{name}, `gated`",
-    }.items()},
-    "queries": "queries, `bayes`", "exact_belief": "exact belief over what is hidden (greedy planner)",
+    "random": "random policy",
+    "source": "source PPO (learns by gradient; its 100 streams share their updates)",
+    **{
+        run: label
+        for imitates, name in METHODS.items()
+        for run, label in {
+            imitates: name, f"dicp_{imitates}": f"DICP-{name}, policy only",
+            f"dicp_{imitates}_paper": f"DICP-{name}, the paper's planner",
+            f"dicp_{imitates}_gated": f"DICP-{name}, `gated`",
+        }.items()
+    },
+    "queries": "queries, `bayes`",
+    "exact_belief": "exact belief over what is hidden (greedy planner)",
 }
 PLANNER_NAMES = {"paper": "the paper's planner", "gated": "`gated`", "bayes": "`bayes`",
                  "thompson": "Thompson sampling"}
-METRICS = {"last_10_episodes": "last 10 episodes", "all_episodes": "all episodes", "found_by_5": "solved by episode 5"}
+METRICS = {
+    "last_10_episodes": "last 10 episodes",
+    "all_episodes": "all episodes",
+    "found_by_5": "solved by episode 5",
+}
 OWN = "each with a source, a training seed and held-out tasks of its own"
 SPLITS_DIFFER = {env: OWN for env in ENVS} | {
     "dark_key_to_door": "each with a training seed and held-out tasks of its own; one source, "
     "collected once for all 6,561 tasks"}
 ROOT = Path(__file__).parents[1]
 OPTIMUM = ROOT / "dicp" / "data" / "optimum.csv"
-PRESETS = ("dicp_ad_paper", "dicp_ad_gated", "queries", "ad", "idt")       # what ablations change, longest names first
+# what ablations change, longest names first
+PRESETS = ("dicp_ad_paper", "dicp_ad_gated", "queries", "ad", "idt")
 
 
 def table(env: str) -> str:
@@ -45,9 +58,12 @@ def table(env: str) -> str:
         if rows.empty:
             continue
         numbers = results.summary(rows).set_index("metric")
-        cells = [f"{v.value:.3f} [{v.low:.2f}, {v.high:.2f}]" for v in (numbers.loc[m] for m in METRICS)]
-        spent = cost[cost["run"] == run].mean(numeric_only=True)
-        spent = f"{spent.train_cpu_s:.0f}, {spent.evaluate_cpu_s:.0f}" if run not in ("random", "source") else ""
+        shown = (numbers.loc[metric] for metric in METRICS)
+        cells = [f"{v.value:.3f} [{v.low:.2f}, {v.high:.2f}]" for v in shown]
+        spent = ""
+        if run not in ("random", "source"):
+            mean = cost[cost["run"] == run].mean(numeric_only=True)
+            spent = f"{mean.train_cpu_s:.0f}, {mean.evaluate_cpu_s:.0f}"
         cells += [published(env, run), str(rows["split"].nunique()), spent]
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", footnote(recorded, env)])
@@ -57,7 +73,10 @@ def summary() -> str:
     """The grid worlds at a glance: the paper's best method, ours, and what is possible."""
     optimum = pd.read_csv(OPTIMUM, encoding="utf-8").set_index("env")[["low", "high"]]
     ours = {"queries": "ours: queries, `bayes`", "exact_belief": "exact belief (greedy planner)"}
-    header = ["", "the paper's best", *ours.values(), "optimum (all tasks, all episodes)", "CPU-min a split, ours"]
+    header = [
+        "", "the paper's best", *ours.values(), "optimum (all tasks, all episodes)",
+        "CPU-min a split, ours",
+    ]
     lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
     for env in ENVS:
         best = papers_best(env)
@@ -67,10 +86,14 @@ def summary() -> str:
             cells.append(ends_and_all(rows) if len(rows) else "not recorded")
         cost = cost_of(env).query("run == 'queries'")[["train_cpu_s", "evaluate_cpu_s"]]
         spent = f"{cost.mean().sum() / 60:.0f}" if len(cost) else "not recorded"
-        cells = [f"{best}: {curve.iloc[-1]:.2f}, {curve.mean():.2f}", *cells, bounds(*optimum.loc[env]), spent]
+        theirs = f"{best}: {curve.iloc[-1]:.2f}, {curve.mean():.2f}"
+        cells = [theirs, *cells, bounds(*optimum.loc[env]), spent]
         lines.append(f"| {WORLDS[env]} | " + " | ".join(cells) + " |")
-    return "\n".join([*lines, "", "Optimum: the mean over all tasks of the best agent possible, computed "
-                      "(`python tools/optimum.py`); the other columns are means over held-out tasks."])
+    note = (
+        "Optimum: the mean over all tasks of the best agent possible, computed (`python "
+        "tools/optimum.py`); the other columns are means over held-out tasks."
+    )
+    return "\n".join([*lines, "", note])
 
 
 def ends_and_all(rows: pd.DataFrame) -> str:
@@ -89,14 +112,22 @@ def bounds(low: float, high: float) -> str:
 
 def planning() -> str:
     """What planning adds to the same model, paired, in the grid worlds."""
-    lines = ["| | " + " | ".join(WORLDS[env] for env in ENVS) + " |", "|---" * (len(ENVS) + 1) + "|"]
-    pairs = {f"DICP-{name}, {planner}": (f"dicp_{imitates}_{run}", f"dicp_{imitates}") for imitates, name in METHODS.items()
-             for run, planner in {"paper": "the paper's planner", "gated": "`gated`"}.items()}
-    for label, (run, other) in (pairs | {"queries, `bayes`, minus exact belief": ("queries", "exact_belief")}).items():
+    worlds = " | ".join(WORLDS[env] for env in ENVS)
+    lines = [f"| | {worlds} |", "|---" * (len(ENVS) + 1) + "|"]
+    pairs = {
+        f"DICP-{name}, {planner}": (f"dicp_{imitates}_{run}", f"dicp_{imitates}")
+        for imitates, name in METHODS.items()
+        for run, planner in {"paper": "the paper's planner", "gated": "`gated`"}.items()
+    }
+    pairs["queries, `bayes`, minus exact belief"] = ("queries", "exact_belief")
+    for label, (run, other) in pairs.items():
         cells = [difference(env, run, other) for env in ENVS]
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
-    return "\n".join([*lines, "", "Share of the highest return over all 50 episodes, minus that of the same model without a "
-                      "plan: paired over splits and held-out tasks, with 95% bootstrap intervals."])
+    note = (
+        "Share of the highest return over all 50 episodes, minus that of the same model without a "
+        "plan: paired over splits and held-out tasks, with 95% bootstrap intervals."
+    )
+    return "\n".join([*lines, "", note])
 
 
 def difference(env: str, run: str, other: str) -> str:
@@ -111,36 +142,47 @@ def data_by_model(env: str) -> str:
     recorded, kept = results.recorded(env), probes.recorded_probes(env)
     rows = control.by_run(recorded)
     planners = compared_planners(rows)
-    header = ["world model", "trained on", "splits", *(f"{PLANNER_NAMES[name]}: all, last ten" for name in planners),
-              "found by episode 5", "plans that count on what has not paid", "P(reward) of a cell never met",
-              "met in vain", "elsewhere, once the goal is known", "of new cells along an imagined walk: step 1, 8"]
+    header = [
+        "world model", "trained on", "splits",
+        *(f"{PLANNER_NAMES[name]}: all, last ten" for name in planners), "found by episode 5",
+        "plans that count on what has not paid", "P(reward) of a cell never met", "met in vain",
+        "elsewhere, once the goal is known", "of new cells along an imagined walk: step 1, 8",
+    ]
     lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
     for (model, data), part in rows.groupby(["model", "data"], sort=False):
         by_planner = part.set_index("planner")
         cells = [control.MODELS[model], control.DATA_NAMES[data], str(part["splits"].max())]
-        cells += ["{:.3f}, {:.3f}".format(by_planner.loc[name, "all"][0], by_planner.loc[name, "last"][0])
-                  if name in by_planner.index else "" for name in planners]
+        cells += [all_and_last(by_planner, name) for name in planners]
         bayes = by_planner.loc["bayes"]
         cells += [f"{bayes['found'][0]:.2f}", f"{bayes['deluded']:.3f}"]
         kind, *word = model.split("_")
-        said = kept[kept["run"] == "_".join((kind, data, *word, "bayes"))].groupby("probe")["value"].mean()
-        cells.append(f"{said['never met']:.4f}" if "never met" in said else "")
-        cells += [f"{said[name]:.4f}" if name in said else "" for name in ("in vain", "elsewhere")]
-        cells.append(f"{said['walk 1']:.3f}, {said['walk 8']:.3f}" if "walk 1" in said else "")
+        run = "_".join((kind, data, *word, "bayes"))
+        cells += said_of_rewards(kept[kept["run"] == run].groupby("probe")["value"].mean())
         lines.append("| " + " | ".join(cells) + " |")
-    exact = kept.groupby("probe")["exact"].mean()
     splits = recorded.loc[recorded["run"] == "queries_first_bayes", "split"].unique()
     belief = recorded[(recorded["run"] == "exact_belief") & recorded["split"].isin(splits)]
     alone = results.summary(belief).set_index("metric")["value"]
     ends = f"{alone['all_episodes']:.3f}, {alone['last_10_episodes']:.3f}"
-    cells = ["exact belief", "-", str(len(splits)), *(ends if name == "bayes" else "" for name in planners)]
+    cells = ["exact belief", "-", str(len(splits))]
+    cells += [ends if name == "bayes" else "" for name in planners]
     cells += [f"{alone['found_by_5']:.2f}", ""]
-    if len(exact):
-        cells += [f"{exact[name]:.4f}" if name in exact else "" for name in ("never met", "in vain", "elsewhere")]
-        cells.append(f"{exact['walk 1']:.3f}, {exact['walk 8']:.3f}")
-    else:
-        cells += [""] * 4
+    cells += said_of_rewards(kept.groupby("probe")["exact"].mean())
     return "\n".join([*lines, "| " + " | ".join(cells) + " |", "", data_effect(recorded)])
+
+
+def all_and_last(by_planner: pd.DataFrame, name: str) -> str:
+    """Return over all episodes and in the last ten with a planner, if it is recorded."""
+    if name not in by_planner.index:
+        return ""
+    row = by_planner.loc[name]
+    return f"{row['all'][0]:.3f}, {row['last'][0]:.3f}"
+
+
+def said_of_rewards(said: pd.Series) -> list[str]:
+    """P(reward) by the name of its probe, as the last four cells of a row."""
+    cells = [f"{said[x]:.4f}" if x in said else "" for x in ("never met", "in vain", "elsewhere")]
+    walk = f"{said['walk 1']:.3f}, {said['walk 8']:.3f}" if "walk 1" in said else ""
+    return [*cells, walk]
 
 
 def claim() -> str:
@@ -152,15 +194,20 @@ def claim() -> str:
     plain_splits = ", ".join(map(str, sorted(plain)))
     earned = {key: f"{rows.loc[key, 'all'][0]:.3f}" for key in rows.index}
     seeds = control.of_all_seeds(recorded, "queries")
-    again = "" if seeds is None else f"; over {int(seeds[0].max().max())} training seeds {paired(seeds[1])}"
+    again = ""
+    if seeds is not None:
+        counts, difference = seeds
+        again = f"; over {int(counts.max().max())} training seeds {paired(difference)}"
     return (
-        f"With the Bayes planner a Transformer that is asked with queries earns {earned['queries', 'first']} of the "
-        "highest return over all fifty episodes if it was trained on first episodes, "
-        f"{earned['queries', 'all']} if on whole histories (difference {paired(effect['queries'])}{again}); the paper's heads "
-        f"earn {earned['heads', 'first']} and {earned['heads', 'all']}, and a table that learns nothing but three numbers "
-        f"{earned['table', 'first']}, whatever they were counted in (Darkroom, {rows['splits'].max()} splits, one training "
-        f"seed each). Trained on cells under their own names, queries earn {earned['queries_plain', 'first']} after first "
-        f"episodes and {earned['queries_plain', 'all']} after whole histories (split {plain_splits})."
+        "With the Bayes planner a Transformer that is asked with queries earns "
+        f"{earned['queries', 'first']} of the highest return over all fifty episodes if it was "
+        f"trained on first episodes, {earned['queries', 'all']} if on whole histories (difference "
+        f"{paired(effect['queries'])}{again}); the paper's heads earn {earned['heads', 'first']} "
+        f"and {earned['heads', 'all']}, and a table that learns nothing but three numbers "
+        f"{earned['table', 'first']}, whatever they were counted in (Darkroom, "
+        f"{rows['splits'].max()} splits, one training seed each). Trained on cells under their own "
+        f"names, queries earn {earned['queries_plain', 'first']} after first episodes and "
+        f"{earned['queries_plain', 'all']} after whole histories (split {plain_splits})."
     )
 
 
@@ -168,17 +215,23 @@ def compared_planners(rows: pd.DataFrame) -> list[str]:
     """Those for which every model and kind of data is recorded in as many splits as for any."""
     rows = rows[rows["model"].isin(("queries", "heads", "table"))]
     sizes = rows.groupby("planner", sort=False)["splits"].agg(["count", "min"])
-    return list(sizes.index[(sizes["count"] == sizes["count"].max()) & (sizes["min"] == rows["splits"].max())])
+    complete = (sizes["count"] == sizes["count"].max()) & (sizes["min"] == rows["splits"].max())
+    return list(sizes.index[complete])
 
 
 def data_effect(recorded: pd.DataFrame) -> str:
     """First episodes minus whole histories, by model and planner."""
     effects = control.of_the_data(recorded)
     effects = effects[effects["planner"].isin(compared_planners(control.by_run(recorded)))]
-    parts = [f"{control.MODELS[row.model]}, {PLANNER_NAMES[row.planner]}: {paired(row.all)} (last ten {paired(row.last)})"
-             for row in effects.itertuples()]
-    return ("Return as a share of the highest possible. First episodes minus whole histories, paired over splits and "
-            f"tasks, with 95% bootstrap intervals: {'; '.join(parts)}. One training seed a split{more_seeds(recorded)}.")
+    parts = []
+    for row in effects.itertuples():
+        what = f"{control.MODELS[row.model]}, {PLANNER_NAMES[row.planner]}"
+        parts.append(f"{what}: {paired(row.all)} (last ten {paired(row.last)})")
+    return (
+        "Return as a share of the highest possible. First episodes minus whole histories, paired "
+        f"over splits and tasks, with 95% bootstrap intervals: {'; '.join(parts)}. One training "
+        f"seed a split{more_seeds(recorded)}."
+    )
 
 
 def more_seeds(recorded: pd.DataFrame) -> str:
@@ -188,26 +241,36 @@ def more_seeds(recorded: pd.DataFrame) -> str:
         return ""
     counts, difference = found
     splits = counts.index[counts.min(axis=1) > 1]
-    where = "" if len(splits) == len(counts) else f" in splits {', '.join(map(str, splits))}, else one"
+    some = f" in splits {', '.join(map(str, splits))}, else one"
+    where = "" if len(splits) == len(counts) else some
     return f"; queries, with {int(counts.max().max())}{where}: {paired(difference)}"
 
 
 def changes(env: str) -> str:
-    """Each recorded run in which one setting is another, beside the run as it is: on the same tasks of the same splits."""
+    """Each recorded run in which one setting is another, beside the run as it is: on the same tasks
+    of the same splits."""
     recorded, there = results.recorded(env), set(results.recorded(env)["run"])
-    lines = ["| run | what is changed | of | splits | last ten episodes | as it is | difference, all episodes |",
-             "|---" * 7 + "|"]
+    header = [
+        "run", "what is changed", "of", "splits", "last ten episodes", "as it is",
+        "difference, all episodes",
+    ]
+    lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
     for run in (*ABLATIONS, *(ML1_ABLATIONS if env not in ENVS else ())):
         base = next(name for name in PRESETS if run.name.startswith(name))
         if run.name not in there or base not in there:
             continue
         ends = [at_the_end(recorded, run.name, name) for name in (run.name, base)]
-        splits = ", ".join(map(str, sorted(recorded.loc[recorded["run"] == run.name, "split"].unique())))
-        lines.append(f"| `{run.name}` | {what_changes(run)} | `{base}` | {splits} | {ends[0]:.2f} | {ends[1]:.2f} | "
-                     f"{paired(results.difference(recorded, run.name, base))} |")
-    return "\n".join([*lines, "", "Return as a share of the highest possible; the difference is paired over splits and "
-                      "tasks, with its 95% bootstrap interval. One training seed a split. Command: `python -m "
-                      f"dicp.reproduce --env {env} --splits 0 --runs RUN --again`."])
+        splits = sorted(recorded.loc[recorded["run"] == run.name, "split"].unique())
+        cells = [f"`{run.name}`", what_changes(run), f"`{base}`", ", ".join(map(str, splits))]
+        cells += [f"{end:.2f}" for end in ends]
+        cells.append(paired(results.difference(recorded, run.name, base)))
+        lines.append("| " + " | ".join(cells) + " |")
+    note = (
+        "Return as a share of the highest possible; the difference is paired over splits and "
+        "tasks, with its 95% bootstrap interval. One training seed a split. Command: `python -m "
+        f"dicp.reproduce --env {env} --splits 0 --runs RUN --again`."
+    )
+    return "\n".join([*lines, "", note])
 
 
 def what_changes(run: Run) -> str:
@@ -240,25 +303,35 @@ def published(env: str, run: str) -> str:
 
 
 def footnote(recorded: pd.DataFrame, env: str) -> str:
-    methods = recorded[~recorded["method"].isin(results.CONTROLS) & recorded["run"].isin(list(ROWS))]
+    methods = recorded[recorded["run"].isin(list(ROWS))]
+    methods = methods[~methods["method"].isin(results.CONTROLS)]
     first = methods[methods["split"] == methods["split"].min()]
-    sizes = {name: (rows["task"].nunique(), int(rows["n_rollouts"].max())) for name, rows in first.groupby("run")}
-    size = "{} held-out tasks a split x {}".format(*max(sizes.values()))
+    sizes = {
+        name: (rows["task"].nunique(), int(rows["n_rollouts"].max()))
+        for name, rows in first.groupby("run")
+    }
+    most = max(sizes.values())
+    size = "{} held-out tasks a split x {}".format(*most)
     fewer = {"it plans at every step": "dicp_ad_paper", "it asks queries": "queries"}
     parts = ["{} x {} where ".format(*sizes[run]) + where for where, run in fewer.items()
-             if sizes.get(run, max(sizes.values())) != max(sizes.values())]
+             if sizes.get(run, most) != most]
     size += f" ({', '.join(parts)})" if parts else ""
     episodes = recorded.loc[recorded["run"] == "source", "episode"].max()
-    source = "PPO: 1,000 env steps a stream" + (f", its last ten episodes are half of its {episodes}" if episodes < 50 else "")
-    return (f"Return as a share of the highest possible: {size} lives of 50 episodes ({source}), with 95% "
-            f"bootstrap intervals over splits ({SPLITS_DIFFER[env]}) and tasks; CPU seconds of one thread a split, "
-            f"{cpu_hours(env):.1f} CPU-hours for all that is here. The paper: five splits, one life a task, shares of "
-            f"{HIGHEST[env]:g}, the mean of its tasks' highest returns. Command: "
-            f"`python -m dicp.reproduce --env {env} --again`.")
+    source = "PPO: 1,000 env steps a stream"
+    if episodes < 50:
+        source += f", its last ten episodes are half of its {episodes}"
+    return (
+        f"Return as a share of the highest possible: {size} lives of 50 episodes ({source}), with "
+        f"95% bootstrap intervals over splits ({SPLITS_DIFFER[env]}) and tasks; CPU seconds of one "
+        f"thread a split, {cpu_hours(env):.1f} CPU-hours for all that is here. The paper: five "
+        f"splits, one life a task, shares of {HIGHEST[env]:g}, the mean of its tasks' highest "
+        f"returns. Command: `python -m dicp.reproduce --env {env} --again`."
+    )
 
 
 def cpu_hours(env: str) -> float:
-    """Of training and acting in the rows of the table; a planner's model is its method's, and trained once."""
+    """Of training and acting in the rows of the table; a planner's model is its method's, and
+    trained once."""
     cost = cost_of(env)
     cost = cost[cost["run"].isin(list(ROWS))]
     trained = cost[~cost["run"].str.endswith(("_paper", "_gated"))]
@@ -268,9 +341,11 @@ def cpu_hours(env: str) -> float:
 def ml1_table() -> str:
     """The paper's five tasks of Meta-World: a row a method, a column a task."""
     tables, paper = ml1.recorded(), paper_table("table1_ml1_success").set_index("method")
-    numbers = {task: ml1.successes(rows).set_index(["run", "metric"]) for task, rows in tables.items()}
+    numbers = {
+        task: ml1.successes(rows).set_index(["run", "metric"]) for task, rows in tables.items()
+    }
     costs = pd.concat([cost_of(f"metaworld-{ml1.TASKS[task]}") for task in tables])
-    lines = ["| | " + " | ".join(tables) + " | CPU-h: train, act |", "|---" * (len(tables) + 2) + "|"]
+    lines = [f"| | {' | '.join(tables)} | CPU-h: train, act |", "|---" * (len(tables) + 2) + "|"]
     for run, name in {**ML1_CONTROLS, **ml1.RUNS}.items():
         cells = []
         for task, found in numbers.items():
@@ -281,8 +356,10 @@ def ml1_table() -> str:
             theirs = f", paper {paper.loc[name, task]:.0f}" if name in paper.index else ""
             cells.append(f"{ml1.percent(late)}; {100 * once.value:.0f}{theirs}")
         cost = costs[costs["run"] == run]
-        spent = cost.sum(numeric_only=True) / 3600
-        spent = f"{spent.train_cpu_s:.2f}, {spent.evaluate_cpu_s:.2f}" if run in ml1.RUNS and len(cost) == len(tables) else ""
+        spent = ""
+        if run in ml1.RUNS and len(cost) == len(tables):
+            hours = cost.sum(numeric_only=True) / 3600
+            spent = f"{hours.train_cpu_s:.2f}, {hours.evaluate_cpu_s:.2f}"
         lines.append(f"| {name} | " + " | ".join(cells) + f" | {spent} |")
     return "\n".join([*lines, "", ML1_FOOTNOTE, "", *above_blind(tables)])
 
@@ -290,7 +367,8 @@ def ml1_table() -> str:
 def above_blind(tables: dict[str, pd.DataFrame]) -> list[str]:
     """Each method minus the blind expert, in percentage points, as a table."""
     found = {task: ml1.above_blind(rows) for task, rows in tables.items()}
-    lines = ["| minus the blind expert | " + " | ".join(found) + " |", "|---" * (len(found) + 1) + "|"]
+    header = " | ".join(found)
+    lines = [f"| minus the blind expert | {header} |", "|---" * (len(found) + 1) + "|"]
     for run, name in ml1.RUNS.items():
         cells = [ml1.points(rows.loc[run]) if run in rows.index else "" for rows in found.values()]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
@@ -301,16 +379,18 @@ ML1_CONTROLS = {"random": "random policy", "source": "source PPO",
                 "blind": "*blind*: the scripted expert, going for the mean training goal",
                 "informed": "*informed*: the same expert, told the goal"}
 BLIND_FOOTNOTE = (
-    "Percentage points of success per episode in the last fifth of the life, paired over the 50 instances, with 95% bootstrap "
-    "intervals. The blind expert (`dicp.experts`) has no memory and sees no reward: what is not above it need not have found "
-    "out anything."
+    "Percentage points of success per episode in the last fifth of the life, paired over the 50 "
+    "instances, with 95% bootstrap intervals. The blind expert (`dicp.experts`) has no memory and "
+    "sees no reward: what is not above it need not have found out anything."
 )
 ML1_FOOTNOTE = (
-    "Percent of 50 held-out instances, one life each: success per episode in the last fifth of the life, with its 95% "
-    "bootstrap interval; then solved so far at its end, which the paper reports. One split, one training seed, and settings "
-    "that were chosen task by task stand behind all of it. Lives have as many episodes as the paper's: 100 (reach), 300 "
-    "(push), 500 (sweep), 2,000 (the others); the source its own 100 a stream, in 10 instances; the scripted experts one, "
-    "which does not change. Command: `python -m dicp.reproduce --env metaworld --task reach-v3 --again`."
+    "Percent of 50 held-out instances, one life each: success per episode in the last fifth of the "
+    "life, with its 95% bootstrap interval; then solved so far at its end, which the paper "
+    "reports. One split, one training seed, and settings that were chosen task by task stand "
+    "behind all of it. Lives have as many episodes as the paper's: 100 (reach), 300 (push), 500 "
+    "(sweep), 2,000 (the others); the source its own 100 a stream, in 10 instances; the scripted "
+    "experts one, which does not change. Command: `python -m dicp.reproduce --env metaworld --task "
+    "reach-v3 --again`."
 )
 
 
@@ -328,7 +408,8 @@ def write(file: Path, blocks: dict) -> None:
 BLOCKS = {
     "summary": summary, "planning": planning, "metaworld": ml1_table, "claim": claim,
     **{f"control {env}": partial(data_by_model, env) for env in ENVS},
-    **{f"changes {env}": partial(changes, env) for env in ENVS}, **{env: partial(table, env) for env in ENVS},
+    **{f"changes {env}": partial(changes, env) for env in ENVS},
+    **{env: partial(table, env) for env in ENVS},
 }
 
 

@@ -68,9 +68,11 @@ def promised() -> list[Combination]:
 
 
 def in_ci() -> list[Combination]:
-    """What CI executes after the defaults (Darkroom, AD; the arm's 05) and 04 with the arm, in its half hour: every other
-    imitator in Darkroom and every other grid with AD, each in a notebook of its own."""
-    settings = [(ENVS[0], method) for method in IMITATORS[1:]] + [(env, IMITATORS[0]) for env in ENVS[1:]]
+    """What CI executes after the defaults (Darkroom, AD; the arm's 05) and 04 with the arm, in its
+    half hour: every other imitator in Darkroom and every other grid with AD, each in a notebook of
+    its own."""
+    settings = [(ENVS[0], method) for method in IMITATORS[1:]]
+    settings += [(env, IMITATORS[0]) for env in ENVS[1:]]
     wanted = {(notebook, *setting) for notebook, setting in zip(GRIDS, settings, strict=True)}
     return [c for c in promised() if (c.notebook, *dict(c.parameters).values()) in wanted]
 
@@ -105,7 +107,10 @@ def execute(combination: Combination, out: Path, running: list) -> dict:
     notebook, log = out / f"{combination.name}.ipynb", out / f"{combination.name}.log"
     source = NOTEBOOKS / f"{combination.notebook}.ipynb"
     options = ["--no-progress-bar", "--execution-timeout", str(CELL_SECONDS)]
-    command = [sys.executable, "-c", PAPERMILL, str(os.getpid()), TOOLS, str(source), str(notebook), *options]
+    command = [
+        sys.executable, "-c", PAPERMILL, str(os.getpid()), TOOLS, str(source), str(notebook),
+        *options,
+    ]
     command += combination.flags.split()
     record, start = {"state": state_of(combination)}, time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=ROOT)

@@ -83,7 +83,8 @@ __all__ = [
 ]
 
 PER_CENT_OF_MEMORY = 90  # what one request may ask for
-CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")   # cgroup 2, 1
+# cgroup 2, 1
+CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 def fits_memory(what: str, value: object, n_bytes: float, allowed: str) -> None:

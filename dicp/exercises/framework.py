@@ -1,4 +1,5 @@
-"""What all checks share. A check is a function of the reader's function that raises `Hint` where it goes wrong."""
+"""What all checks share. A check is a function of the reader's function that raises `Hint` where it
+goes wrong."""
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
@@ -36,8 +37,9 @@ Numbers = Annotated[float | bool | Sequence | np.ndarray | Tensor, _numbers]
 
 @checked
 def exercise(grade: Callable[[Callable], None]) -> Callable:
-    """Make a check out of `grade(fn)`, which calls `fn` on cases and raises `Hint` at the first wrong answer. The check is
-    called with the reader's function; with `strict` it raises `AssertionError` unless that is correct."""
+    """Make a check out of `grade(fn)`, which calls `fn` on cases and raises `Hint` at the first
+    wrong answer. The check is called with the reader's function; with `strict` it raises
+    `AssertionError` unless that is correct."""
 
     @checked
     def check(fn: Callable, strict: bool = False) -> None:
@@ -52,13 +54,15 @@ def exercise(grade: Callable[[Callable], None]) -> Callable:
         if strict and verdict != "correct":
             raise AssertionError(f"{grade.__name__}: {verdict}")
 
-    for name in ("__module__", "__name__", "__qualname__", "__doc__"):      # not its signature, which has no `strict`
+    # not its signature, which has no `strict`
+    for name in ("__module__", "__name__", "__qualname__", "__doc__"):
         setattr(check, name, getattr(grade, name))
     return check
 
 
 def _guarded(fn: Callable) -> Callable:
-    """`fn` on copies of its arguments; its errors become hints, an empty answer means that nobody tried yet."""
+    """`fn` on copies of its arguments; its errors become hints, an empty answer means that nobody
+    tried yet."""
 
     def call(*args):
         try:
@@ -85,12 +89,16 @@ def as_tensor(answer) -> Tensor:
 
 def same(answer: Tensor, wanted: Tensor) -> bool:
     answer, wanted = answer.double(), wanted.double()
-    return answer.shape == wanted.shape and torch.allclose(answer, wanted, rtol=1e-4, atol=1e-6, equal_nan=True)
+    close = {"rtol": 1e-4, "atol": 1e-6, "equal_nan": True}
+    return answer.shape == wanted.shape and torch.allclose(answer, wanted, **close)
 
 
 @checked
-def expect(answer: object, wanted: Numbers, mistakes: Mapping[str, object] | None = None, case: Words = "") -> None:
-    """Raise `Hint` unless `answer` equals `wanted`. mistakes: {hint: the wrong answer that deserves it}."""
+def expect(
+    answer: object, wanted: Numbers, mistakes: Mapping[str, object] | None = None, case: Words = ""
+) -> None:
+    """Raise `Hint` unless `answer` equals `wanted`. mistakes: {hint: the wrong answer that deserves
+    it}."""
     answer, wanted = as_tensor(answer), torch.as_tensor(wanted)
     if same(answer, wanted):
         return
@@ -101,21 +109,28 @@ def expect(answer: object, wanted: Numbers, mistakes: Mapping[str, object] | Non
             raise Hint(hint)
     where = f" for {case}" if case else ""
     if answer.shape != wanted.shape:
-        raise Hint(f"the answer{where} has shape {list(answer.shape)}, it should be {list(wanted.shape)}")
-    raise Hint(f"{where.strip().capitalize() or 'the answer'}: got {_short(answer)}, wanted {_short(wanted)}")
+        given, right = list(answer.shape), list(wanted.shape)
+        raise Hint(f"the answer{where} has shape {given}, it should be {right}")
+    what = where.strip().capitalize() or "the answer"
+    raise Hint(f"{what}: got {_short(answer)}, wanted {_short(wanted)}")
 
 
 @checked
-def expect_number(answer: object, wanted: Numbers, mistakes: Mapping | None = None, case: Words = "") -> None:
+def expect_number(
+    answer: object, wanted: Numbers, mistakes: Mapping | None = None, case: Words = ""
+) -> None:
     """The same for a single number; a tensor of one element passes."""
     if torch.as_tensor(wanted).numel() != 1:
         raise refuse("wanted", wanted, "one number")
     answer = as_tensor(answer)
     if answer.numel() != 1:
         raise Hint(f"return one number, not {answer.numel()} of them")
-    expect(answer.reshape(()), float(wanted), {h: float(w) for h, w in (mistakes or {}).items()}, case)
+    mistakes = {hint: float(wrong) for hint, wrong in (mistakes or {}).items()}
+    expect(answer.reshape(()), float(wanted), mistakes, case)
 
 
 def _short(values: Tensor) -> str:
     rounded = [round(v, 4) if isinstance(v, float) else v for v in values.flatten()[:8].tolist()]
-    return str(rounded[0]) if values.dim() == 0 else str(rounded)[:-1] + (", ...]" if values.numel() > 8 else "]")
+    if values.dim() == 0:
+        return str(rounded[0])
+    return str(rounded)[:-1] + (", ...]" if values.numel() > 8 else "]")

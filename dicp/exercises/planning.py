@@ -7,28 +7,32 @@ from dicp.exercises.framework import Hint, as_tensor, exercise, expect, expect_n
 
 @exercise
 def check_return_to_go(fn) -> None:
-    """fn(rewards [step], horizon) -> at each step the sum of rewards from it (included) to the end of its episode."""
+    """fn(rewards [step], horizon) -> at each step the sum of rewards from it (included) to the end
+    of its episode."""
     for rewards, horizon in (([0, 1, 1, 0, 0, 1], 3), ([1, 0, 2, 1, 1, 1, 0, 3], 4)):
         r = torch.tensor(rewards, dtype=torch.float)
         episodes = r.reshape(-1, horizon)
         wanted = episodes.flip(1).cumsum(1).flip(1)
         expect(fn(r, horizon), wanted.flatten(), {
-            "the sum runs on into the next episode: it stops at the horizon": r.flip(0).cumsum(0).flip(0),
+            "the sum runs on into the next episode: it stops at the horizon":
+                r.flip(0).cumsum(0).flip(0),
             "the reward of the step itself counts, too": (wanted - episodes).flatten(),
-            "this is the sum of past rewards; return-to-go looks ahead": episodes.cumsum(1).flatten(),
+            "this is the sum of past rewards; return-to-go looks ahead":
+                episodes.cumsum(1).flatten(),
             "return one value a step, episodes back to back as they came": wanted,
         }, f"rewards {rewards} and horizon {horizon}")
 
 
 @exercise
 def check_bayes_hit(fn) -> None:
-    """fn(n_cells, n_visited) -> P(reward) on a cell not yet visited, if all cells were equally likely goals and the
-    `n_visited` different cells visited so far paid nothing."""
+    """fn(n_cells, n_visited) -> P(reward) on a cell not yet visited, if all cells were equally
+    likely goals and the `n_visited` different cells visited so far paid nothing."""
     for n, visited in ((81, 0), (81, 20), (81, 80), (4, 1)):
         expect_number(fn(n, visited), 1 / (n - visited), {
-            "that was true before the first step: visited cells are ruled out, their share goes to the others": 1 / n,
-            "this is the probability that the goal is in one of the unvisited cells if none were ruled out":
-                (n - visited) / n,
+            "that was true before the first step: visited cells are ruled out, their share goes to "
+            "the others": 1 / n,
+            "this is the probability that the goal is in one of the unvisited cells if none were "
+            "ruled out": (n - visited) / n,
             "how many cells are left? n_cells - n_visited": 1 / (n - visited + 1),
         }, f"{n} cells, {visited} of them visited")
 
@@ -54,27 +58,34 @@ def check_calibration(fn) -> None:
             raise Hint(f"p = 1 belongs to the last of the {n_bins} bins, not to one more")
         expect(said, said_right, {
             "first the mean prediction, then the share of hits": came_right,
-            "take the mean of the predictions in a bin, not its middle": (torch.arange(n_bins) + 0.5) / n_bins,
+            "take the mean of the predictions in a bin, not its middle":
+                (torch.arange(n_bins) + 0.5) / n_bins,
             "an empty bin has no mean: NaN, not 0": said_right.nan_to_num(),
         }, case)
         expect(came, came_right, {
             "an empty bin has no share of hits: NaN, not 0": came_right.nan_to_num(),
-            "the share of hits, not their number": torch.tensor([1.0, 2.0] if n_bins == 2 else [0.0, nan, 2.0]),
+            "the share of hits, not their number":
+                torch.tensor([1.0, 2.0] if n_bins == 2 else [0.0, nan, 2.0]),
         }, case)
 
 
 @exercise
 def check_keep_best(fn) -> None:
-    """fn(scores [future], beam_width) -> the futures to keep, best first; among equals the earlier one, which the
-    policy prefers; all of them where there are fewer than `beam_width`."""
-    for values, width in (([0.1, 0.9, 0.5, 0.7], 2), ([0.0, 1.0, 1.0, 0.0, 1.0] + [0.0] * 20, 5), ([2.0, 1.0], 10)):
+    """fn(scores [future], beam_width) -> the futures to keep, best first; among equals the earlier
+    one, which the policy prefers; all of them where there are fewer than `beam_width`."""
+    tied = [0.0, 1.0, 1.0, 0.0, 1.0] + [0.0] * 20
+    for values, width in (([0.1, 0.9, 0.5, 0.7], 2), (tied, 5), ([2.0, 1.0], 10)):
         scores = torch.tensor(values)
         best = scores.argsort(descending=True, stable=True)[:width]
         worst = scores.argsort(stable=True)[:width]
         answer = as_tensor(fn(scores, width))
-        if answer.shape == best.shape and not answer.is_floating_point() and not torch.equal(answer, best):
-            if answer.min() >= 0 and answer.max() < len(scores) and torch.equal(scores[answer], scores[best]):
-                raise Hint("look at ties: among equal scores keep the earlier future, and each only once")
+        fits = answer.shape == best.shape and not answer.is_floating_point()
+        if fits and not torch.equal(answer, best):
+            exist = answer.min() >= 0 and answer.max() < len(scores)
+            if exist and torch.equal(scores[answer], scores[best]):
+                raise Hint(
+                    "look at ties: among equal scores keep the earlier future, and each only once"
+                )
         expect(answer, best, {
             "these are the scores; return the indices of the futures": scores[best],
             "these are the worst futures": worst,
@@ -84,9 +95,10 @@ def check_keep_best(fn) -> None:
 
 @exercise
 def check_deduplicate(fn) -> None:
-    """fn(scores [future], keys [future]) -> for each different key the index of its best future, in any order; among
-    equals the earlier one."""
-    for values, keys in (([0.2, 0.9, 0.5, 0.4, 0.4], [7, 7, 3, 3, 8]), ([1.0, 1.0, 0.0], [5, 5, 6]), ([0.3], [0])):
+    """fn(scores [future], keys [future]) -> for each different key the index of its best future, in
+    any order; among equals the earlier one."""
+    five = [0.2, 0.9, 0.5, 0.4, 0.4], [7, 7, 3, 3, 8]
+    for values, keys in (five, ([1.0, 1.0, 0.0], [5, 5, 6]), ([0.3], [0])):
         scores, key = torch.tensor(values), torch.tensor(keys)
         groups = [(key == k).nonzero()[:, 0] for k in key.unique()]
         best = torch.tensor([int(g[scores[g].argmax()]) for g in groups])
@@ -95,19 +107,22 @@ def check_deduplicate(fn) -> None:
             raise Hint("return indices of futures, not scores or keys")
         if len(key[answer].unique()) < len(answer):
             raise Hint("two of the kept futures have the same key")
+        first, last = (torch.tensor([int(g[i]) for g in groups]) for i in (0, -1))
         expect(answer.sort().values, best.sort().values, {
-            "keep the best of each key, not the first": torch.tensor([int(g[0]) for g in groups]).sort().values,
-            "keep the best of each key, not the last": torch.tensor([int(g[-1]) for g in groups]).sort().values,
+            "keep the best of each key, not the first": first.sort().values,
+            "keep the best of each key, not the last": last.sort().values,
         }, f"scores {values} and keys {keys}")
 
 
 @exercise
 def check_expected_return(fn) -> None:
-    """fn(probabilities [future, step], gamma) -> expected discounted return of each future [future].
+    """fn(probabilities [future, step], gamma) -> expected discounted return of each future
+    [future].
 
     probabilities: P(reward = 1) at each imagined step; the first step is not discounted.
     """
-    for values, gamma in (([[0.5, 0.5, 1.0], [0.0, 0.2, 0.9]], 0.9), ([[1.0, 1.0], [0.3, 0.6]], 1.0)):
+    three, two = [[0.5, 0.5, 1.0], [0.0, 0.2, 0.9]], [[1.0, 1.0], [0.3, 0.6]]
+    for values, gamma in ((three, 0.9), (two, 1.0)):
         p = torch.tensor(values)
         powers = gamma ** torch.arange(p.shape[1], dtype=torch.float)
         wanted = (powers * p).sum(1)

@@ -114,7 +114,8 @@ SETTING = ("method", "planner")
 SUMMARY = (*SETTING, "metric", "value", "low", "high")
 Results = Annotated[pd.DataFrame, Rows("env", *SETTING, "episode", "env_steps")]
 NamedResults = Annotated[Mapping, EachRows("env", "run", *SETTING, "episode", "env_steps")]
-Probes = Annotated[pd.DataFrame, Rows("run", "split", "probe", "value", "exact")]      # of recorded_probes
+# of recorded_probes
+Probes = Annotated[pd.DataFrame, Rows("run", "split", "probe", "value", "exact")]
 RunResults = Annotated[pd.DataFrame, Rows("env", "run", "split", *SETTING, "episode", "env_steps")]
 Recorded = Annotated[pd.DataFrame, Rows("run", "split", *SETTING)]    # runs of dicp.reproduce
 Summary = Annotated[pd.DataFrame, Rows(*SUMMARY)]                     # of results.summary

@@ -1,4 +1,5 @@
-"""The figure of the control: the same planner in world models that differ in what they are and in what they were trained on."""
+"""The figure of the control: the same planner in world models that differ in what they are and in
+what they were trained on."""
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -14,21 +15,31 @@ from dicp.plot.look import BLACK, COLOURS, LOOKS, Look
 
 LOOK_OF = {"first": Look("trained on first episodes", COLOURS["bayes"]),
            "all": Look("trained on whole histories", COLOURS["ad"], (0, (5, 1.5)))}
-TITLES = {"queries": "queries (ours)", "heads": "heads (the paper's)", "table": "a table, no learning"}
+TITLES = {
+    "queries": "queries (ours)",
+    "heads": "heads (the paper's)",
+    "table": "a table, no learning",
+}
 
 
 def control(table: RunResults, probes: Probes | None = None, *, title: Title) -> Figure:
-    """Return by episode with the Bayes planner: a panel a model, a line a kind of data, beside the exact belief. Where `probes`
-    (`dicp.probes.recorded_probes`) hold imagined walks, one more panel: what the trained models expect along them."""
-    runs = {(model, data): table[table["run"] == f"{model}_{data}_bayes"] for model in TITLES for data in LOOK_OF}
+    """Return by episode with the Bayes planner: a panel a model, a line a kind of data, beside the
+    exact belief. Where `probes` (`dicp.probes.recorded_probes`) hold imagined walks, one more
+    panel: what the trained models expect along them."""
+    runs = {
+        (model, data): table[table["run"] == f"{model}_{data}_bayes"]
+        for model in TITLES for data in LOOK_OF
+    }
     models = [model for model in TITLES if any(len(runs[model, data]) for data in LOOK_OF)]
     if not models:
-        raise refuse("table", sorted(set(table["run"])), "a table with runs of the control and the Bayes planner")
+        wanted = "a table with runs of the control and the Bayes planner"
+        raise refuse("table", sorted(set(table["run"])), wanted)
     walks = None if probes is None else walks_in(probes)
     n = len(models) + (walks is not None and len(walks) > 0)
     figure, panels = plt.subplots(1, n, figsize=(3.5 * n + 0.4, 4.4), squeeze=False)
+    exact = table[table["run"] == "exact_belief"]
     for ax, model in zip(panels[0], models, strict=False):
-        by_episode(ax, {data: runs[model, data] for data in LOOK_OF}, table[table["run"] == "exact_belief"])
+        by_episode(ax, {data: runs[model, data] for data in LOOK_OF}, exact)
         ax.set_title(TITLES[model])
     for ax in panels[0, 1 : len(models)]:
         ax.set_yticklabels([])
@@ -43,7 +54,9 @@ def control(table: RunResults, probes: Probes | None = None, *, title: Title) ->
 
 
 def by_episode(ax: Axes, rows_of: dict[str, pd.DataFrame], exact: pd.DataFrame) -> None:
-    for look, rows in ((LOOKS["exact_belief"], exact), *((LOOK_OF[data], rows) for data, rows in rows_of.items())):
+    drawn = [(LOOKS["exact_belief"], exact)]
+    drawn += [(LOOK_OF[data], rows) for data, rows in rows_of.items()]
+    for look, rows in drawn:
         if not len(rows):
             continue
         mean = results.curve(rows, "normalised")
@@ -57,7 +70,8 @@ def by_episode(ax: Axes, rows_of: dict[str, pd.DataFrame], exact: pd.DataFrame) 
 def walks_in(probes: pd.DataFrame) -> pd.DataFrame:
     """P(reward) along imagined walks, mean over splits: columns model, data, step, value, exact."""
     named = "^(?P<model>queries|heads)_(?P<data>first|all)_bayes$"
-    walks = probes[probes["probe"].astype(str).str.fullmatch(r"walk \d+") & probes["run"].astype(str).str.match(named)]
+    probe, run = probes["probe"].astype(str), probes["run"].astype(str)
+    walks = probes[probe.str.fullmatch(r"walk \d+") & run.str.match(named)]
     step = walks["probe"].astype(str).str.removeprefix("walk ").astype(int)
     walks = walks.assign(step=step).join(walks["run"].astype(str).str.extract(named))
     return walks.groupby(["model", "data", "step"], as_index=False)[["value", "exact"]].mean()
@@ -66,10 +80,19 @@ def walks_in(probes: pd.DataFrame) -> pd.DataFrame:
 def along_walks(ax: Axes, walks: pd.DataFrame) -> None:
     for (model, data), rows in walks.groupby(["model", "data"], sort=False):
         look, marker = LOOK_OF[data], {"queries": "o", "heads": "s"}[model]
-        ax.plot(rows["step"], rows["value"], marker=marker, color=look.colour, ls=look.dashes, lw=1.8, ms=4.5)
-        ax.annotate(model, (rows["step"].iloc[-1], rows["value"].iloc[-1]), xytext=(6, 0), textcoords="offset points",
-                    va="center", color=look.colour, fontsize=11, annotation_clip=False)
+        ax.plot(
+            rows["step"], rows["value"], marker=marker, color=look.colour, ls=look.dashes, lw=1.8,
+            ms=4.5,
+        )
+        ax.annotate(
+            model, (rows["step"].iloc[-1], rows["value"].iloc[-1]), xytext=(6, 0),
+            textcoords="offset points", va="center", color=look.colour, fontsize=11,
+            annotation_clip=False,
+        )
     exact = walks.groupby("step")["exact"].mean()
     ax.plot(exact.index, exact, color=BLACK, ls=LOOKS["exact_belief"].dashes, lw=1.4)
-    ax.set(yscale="log", xlabel="imagined steps onto new cells", ylabel="P(reward), nothing found yet", xlim=(1, 8.2))
+    ax.set(
+        yscale="log", xlabel="imagined steps onto new cells", ylabel="P(reward), nothing found yet",
+        xlim=(1, 8.2),
+    )
     ax.set_title("what the models expect")

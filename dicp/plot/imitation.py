@@ -1,5 +1,5 @@
-"""Figures of notebook 02: episodes of one life, what a training window holds, what is preferred where, and an imitator that is
-stuck where its source is."""
+"""Figures of notebook 02: episodes of one life, what a training window holds, what is preferred
+where, and an imitator that is stuck where its source is."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,10 +18,13 @@ from dicp.plot.look import BLACK, COLOURS, GREY, label_ends, tint
 
 
 def episodes(ways: Named[Numbers], *, title: Title, **marks: Cell | None) -> Figure:
-    """Some episodes of one life, a panel each. ways: panel title -> cells. marks: start, goal, key."""
+    """Some episodes of one life, a panel each. ways: panel title -> cells. marks: start, goal,
+    key."""
     for name in marks:
         one_of("mark", name, ("start", "goal", "key"))
-    figure, panels = plt.subplots(1, len(ways), figsize=(2.9 * len(ways), 3.5), layout="constrained")
+    figure, panels = plt.subplots(
+        1, len(ways), figsize=(2.9 * len(ways), 3.5), layout="constrained"
+    )
     for ax, (name, way) in zip(np.atleast_1d(panels), ways.items(), strict=True):
         trajectories([way], title=name, ax=ax, **marks)
     claim(figure, title)
@@ -32,16 +35,20 @@ def preferences(
     moments: Named[tuple], p_good: Named[Numbers], at: Numbers, *, title: Title, xlabel: Words,
     goal: Cell, key: Cell | None = None, guess: Guess | None = None, few: Steps = 4,
 ) -> Figure:
-    """What a policy prefers in each cell at some moments, and over all moments how likely that is a good action.
+    """What a policy prefers in each cell at some moments, and over all moments how likely that is a
+    good action.
 
-    moments: panel title -> (cell [visit], probability of each move [visit, move]); cells with less than `few` visits stay
-    empty. p_good: name -> its mean at each of `at`, on the axis `xlabel`.
+    moments: panel title -> (cell [visit], probability of each move [visit, move]); cells with less
+    than `few` visits stay empty. p_good: name -> its mean at each of `at`, on the axis `xlabel`.
     """
-    figure, panels = plt.subplots(1, len(moments) + 1, figsize=(13.5, 3.7), layout="constrained", width_ratios=(1, 1, 1, 1.1))
+    figure, panels = plt.subplots(
+        1, len(moments) + 1, figsize=(13.5, 3.7), layout="constrained", width_ratios=(1, 1, 1, 1.1)
+    )
     for ax, (name, (cell, p)) in zip(panels, moments.items(), strict=False):
         visits, total = np.bincount(cell, minlength=81), np.zeros((81, 5))
         np.add.at(total, np.asarray(cell), np.asarray(p))
-        arrows(total / visits.clip(1)[:, None], visits * (visits >= few), title=name, goal=goal, ax=ax)
+        mean, often = total / visits.clip(1)[:, None], visits * (visits >= few)
+        arrows(mean, often, title=name, goal=goal, ax=ax)
         if key is not None:
             ax.plot(*divmod(key, 9), "D", color=BLACK, ms=7, mec="white", zorder=5)
     trend(at, p_good, title="P(good action), mean", xlabel=xlabel, level=guess, ax=panels[-1])
@@ -53,11 +60,11 @@ def strides(
     examples: Named[Sequence], inside: Named[Numbers], *, title: Title,
     n_episodes: Steps, highest: Height, guess: Guess | None = None,
 ) -> Figure:
-    """Left: which of a history's `n_episodes` a few windows hold. Right: the mean return of the first, second, ... episode
-    inside a window, of the `highest` possible.
+    """Left: which of a history's `n_episodes` a few windows hold. Right: the mean return of the
+    first, second, ... episode inside a window, of the `highest` possible.
 
-    examples: name -> [window][episode numbers]. inside: name -> mean return by place in the window. guess: its rise in the
-    first of them.
+    examples: name -> [window][episode numbers]. inside: name -> mean return by place in the window.
+    guess: its rise in the first of them.
     """
     figure, (left, right) = plt.subplots(
         1, 2, figsize=(10, 3.7), layout="constrained", width_ratios=(1.5, 1)
@@ -73,7 +80,10 @@ def strides(
         first = float(next(iter(inside.values()))[0])
         right.plot([1, len(values)], [first, first + guess], ":", color=BLACK, lw=1.8)
         labels.append((first + guess, "your guess", BLACK))
-    right.set(xlabel="place of the episode in the window", ylabel=f"mean return, of {highest:g}", xticks=at)
+    right.set(
+        xlabel="place of the episode in the window", ylabel=f"mean return, of {highest:g}",
+        xticks=at,
+    )
     right.set(xlim=(0.9, len(values)), ylim=(0, highest))
     right.yaxis.set_major_locator(MaxNLocator(5))
     figure.suptitle(title, fontweight="bold", fontsize=14, x=0.01, ha="left")
@@ -105,26 +115,42 @@ def stuck(
     opened: Named[Numbers], after_key: Named[Numbers], *, title: Title, key: Cell, door: Cell,
     start: Cell = 40, shown: Cell | None = None, note: Words = "",
 ) -> Figure:
-    """Key-to-door. Left: in each task the share of lives that ever open the door, of the source and of its imitator, in the
-    order of the first. Right: the share of their steps in each cell with the key in hand, in the task number `shown`.
+    """Key-to-door. Left: in each task the share of lives that ever open the door, of the source and
+    of its imitator, in the order of the first. Right: the share of their steps in each cell with
+    the key in hand, in the task number `shown`.
 
-    opened: name -> share of each task. after_key: name -> share of each cell; both the source first.
+    opened: name -> share of each task. after_key: name -> share of each cell; both the source
+    first.
     """
-    figure, panels = plt.subplots(1, 3, figsize=(12, 3.9), layout="constrained", width_ratios=(1.4, 1, 1))
-    left, (first, second) = panels[0], (np.asarray(x, dtype=float) for x in opened.values())
+    figure, panels = plt.subplots(
+        1, 3, figsize=(12, 3.9), layout="constrained", width_ratios=(1.4, 1, 1)
+    )
+    _doors(panels[0], opened, shown)
+    marks = {"key": key, "goal": door, "start": start}
+    for ax, (name, share) in zip(panels[1:], after_key.items(), strict=True):
+        grid_heatmap(share, ax, title=f"{name}, with the key", gamma=0.4, vmax=0.5, **marks)
+    claim(figure, title, note)
+    return figure
+
+
+def _doors(ax: Axes, opened: Mapping, shown: int | None) -> None:
+    """How often the source and its imitator open the door, task by task, `shown` marked."""
+    first, second = (np.asarray(x, dtype=float) for x in opened.values())
     order = np.lexsort((second, first))
     if shown is not None:
         whole("shown", shown, 0, len(order) - 1)
-    for name, values, colour, ms in zip(opened, (first, second), (COLOURS["source"], COLOURS["ad"]), (13, 8), strict=True):
-        left.plot(values[order], "o", ms=ms, color=colour, mec="white", label=name, clip_on=False, zorder=3)
-    left.vlines(range(len(order)), first[order], second[order], color=tint(GREY, 0.5), lw=2)
+    styles = ((first, COLOURS["source"], 13), (second, COLOURS["ad"], 8))
+    for name, (values, colour, ms) in zip(opened, styles, strict=True):
+        dots = {"ms": ms, "color": colour, "mec": "white", "clip_on": False, "zorder": 3}
+        ax.plot(values[order], "o", label=name, **dots)
+    ax.vlines(range(len(order)), first[order], second[order], color=tint(GREY, 0.5), lw=2)
     if shown is not None:
-        left.annotate("right", (list(order).index(shown), max(first[shown], second[shown])), (0, 16), ha="center",
-                      textcoords="offset points", fontsize=11, arrowprops={"arrowstyle": "-", "color": GREY, "shrinkB": 6})
-    left.set(ylim=(-0.02, 1.04), xlim=(-0.5, len(order) - 0.5), xticks=[], xlabel="unseen tasks", ylabel="share of lives")
-    left.set_title("ever opens the door")
-    left.legend(loc="upper left", bbox_to_anchor=(0, 0.85))
-    for ax, (name, share) in zip(panels[1:], after_key.items(), strict=True):
-        grid_heatmap(share, ax, title=f"{name}, with the key", key=key, goal=door, start=start, gamma=0.4, vmax=0.5)
-    claim(figure, title, note)
-    return figure
+        ax.annotate(
+            "right", (list(order).index(shown), max(first[shown], second[shown])), (0, 16),
+            ha="center", textcoords="offset points", fontsize=11,
+            arrowprops={"arrowstyle": "-", "color": GREY, "shrinkB": 6},
+        )
+    ax.set(ylim=(-0.02, 1.04), xlim=(-0.5, len(order) - 0.5))
+    ax.set(xticks=[], xlabel="unseen tasks", ylabel="share of lives")
+    ax.set_title("ever opens the door")
+    ax.legend(loc="upper left", bbox_to_anchor=(0, 0.85))

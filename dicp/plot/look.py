@@ -19,13 +19,16 @@ from dicp.results import CONTROLS
 SIZE = (7, 3.5)      # inches
 IN_NOTEBOOKS = ("inline", "ipympl", "widget", "nbagg")       # backends that draw into a notebook
 GREY, BLACK = "#6e6e6e", "#222222"
-# Okabe and Ito's colour-blind-safe blue and vermillion; the planners share the orange family and differ in dash, too
+# Okabe and Ito's colour-blind-safe blue and vermillion; the planners share the orange family and
+# differ in dash, too
 COLOURS = {
-    "ad": "#0072B2", "paper": "#E69F00", "gated": "#D9730D", "bayes": "#B23A00", "thompson": "#7A4A1E",
-    "source": "#8a8a8a", "random": GREY, "exact_belief": BLACK, "simulator": BLACK, "optimum": BLACK,
-    "blind": BLACK, "informed": BLACK, "own": "#009E73",
+    "ad": "#0072B2", "paper": "#E69F00", "gated": "#D9730D", "bayes": "#B23A00",
+    "thompson": "#7A4A1E", "source": "#8a8a8a", "random": GREY, "exact_belief": BLACK,
+    "simulator": BLACK, "optimum": BLACK, "blind": BLACK, "informed": BLACK, "own": "#009E73",
 }
-HEAT = LinearSegmentedColormap.from_list("belief", ["#ffffff", "#fdebc8", "#f8c471", "#e98a2b", "#b23a00"])
+HEAT = LinearSegmentedColormap.from_list(
+    "belief", ["#ffffff", "#fdebc8", "#f8c471", "#e98a2b", "#b23a00"]
+)
 TIME = LinearSegmentedColormap.from_list("episodes", ["#b9d9ee", "#4b9ccb", "#0072B2", "#00304d"])
 
 
@@ -66,26 +69,36 @@ LOOKS = {
     "own": Look("an agent of your own", COLOURS["own"]),
     "optimum": Look("highest possible", COLOURS["optimum"], (0, (4, 3)), 1.2),
 }
-PAPERS = {"imitation": LOOKS["ad"].faint("the paper's imitation"), "DICP": LOOKS["paper"].faint("the paper's DICP")}
+PAPERS = {
+    "imitation": LOOKS["ad"].faint("the paper's imitation"),
+    "DICP": LOOKS["paper"].faint("the paper's DICP"),
+}
 
 
 def style() -> None:
-    """Set matplotlib up for 7 x 3.5 inch figures that are legible from the back row. In a notebook they are drawn inline, even
-    where the environment names another backend (MPLBACKEND, as on clusters); one that draws into notebooks, too, is kept."""
+    """Set matplotlib up for 7 x 3.5 inch figures that are legible from the back row. In a notebook
+    they are drawn inline, even where the environment names another backend (MPLBACKEND, as on
+    clusters); one that draws into notebooks, too, is kept."""
     _draw_inline()
-    sns.set_theme(context="notebook", style="ticks", rc={
-        "figure.figsize": SIZE, "figure.dpi": 110, "savefig.dpi": 110, "font.size": 12, "axes.titlesize": 14,
-        "axes.titleweight": "bold", "axes.titlelocation": "left", "axes.titlepad": 12, "axes.labelsize": 12.5,
-        "xtick.labelsize": 12, "ytick.labelsize": 12, "legend.fontsize": 11.5, "legend.frameon": False,
-        "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": BLACK, "axes.labelcolor": BLACK,
-        "axes.linewidth": 1, "lines.solid_capstyle": "round", "figure.constrained_layout.use": True,
-    })
+    sns.set_theme(
+        context="notebook", style="ticks",
+        rc={
+            "figure.figsize": SIZE, "figure.dpi": 110, "savefig.dpi": 110, "font.size": 12,
+            "axes.titlesize": 14, "axes.titleweight": "bold", "axes.titlelocation": "left",
+            "axes.titlepad": 12, "axes.labelsize": 12.5, "xtick.labelsize": 12,
+            "ytick.labelsize": 12, "legend.fontsize": 11.5, "legend.frameon": False,
+            "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": BLACK,
+            "axes.labelcolor": BLACK, "axes.linewidth": 1, "lines.solid_capstyle": "round",
+            "figure.constrained_layout.use": True,
+        },
+    )
 
 
 def _draw_inline() -> None:
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     backend = matplotlib.get_backend().lower()
-    if getattr(shell, "kernel", None) is not None and not any(name in backend for name in IN_NOTEBOOKS):
+    is_notebook = getattr(shell, "kernel", None) is not None
+    if is_notebook and not any(name in backend for name in IN_NOTEBOOKS):
         shell.run_line_magic("matplotlib", "inline")
 
 
@@ -99,7 +112,8 @@ def axes(ax: Axes | None, title: Title, size: Size = SIZE) -> Axes:
 
 
 def look_of(method: str, planner: str = "none") -> Look:
-    """The look of a method: by its planner where it plans, else by its name (DICP without a planner acts as AD)."""
+    """The look of a method: by its planner where it plans, else by its name (DICP without a planner
+    acts as AD)."""
     one_of("planner", planner, (*PLANNERS, "own"))
     if method in CONTROLS and (method != "own" or planner == "none"):
         return LOOKS[method]
@@ -107,7 +121,8 @@ def look_of(method: str, planner: str = "none") -> Look:
         return LOOKS[planner]
     if method in IMITATORS:
         return LOOKS["ad"]._replace(label=method.upper())
-    return LOOKS["ad"]._replace(label=f"{method.upper().replace('_', '-')}, no planner", dashes=(0, (5, 1)))
+    label = f"{method.upper().replace('_', '-')}, no planner"
+    return LOOKS["ad"]._replace(label=label, dashes=(0, (5, 1)))
 
 
 def darker(colour: str | tuple, share: float = 0.22) -> tuple:
@@ -116,10 +131,11 @@ def darker(colour: str | tuple, share: float = 0.22) -> tuple:
 
 
 def spread(at: np.ndarray, gap: float, low: float, high: float) -> np.ndarray:
-    """Positions as near as possible to `at`, in the same order, at least `gap` apart, within [low, high]."""
+    """Positions as near as possible to `at`, in the same order, at least `gap` apart, within
+    [low, high]."""
     order = np.argsort(at, kind="stable")
     gap = min(gap, (high - low) / max(len(at) - 1, 1))
-    groups = []                                        # [number of labels, sum of (wanted - offset in the group)]
+    groups = []      # [number of labels, sum of (wanted - offset in the group)]
 
     def start(group: list) -> float:
         return float(np.clip(group[1] / group[0], low, high - (group[0] - 1) * gap))
@@ -145,18 +161,22 @@ def label_ends(ax: Axes, labels: list[tuple[float, str, str | tuple]], size: flo
     inches = ax.get_position().height * ax.figure.get_figheight()
     gap = (high - low) * (size * 1.18 / 72) / inches
     at = np.array([y for y, _, _ in labels])
-    for y, placed, (_, text, colour) in zip(at, spread(at, gap, low, high + 0.3 * gap), labels, strict=True):
+    places = spread(at, gap, low, high + 0.3 * gap)
+    for y, placed, (_, text, colour) in zip(at, places, labels, strict=True):
         ax.annotate(
             text, xy=(1, y), xycoords=("axes fraction", "data"), xytext=(1.045, placed),
-            textcoords=("axes fraction", "data"), va="center", ha="left", fontsize=size, color=darker(colour),
-            annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": tint(colour, 0.3), "shrinkA": 1, "shrinkB": 2, "relpos": (0, 0.5)},
+            textcoords=("axes fraction", "data"), va="center", ha="left", fontsize=size,
+            color=darker(colour), annotation_clip=False,
+            arrowprops={
+                "arrowstyle": "-", "color": tint(colour, 0.3), "shrinkA": 1, "shrinkB": 2,
+                "relpos": (0, 0.5),
+            },
         )
 
 
 def caption(ax: Axes, text: str) -> None:
     """A small line under the x axis: how many tasks, rollouts and seeds are in the figure."""
     ax.annotate(
-        text, xy=(0, 0), xycoords="axes fraction", xytext=(0, -42), textcoords="offset points", va="top",
-        fontsize=10, color=GREY, annotation_clip=False,
+        text, xy=(0, 0), xycoords="axes fraction", xytext=(0, -42), textcoords="offset points",
+        va="top", fontsize=10, color=GREY, annotation_clip=False,
     )

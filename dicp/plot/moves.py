@@ -16,14 +16,16 @@ def belief_moves(
     rows: Named[Sequence], columns: Labels, *, title: Title, truth: Numbers,
     seen: Sequence[Sequence[int]] | None = None, inches: Inches = 2.1,
 ) -> Figure:
-    """Tables in rows and columns, a row an action and a column a move, coloured by probability from 0 to 1.
+    """Tables in rows and columns, a row an action and a column a move, coloured by probability from
+    0 to 1.
 
-    rows: name -> [column][action * move]. truth: the move that each action makes (framed). seen: for each column, the
-    actions whose move has been seen (dots beside them).
+    rows: name -> [column][action * move]. truth: the move that each action makes (framed). seen:
+    for each column, the actions whose move has been seen (dots beside them).
     """
     shape = (len(rows), len(columns))
     figure, panels = plt.subplots(
-        *shape, figsize=(inches * shape[1] + 1.3, inches * shape[0] + 1.2), squeeze=False, layout="constrained"
+        *shape, figsize=(inches * shape[1] + 1.3, inches * shape[0] + 1.2), squeeze=False,
+        layout="constrained",
     )
     for line, (name, beliefs) in zip(panels, rows.items(), strict=True):
         for i, (ax, values) in enumerate(zip(line, beliefs, strict=True)):
@@ -35,7 +37,9 @@ def belief_moves(
         ax.set_title(name, fontsize=12, fontweight="normal", loc="center", pad=6)
     for ax in panels[-1]:
         ax.set_xlabel("move", fontsize=12)
-    bar = figure.colorbar(image, ax=panels, shrink=0.85, aspect=22, label="P(move)", ticks=[0, 0.2, 0.5, 1])
+    bar = figure.colorbar(
+        image, ax=panels, shrink=0.85, aspect=22, label="P(move)", ticks=[0, 0.2, 0.5, 1]
+    )
     bar.outline.set_visible(False)
     figure.suptitle(title, fontweight="bold", fontsize=14, x=0.01, ha="left")
     return figure
@@ -43,7 +47,9 @@ def belief_moves(
 
 def _table(ax: Axes, truth: Sequence[int], seen: Sequence[int], labelled: bool) -> None:
     for action, move in enumerate(truth):
-        ax.add_patch(Rectangle((move - 0.44, action - 0.44), 0.88, 0.88, fill=False, ec=BLACK, lw=1.6, zorder=3))
+        ax.add_patch(Rectangle(
+            (move - 0.44, action - 0.44), 0.88, 0.88, fill=False, ec=BLACK, lw=1.6, zorder=3
+        ))
     ax.plot([-0.78] * len(seen), list(seen), "o", color=GREY, ms=6, clip_on=False, zorder=4)
     ax.set(xticks=range(5), yticks=range(5), xlim=(-0.5, 4.5), ylim=(4.5, -0.5))
     ax.set_xticklabels(GLYPHS[:5], fontsize=13)
