@@ -13,7 +13,7 @@ from torch import Tensor
 import dicp.processes  # noqa: F401 (one thread)
 from dicp.checks import Count, checked, fits_memory, plain, refuse
 from dicp.config import PlanConfig
-from dicp.types import Space
+from dicp.imagined import Imagined, Proposal
 
 __all__ = ["Imagined", "Plan", "Proposal", "State", "WorldModel", "best_futures", "search"]
 
@@ -30,49 +30,6 @@ def a_state(what: str, value: object) -> object:
 
 
 State = Annotated[Any, a_state]     # whatever a world model needs to continue an imagined future
-
-
-class Proposal(NamedTuple):
-    """Actions to be tried in each future: all of them, where there are a few."""
-
-    action: Shaped[Tensor, "batch beam candidate ..."]
-    # None: the policy's order is that of the candidates
-    log_probability: Float[Tensor, "batch beam candidate"] | None = None
-
-
-class Imagined(NamedTuple):
-    """What each action is believed to lead to."""
-
-    reward: Float[Tensor, "batch beam candidate"]                        # expected
-    next_observation: Shaped[Tensor, "batch beam candidate ..."]         # the most likely one
-    # expected from here to the episode's end, this reward included
-    return_to_go: Float[Tensor, "batch beam candidate"] | None = None
-    # of that next observation, and the entropy over all of them in nats; None: it is certain
-    probability: Float[Tensor, "batch beam candidate"] | None = None
-    entropy: Float[Tensor, "batch beam candidate"] | None = None
-    # None: the expected one
-    likely_reward: Shaped[Tensor, "batch beam candidate"] | None = None
-    # that the reward is above the likely one; None: it is not
-    p_higher: Float[Tensor, "batch beam candidate"] | None = None
-
-    @classmethod
-    def of_chances(cls, p_reward: Float[Tensor, "batch beam candidate"], *others: Any) -> "Imagined":
-        """Where a reward is 0 or 1; `others`: the fields from `next_observation` on."""
-        likely = p_reward >= 0.5
-        higher = p_reward.masked_fill(likely, 0)
-        return cls(p_reward, *others)._replace(likely_reward=likely.long(), p_higher=higher)
-
-    @classmethod
-    def of_rewards(
-        cls, chances: Float[Tensor, "batch beam candidate n_rewards"], rewards: Space, *others: Any
-    ) -> "Imagined":
-        """Where it is one of a few, each with its probability."""
-        if rewards.is_whole and rewards.n == 2:
-            return cls.of_chances(chances[..., 1], *others)
-        table, which = rewards.table().to(chances.device), chances.argmax(-1)
-        above = torch.arange(rewards.n, device=chances.device) > which[..., None]
-        likely, higher = table[which].to(rewards.dtype), (chances * above).sum(-1)
-        return cls(chances @ table, *others)._replace(likely_reward=likely, p_higher=higher)
 
 
 @runtime_checkable

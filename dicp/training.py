@@ -1,4 +1,4 @@
-"""The joint loss and one short training loop that can stop anywhere and go on as if it had not."""
+"""One short training loop that can stop anywhere and go on as if it had not."""
 
 import math
 import sys
@@ -21,100 +21,16 @@ from dicp.domain import domain_of, split_of
 from dicp.envs import Task
 from dicp.files import CheckpointError, check_same, write_csv
 from dicp.history.tasks import as_task
-from dicp.models import HierarchicalModel, Model, QueryModel, TableModel, new_model
-from dicp.models.categorical import cross_entropy
+from dicp.losses import least_return, losses, world_windows
+from dicp.models import HierarchicalModel, TableModel, new_model
 from dicp.models.sizes import check_training
 from dicp.processes import TERMINATED, one_thread, stoppable
-from dicp.selection import preferring_rare
 from dicp.states import CURE, Device, check_state, load_state, save_state, set_gpu_generator
 from dicp.store import one_line
-from dicp.types import Log, Steps, Windows
+from dicp.types import Log
 from dicp.windows import WindowSampler, check_form, check_values
 
-RARE = 8           # windows that are drawn for each one that is used, where rare ones are preferred
-
-__all__ = ["Trainer", "counted", "learning_rate", "losses", "train"]
-
-
-@checked
-def losses(
-    model: Model, sampler: WindowSampler, config: TrainConfig, generator: torch.Generator
-) -> dict[str, Tensor]:
-    """One batch's loss terms, weighted. A policy and an `observational` world model learn from
-    whole histories, a world model alone from `config.data`. Where histories that end in failure are
-    left out (`min_final_success`), they are not imitated; but a share of a batch is drawn from all,
-    for the world model alone."""
-    kind, n_episodes = model.config.world_model, model.config.context_length // model.env.horizon
-    if kind in ("queries", "heads"):
-        return world_losses(model, sampler, config, generator)
-    joint = kind != "none" and config.world_model_weight > 0
-    share = config.failures_share if joint and config.min_final_success else 0
-    imitated = config.batch_size - int(share * config.batch_size)
-    how = n_episodes, config.max_stride, generator, config.sort_episodes
-    windows = sampler.history(imitated, *how)
-    if imitated < config.batch_size:
-        others = sampler.history(config.batch_size - imitated, *how, failures=True)
-        windows = Windows.concat((windows, others))
-    windows = windows.to(model.device)
-    h = model.read(windows)
-    if not config.dense:
-        h, windows = h[:, -1:], windows.last_steps(1)
-    said = model.policy_head(h[:imitated])
-    terms = {"policy": model.policy_head.loss(said, windows.label[:imitated])}
-    if not joint:
-        return terms
-    parts = model.world_model_head(h, windows.action).loss_terms(windows)
-    return terms | {name: config.world_model_weight * term for name, term in parts.items()}
-
-
-def world_windows(
-    sampler: WindowSampler, train: TrainConfig, n: int, n_episodes: int, generator: torch.Generator
-) -> Windows:
-    """`n` windows of the data that a world model alone is trained on (`train.data`); of the exact
-    belief's lives, which are no longer than a window, each is one."""
-    if train.data == "first_episodes":
-        return sampler.before_first_update(
-            n, n_episodes, train.n_first_episodes, generator, train.n_compared
-        )
-    return sampler.history(n, n_episodes, train.max_stride, generator)
-
-
-def world_losses(
-    model: Model, sampler: WindowSampler, train: TrainConfig, generator: torch.Generator
-) -> dict[str, Tensor]:
-    """The same of a world model alone."""
-    if train.n_others:
-        return losses_beside_others(model, sampler, train, generator)
-    horizon, n, weight = model.env.horizon, train.batch_size, None
-    n_drawn = n * RARE if train.prefers_rare else n
-    n_episodes = model.config.context_length // horizon
-    windows = world_windows(sampler, train, n_drawn, n_episodes, generator)
-    if train.prefers_rare:
-        index, weight = preferring_rare(windows.reward, n, horizon, generator)
-        windows = windows.rows(index)
-    windows = windows.to(model.device)
-    said = model.predict(windows, generator, train.most_repeats)
-    return said.loss_terms(windows, weight)
-
-
-def losses_beside_others(
-    model: QueryModel, sampler: WindowSampler, train: TrainConfig, generator: torch.Generator
-) -> dict[str, Tensor]:
-    """The same where each position is asked about steps of other streams, too: late in a window its
-    own steps lead to new cells but rarely, those of others often do."""
-    n_episodes = model.config.context_length // model.env.horizon
-    how = n_episodes, train.n_first_episodes, generator, train.n_compared, train.n_others
-    windows, others = sampler.beside_others(train.batch_size, *how)
-    windows, others = windows.to(model.device), Steps(*(x.to(model.device) for x in others))
-    said, logits = model.predict_beside(windows, others, generator, train.most_repeats)
-    rewards = model.domain.reward.index(others.reward)
-    return said.loss_terms(windows) | {"reward_of_others": cross_entropy(logits, rewards)}
-
-
-def least_return(train: TrainConfig) -> float:
-    """Histories that end below this share are left out; a life that found nothing in its first
-    episodes is none of them."""
-    return train.min_final_return if train.data == "histories" else 0.0
+__all__ = ["Trainer", "counted", "learning_rate", "train"]
 
 
 @checked

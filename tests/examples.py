@@ -40,6 +40,8 @@ from dicp.config import (
     TrainConfig,
     WorldConfig,
 )
+from dicp.config.env import NoisyConfig, TreasureConfig
+from dicp.config.world import GridConfig
 from dicp.envs import GridRules, GridState, GridWorld
 from dicp.envs.gym import Darkroom, GridEnv
 from dicp.envs.metaworld import MetaWorld, WorldState
@@ -55,7 +57,10 @@ from dicp.training import Trainer
 from dicp.types import Log, Tokens, Windows
 from dicp.windows import WindowSampler
 
-CONFIGS = (EnvConfig, MetaWorldConfig, SourceConfig, ModelConfig, TrainConfig, PlanConfig, Config)
+CONFIGS = (
+    EnvConfig, TreasureConfig, NoisyConfig, MetaWorldConfig, SourceConfig, ModelConfig, TrainConfig,
+    PlanConfig, Config,
+)
 ENV, ARM = EnvConfig(), MetaWorldConfig()
 
 
@@ -71,6 +76,7 @@ def anyhow(*arguments: Any) -> None:
 BY_TYPE: dict[Any, Callable[[], Any]] = {
     **{kind: kind for kind in CONFIGS},
     WorldConfig: EnvConfig,
+    GridConfig: EnvConfig,
     Mapping: dict,
     dict: dict,
     set: set,

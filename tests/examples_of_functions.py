@@ -123,6 +123,7 @@ FUNCTIONS: dict[str, Callable[[], dict]] = {
     "exercises.expect": lambda: {"answer": 1.0, "wanted": 1.0},
     "exercises.expect_number": lambda: {"answer": 1.0, "wanted": 1.0},
     "exercises.exercise": lambda: {"grade": lambda fn: None},
+    "envs.NoisyTabularWorld": lambda: {"leads_to": torch.zeros(2, 2, 2).long()},
     "envs.TabularWorld": lambda: {"leads_to": torch.zeros(2, 2, 2).long()},
     "evaluation.evaluate": lambda: {
         "agent": RandomPolicy(EnvConfig()), "tasks": TASKS, "n_rollouts": 1, "n_episodes": 1,

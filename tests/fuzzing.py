@@ -21,8 +21,8 @@ from examples import BY_TYPE, example, of_function, of_type
 # built on.
 INTERNAL = (
     "dicp.checks", "dicp.config.presets", "dicp.config.registry",      # tests/test_registry.py
-    "dicp.domain.base", "dicp.domain.spaces", "dicp.planner", "dicp.policies", "dicp.processes",
-    "dicp.rollout_checks",
+    "dicp.domain.base", "dicp.domain.spaces", "dicp.imagined", "dicp.planner", "dicp.policies", "dicp.processes",
+    "dicp.results_checks", "dicp.rollout_checks",
     "dicp.selection", "dicp.source.continuous", "dicp.source.discrete", "dicp.source.record",
     "dicp.store", "dicp.thompson",
 )
@@ -40,10 +40,11 @@ OPEN = {
 # Methods that a rollout, a planner or a training calls, never a user: what goes in was checked at
 # their door. A `step` looks at its action itself.
 INNER = {
-    "advance", "at", "begin", "blank", "chances", "check", "concat", "coordinates", "count", "draw",
+    "advance", "at", "begin", "beside_others", "blank", "chances", "check", "concat", "coordinates", "count", "draw", "drawn",
     "embed_imagined", "forgetful", "fork", "forward", "full", "imagine", "index", "joined", "kinds", "last_steps",
-    "learn", "load_state_dict", "map", "next_logits", "note", "notes", "numbers", "observe", "of_chances", "of_tasks",
-    "predict", "propose", "query", "read", "root", "rows", "stack", "stages", "step", "surprise",
+    "learn", "load_state_dict", "map", "next_logits", "note", "notes", "numbers", "observe", "of_tasks",
+    "predict", "predict_beside", "propose", "query", "read", "root", "rows", "stack", "stage_after",
+    "stages", "step", "surprise",
     "to",
 }
 

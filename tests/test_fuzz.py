@@ -40,6 +40,7 @@ from dicp.config import (
     WorldConfig,
     env_from_dict,
 )
+from dicp.config.world import GridConfig
 from dicp.domain import split_of
 from dicp.envs import GridWorld, all_tasks
 from dicp.envs.metaworld import MetaWorld, MetaWorldMissing
@@ -140,7 +141,7 @@ def test_every_field_declares_what_it_may_be(kind, field):
     has_rule = get_origin(hint) is Annotated and any(
         isinstance(x, Rule) for x in get_args(hint)[1:]
     )
-    parts = all(isinstance(leaf, type) and leaf in (*CONFIGS, WorldConfig) for leaf in fuzzing.leaves(hint))
+    parts = all(isinstance(leaf, type) and leaf in (*CONFIGS, WorldConfig, GridConfig) for leaf in fuzzing.leaves(hint))
     assert hint is bool or has_rule or parts, (
         f"{kind.__name__}.{field.name}: {hint} says nothing of what is allowed"
     )
@@ -254,7 +255,7 @@ NOT_CALLED = {
     "figures.draw",
     "figures.figures_of",
     "history.collect",
-    "oracles.Explorer",
+    "explorers.Explorer",
     "parts.parts_of",
     "measuring.measure",
     "reproduce.probe_models",

@@ -10,12 +10,13 @@ import torch
 
 from dicp.config import Config, MetaWorldConfig, ModelConfig, PlanConfig, SourceConfig, TrainConfig
 from dicp.domain import domain_of
+from dicp.losses import losses
 from dicp.models import new_model
 from dicp.models.gaussian import ContinuousEmbedding, GaussianWorldModel
 from dicp.planning import Imagined, Proposal, WorldModel, search
 from dicp.policies import LEAST_LOG_STD, Gaussian, PolicyHead, policy_of
 from dicp.rollout import rollout
-from dicp.training import Trainer, losses
+from dicp.training import Trainer
 from dicp.types import Log, Tokens, Windows
 from dicp.windows import WindowSampler, newborn
 

@@ -8,12 +8,12 @@ import torch
 
 from dicp.beliefs import log_of, windows_of
 from dicp.config import Config, EnvConfig, ModelConfig, TrainConfig, registry
+from dicp.losses import losses
 from dicp.models import Model, new_model
 from dicp.models.transformer import counted_mask
 from dicp.oracles import RandomPolicy
 from dicp.rollout import rollout
 from dicp.selection import new_names, relabelled, remembered, renamed
-from dicp.training import losses
 from dicp.types import Steps, Tokens
 from dicp.windows import WindowSampler, newborn
 

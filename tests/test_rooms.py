@@ -145,7 +145,7 @@ def test_what_is_no_pair_of_cells_is_refused(task):
 
 @pytest.mark.parametrize("sentence, changes", [
     ("env.small_reward is 1; allowed", dict(small_reward=1)), ("env.small_reward is 0; allowed", dict(small_reward=0)),
-    ("env.n_train is 561; allowed: at most 560, with 40 held-out ones in 25 cells", dict(size=5, n_train=561)),
+    ("env.n_train is 561; allowed: at most 560, with size=5 and n_held_out=40", dict(size=5, n_train=561)),
     ("env.name is 'noisy_darkroom'; allowed: 'dark_treasure'", dict(name="noisy_darkroom")),
     ("env.size is 1; allowed", dict(size=1)),
 ])

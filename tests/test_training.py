@@ -18,11 +18,12 @@ from dicp.config.parts import DATA
 from dicp.domain import domain_of
 from dicp.envs import split_tasks
 from dicp.files import load_model, save_model, write_csv
+from dicp.losses import losses
 from dicp.models.categorical import cross_entropy
 from dicp.source import train_ppo
 from dicp.states import load_state, save_state
 from dicp.store import StoreError
-from dicp.training import Trainer, learning_rate, losses, train
+from dicp.training import Trainer, learning_rate, train
 from dicp.types import Log
 from dicp.windows import WindowSampler
 

@@ -72,8 +72,9 @@ class TreasureConfig(GridConfig):
         super().__post_init__()
         n_pairs, n_tasks = self.n_cells * (self.n_cells - 1), self.n_train + self.n_held_out
         if n_tasks > n_pairs:
-            allowed = f"{n_pairs - self.n_held_out}, with {self.n_held_out} held-out ones in {self.n_cells} cells"
-            raise refuse("env.n_train", self.n_train, f"at most {allowed}")
+            beside = f"with size={self.size} and n_held_out={self.n_held_out}"
+            most = f"at most {n_pairs - self.n_held_out}, {beside}"
+            raise refuse("env.n_train", self.n_train, most)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from dicp.envs.grid import GridRules, GridState
 from dicp.envs.grid_checks import check_size
 from dicp.envs.tasks import PERMUTATIONS, Cell, Size, Task, is_cell
 
-__all__ = ["ACTIONS", "CellEnv", "DarkKeyToDoor", "Darkroom", "DarkroomPermuted", "GridEnv"]
+__all__ = ["ACTIONS", "DarkKeyToDoor", "Darkroom", "DarkroomPermuted", "GridEnv"]
 
 RenderMode = Annotated[str, OneOf(("rgb_array",))] | None
 Index = Annotated[int, Whole(0, len(PERMUTATIONS) - 1)]

@@ -17,7 +17,7 @@ from dicp.envs.gym import CellEnv, Place, RenderMode, check_cell, draw_cell
 from dicp.envs.tabular import TabularWorld
 from dicp.envs.tasks import Cell, Size, Task
 
-__all__ = ["DarkTreasure", "NoisyDarkroom", "RoomEnv"]
+__all__ = ["DarkTreasure", "NoisyDarkroom"]
 
 SmallReward = Annotated[float, Number(0, 1, above=True, below=True)]
 Probability = Annotated[float, Number(0, 1, above=True)]
