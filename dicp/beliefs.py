@@ -1,5 +1,5 @@
-"""What a world model believes: about every cell, asked alike of trained models, simulators and the exact belief; and about
-the steps of given lives."""
+"""What a world model believes: about every cell, asked alike of trained models, simulators and the
+exact belief; and about the steps of given lives."""
 
 import math
 from typing import Any
@@ -40,11 +40,12 @@ def check_life(life: Life, env: WorldConfig) -> None:
 
 @checked
 def tokens_of(life: Life, env: GridConfig) -> Tokens:
-    """What the agents of a life have read: fields [agent step + 1], one token more than steps. The last one is the
-    present, the start of an episode in which nothing has been done yet."""
+    """What the agents of a life have read: fields [agent step + 1], one token more than steps. The
+    last one is the present, the start of an episode in which nothing has been done yet."""
     check_life(life, env)
     cell, action, reward, next_cell = (x.flatten(0, 1) for x in life[:4])
-    start, came = cell[:, :1], zip((action, reward, next_cell), domain_of(env).no_transition, strict=True)
+    start = cell[:, :1]
+    came = zip((action, reward, next_cell), domain_of(env).no_transition, strict=True)
     last = (torch.cat((torch.full_like(x[:, :1], at_birth), x), dim=1) for x, at_birth in came)
     cell = torch.cat((cell, start), dim=1)
     first = (torch.arange(cell.shape[1]) % env.horizon == 0).long().expand_as(cell)
@@ -53,7 +54,9 @@ def tokens_of(life: Life, env: GridConfig) -> Tokens:
 
 def check_tokens(tokens: Tokens, env: GridConfig) -> None:
     """Raise `ValueError` for a token that no agent of this room reads."""
-    most = dict(observation=env.n_cells - 1, last_action=env.n_actions, arrived=env.n_cells, first=1)
+    most = dict(
+        observation=env.n_cells - 1, last_action=env.n_actions, arrived=env.n_cells, first=1
+    )
     for name, highest in most.items():
         within(f"tokens.{name}", getattr(tokens, name), highest)
     domain_of(env).reward.check("tokens.last_reward", tokens.last_reward)
@@ -113,9 +116,10 @@ def log_of(life: Life) -> Log:
 
 @checked
 def lives_of_the_exact_belief(config: Config) -> Log:
-    """Something else to train on: in each of the split's training tasks `train.n_streams` lives of the exact belief with the
-    Bayes planner, as long as a window. Like the first episodes of a source, and unlike the later ones, they hold no action
-    that knew more than its own history (*compliant*, Lee et al. 2023, arXiv 2306.14892); unlike these, many rewards."""
+    """Something else to train on: in each of the split's training tasks `train.n_streams` lives of
+    the exact belief with the Bayes planner, as long as a window. Like the first episodes of a
+    source, and unlike the later ones, they hold no action that knew more than its own history
+    (*compliant*, Lee et al. 2023, arXiv 2306.14892); unlike these, many rewards."""
     env, train, believer = config.env, config.train, exact_belief(config.env)
     tasks, plan = split_of(env, config.split)[0], PlanConfig.preset("bayes", env.name)
     n_episodes = config.model.context_length // env.horizon
@@ -133,8 +137,11 @@ def last_episodes(windows: Windows, n_steps: Count, env: GridConfig) -> Windows:
 
 
 @checked
-def first_arrivals(windows: Windows, env: GridConfig) -> tuple[Bool[Tensor, "batch n"], Int[Tensor, "batch n"]]:
-    """(which steps lead to a cell not visited before while no reward has come, how many cells were visited before)."""
+def first_arrivals(
+    windows: Windows, env: GridConfig
+) -> tuple[Bool[Tensor, "batch n"], Int[Tensor, "batch n"]]:
+    """(which steps lead to a cell not visited before while no reward has come, how many cells were
+    visited before)."""
     been = F.one_hot(windows.tokens.arrived, env.n_cells + 1).cumsum(1) > 0
     new = ~been.gather(2, windows.next_observation[..., None])[..., 0]
     return new & (windows.tokens.last_reward.cumsum(1) == 0), been[..., :-1].sum(-1)

@@ -1,6 +1,8 @@
-"""Agents that know the rules of a world and keep the exact belief over what is hidden in it: how well could anybody do?
+"""Agents that know the rules of a world and keep the exact belief over what is hidden in it: how
+well could anybody do?
 
-They act and plan through the same interface as a trained model (`dicp.rollout.Learner`, `dicp.planning.WorldModel`).
+They act and plan through the same interface as a trained model (`dicp.rollout.Learner`,
+`dicp.planning.WorldModel`).
 """
 
 import math
@@ -31,7 +33,8 @@ __all__ = [
 
 @dataclass
 class Belief:
-    """Where an agent is, how many rewards this episode has brought, and which hypotheses are still possible."""
+    """Where an agent is, how many rewards this episode has brought,
+    and which hypotheses are still possible."""
 
     cell: Int[Tensor, "batch *beam"]
     stage: Int[Tensor, "batch *beam"]
@@ -43,7 +46,8 @@ class Belief:
 
 
 class Explorer(ABC):
-    """Knows the rules of a world and keeps the exact belief over what is hidden, uniform over what is not ruled out.
+    """Knows the rules of a world and keeps the exact belief over what is hidden, uniform over what
+    is not ruled out.
 
     With the `bayes` planner it plans within an episode, not across them: a little more is possible.
     """
@@ -65,7 +69,8 @@ class Explorer(ABC):
 
     @abstractmethod
     def learn(self, belief: Belief, action: Tensor, reward: Tensor, arrived: Tensor) -> Tensor:
-        """What is possible (fields [row ...]) once `action` from `belief.cell` has led to `arrived` and paid `reward`."""
+        """What is possible (fields [row ...]) once `action` from `belief.cell` has led to `arrived`
+        and paid `reward`."""
 
     @abstractmethod
     def imagine(
@@ -82,7 +87,8 @@ class Explorer(ABC):
         """An agent that rules nothing out, `batch` times."""
         fits_memory("batch", batch, 10 * batch * self.n_goals * self.n_hypotheses, "fewer agents")
         everything = torch.ones(batch, self.n_goals, self.n_hypotheses, dtype=torch.bool)
-        return Belief(torch.full((batch,), self.start), torch.zeros(batch, dtype=torch.long), everything)
+        start = torch.full((batch,), self.start)
+        return Belief(start, torch.zeros(batch, dtype=torch.long), everything)
 
     def observe(self, context: Belief, tokens: Tokens) -> Float[Tensor, "batch n_actions"]:
         acted = (tokens.arrived < self.env.n_cells).nonzero()[:, 0]
@@ -104,7 +110,8 @@ class Explorer(ABC):
     def advance(self, state: Belief, action: Tensor, reward: Tensor, next_cell: Tensor) -> Belief:
         flat = Belief(*(x.flatten(0, 1) for x in (state.cell, state.stage, state.possible)))
         possible = self.learn(flat, action.flatten(), reward.flatten(), next_cell.flatten())
-        return Belief(next_cell, self.stage_after(state.stage, reward), possible.view_as(state.possible))
+        stage = self.stage_after(state.stage, reward)
+        return Belief(next_cell, stage, possible.view_as(state.possible))
 
     def stage_after(self, stage: Tensor, reward: Tensor) -> Tensor:
         """Rewards in the episode, where only the first of each kind pays."""
@@ -117,7 +124,8 @@ class Explorer(ABC):
 
 @checked
 class GoalExplorer(Explorer):
-    """Darkroom and Dark Key-to-Door: every cell may be the goal; or the key, and every cell the door."""
+    """Darkroom and Dark Key-to-Door: every cell may be the goal; or the key,
+    and every cell the door."""
 
     worlds = ("darkroom", "dark_key_to_door")
 
@@ -127,8 +135,10 @@ class GoalExplorer(Explorer):
 
     def learn(self, belief: Belief, action: Tensor, reward: Tensor, arrived: Tensor) -> Tensor:
         """A cell that paid is the goal, one that did not is not."""
-        possible, row, goal = belief.possible.clone(), torch.arange(len(arrived)), self._goal(belief.stage)
-        searching = goal < self.n_goals                       # once the door is open, nothing more is learned
+        possible = belief.possible.clone()
+        row = torch.arange(len(arrived))
+        goal = self._goal(belief.stage)
+        searching = goal < self.n_goals      # once the door is open, nothing more is learned
         paid = row[searching & (reward > 0)]
         possible[paid, goal[paid]] = False
         row = row[searching]
@@ -139,9 +149,10 @@ class GoalExplorer(Explorer):
         self, state: Belief, action: Tensor | None = None, *, return_to_go: bool = False,
         uncertainty: bool = False,
     ) -> Imagined:
-        next_cell = self.next_cell[state.cell]                                    # batch beam action
+        next_cell = self.next_cell[state.cell]      # batch beam action
         goal = self._goal(state.stage)
-        index = goal.clamp(max=self.n_goals - 1)[..., None, None].expand(*goal.shape, 1, self.n_hypotheses)
+        index = goal.clamp(max=self.n_goals - 1)[..., None, None]
+        index = index.expand(*goal.shape, 1, self.n_hypotheses)
         possible = state.possible.gather(2, index)[:, :, 0]
         chance = possible / possible.sum(-1, keepdim=True).clamp(min=1)
         paid = chance.gather(-1, next_cell) * (goal < self.n_goals)[..., None]
@@ -161,11 +172,13 @@ class ActionExplorer(Explorer):
         super().__init__(env)
         self.rules = GridRules.of(env, range(len(PERMUTATIONS)))
         self.n_hypotheses, self.start = len(PERMUTATIONS), self.rules.start
-        self.does = F.one_hot(torch.tensor(PERMUTATIONS), env.n_actions).float()           # hypothesis action move
+        # hypothesis action move
+        self.does = F.one_hot(torch.tensor(PERMUTATIONS), env.n_actions).float()
 
     def learn(self, belief: Belief, action: Tensor, reward: Tensor, arrived: Tensor) -> Tensor:
         """The permutations under which this action leads there from here."""
-        return belief.possible & (self.rules.next_cell[:, belief.cell, action] == arrived).T[:, None]
+        leads = self.rules.next_cell[:, belief.cell, action] == arrived
+        return belief.possible & leads.T[:, None]
 
     def chances(self, state: Belief) -> Float[Tensor, "batch beam action move"]:
         """P(move | action)."""
@@ -173,8 +186,11 @@ class ActionExplorer(Explorer):
         return torch.einsum("bkh,ham->bkam", possible / possible.sum(-1, keepdim=True), self.does)
 
     def surprise(self, tokens: Tokens, windows: Windows) -> Float[Tensor, "batch n"]:
-        """Nats of where each action of whole lives led; `tokens`: what their agents read, one more than there are steps."""
-        context, rows, chance = self.begin(len(windows.action)), torch.arange(len(windows.action)), []
+        """Nats of where each action of whole lives led; `tokens`: what their agents read, one more
+        than there are steps."""
+        context = self.begin(len(windows.action))
+        rows = torch.arange(len(windows.action))
+        chance = []
         for t in range(windows.action.shape[1]):
             self.observe(context, tokens.at(t))
             moves = self.chances(self.root(context))[rows, 0, windows.action[:, t]]
@@ -186,7 +202,9 @@ class ActionExplorer(Explorer):
         self, state: Belief, action: Tensor | None = None, *, return_to_go: bool = False,
         uncertainty: bool = False,
     ) -> Imagined:
-        next_cell, probability, entropy = outcomes_of(self.chances(state), self.next_cell[state.cell])
+        next_cell, probability, entropy = outcomes_of(
+            self.chances(state), self.next_cell[state.cell]
+        )
         paid = (next_cell == self.rules.goals[0, 0]).float()
         return Imagined.of_chances(paid, next_cell, None, probability, entropy)
 
@@ -204,7 +222,9 @@ class TreasureExplorer(Explorer):
 
     def learn(self, belief: Belief, action: Tensor, reward: Tensor, arrived: Tensor) -> Tensor:
         """A cell has one treasure or none, and each treasure is in one cell."""
-        possible, row, which = belief.possible.clone(), torch.arange(len(arrived)), self.rewards.index(reward)
+        possible = belief.possible.clone()
+        row = torch.arange(len(arrived))
+        which = self.rewards.index(reward)
         possible[row, :, arrived] = False
         found = row[which > 0]
         possible[found, which[found] - 1] = False
@@ -215,15 +235,17 @@ class TreasureExplorer(Explorer):
         self, state: Belief, action: Tensor | None = None, *, return_to_go: bool = False,
         uncertainty: bool = False,
     ) -> Imagined:
-        next_cell = self.next_cell[state.cell]                                             # batch beam action
-        chance = state.possible / state.possible.sum(-1, keepdim=True)                     # batch beam goal cell
-        treasure = chance.gather(-1, next_cell[:, :, None].expand(-1, -1, self.n_goals, -1)).transpose(2, 3)
+        next_cell = self.next_cell[state.cell]                              # batch beam action
+        chance = state.possible / state.possible.sum(-1, keepdim=True)      # batch beam goal cell
+        index = next_cell[:, :, None].expand(-1, -1, self.n_goals, -1)
+        treasure = chance.gather(-1, index).transpose(2, 3)
         chances = torch.cat((1 - treasure.sum(-1, keepdim=True), treasure), dim=-1)
         return Imagined.of_rewards(chances, self.rewards, next_cell)
 
 
 class NoisyExplorer(Explorer):
-    """Noisy Darkroom: every cell may be the goal, the less likely the more often it was tried in vain."""
+    """Noisy Darkroom: every cell may be the goal,
+    the less likely the more often it was tried in vain."""
 
     worlds = ("noisy_darkroom",)
 
@@ -235,9 +257,11 @@ class NoisyExplorer(Explorer):
         return replace(belief, possible=belief.possible.double())
 
     def learn(self, belief: Belief, action: Tensor, reward: Tensor, arrived: Tensor) -> Tensor:
-        """Bayes' rule: a visit in vain is less likely where the goal is, a reward impossible elsewhere."""
+        """Bayes' rule: a visit in vain is less likely where the goal is,
+        a reward impossible elsewhere."""
         possible, row = belief.possible.clone(), torch.arange(len(arrived))
-        possible[row, 0, arrived] *= torch.where(reward > 0, self.env.p_reward, 1 - self.env.p_reward)
+        p_reward = self.env.p_reward
+        possible[row, 0, arrived] *= torch.where(reward > 0, p_reward, 1 - p_reward)
         found = row[reward > 0]
         possible[found] = 0
         possible[found, 0, arrived[found]] = 1
@@ -249,7 +273,8 @@ class NoisyExplorer(Explorer):
     ) -> Imagined:
         next_cell = self.next_cell[state.cell]
         chance = (state.possible / state.possible.sum(-1, keepdim=True))[:, :, 0]
-        return Imagined.of_chances(self.env.p_reward * chance.gather(-1, next_cell).float(), next_cell)
+        paid = self.env.p_reward * chance.gather(-1, next_cell).float()
+        return Imagined.of_chances(paid, next_cell)
 
 
 EXPLORERS = (GoalExplorer, ActionExplorer, TreasureExplorer, NoisyExplorer)

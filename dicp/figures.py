@@ -70,7 +70,8 @@ def _of_grids(world: str, table_of: Callable[[str], pd.DataFrame | None]) -> dic
 def _of_control(
     world: str, table: pd.DataFrame | None, probes: pd.DataFrame | None
 ) -> dict[str, Figure]:
-    if table is None or not any(run.name in set(table["run"]) for run in CONTROL if run.planner == "bayes"):
+    decisive = {run.name for run in CONTROL if run.planner == "bayes"}
+    if table is None or decisive.isdisjoint(table["run"]):
         return {}
     probes = None if probes is None or probes.empty else probes
     return {f"{world}_control": plot.control(table, probes, title=CONTROLS[world])}

@@ -1,4 +1,5 @@
-"""One run of the comparison, from its configuration to a table: train or load, act, put together."""
+"""One run of the comparison, from its configuration to a table: train or load, act,
+put together."""
 
 import time
 from collections.abc import Sequence
@@ -41,14 +42,17 @@ def measure(run: Run, env: World, split: Split, n_jobs: Count = 2) -> tuple[pd.D
         settings["context_length"] = run.context_length or config.model.context_length
         model = trained.model if trained else control_of(run, config, tasks, n_jobs)
         if run.policy:
-            policy = load_or_train(runs.config_of(runs.run_named(run.policy, env), env, split), n_jobs=n_jobs)
+            acting = runs.config_of(runs.run_named(run.policy, env), env, split)
+            policy = load_or_train(acting, n_jobs=n_jobs)
             model = PairedModel(policy.model, model, proposes=plan.ties != "random")
             started = time.process_time()
         if run.privileged:
             highest = domain_of(config.env).max_return(tasks).float()
             model = model.prompted(highest.repeat_interleave(n_rollouts))
-        life = rollout(model, config.env, tasks, n_rollouts, runs.n_episodes_of(env, run), plan, split,
-                       run.greedy, run.context_length, record=False)
+        life = rollout(
+            model, config.env, tasks, n_rollouts, runs.n_episodes_of(env, run), plan, split,
+            run.greedy, run.context_length, record=False,
+        )
         if not run.world_model:
             settings |= {"method": run.name, "world_model": "none"}
         table = results.from_life(life, config, tasks, plan, rollout_seed=split, **settings)
@@ -73,9 +77,10 @@ def control_of(run: Run, config: Config, tasks: Sequence[Task], n_jobs: int) -> 
 
 
 def training_of(config: Config, run: Run) -> dict:
-    """The settings of training that some run changes, as columns; what a world model alone was trained on, and whose policy
-    acts beside it."""
-    settings = {name: getattr(config.train, name) for name in ("max_stride", "updates", "sort_episodes")}
+    """The settings of training that some run changes, as columns; what a world model alone was
+    trained on, and whose policy acts beside it."""
+    changed = "max_stride", "updates", "sort_episodes"
+    settings = {name: getattr(config.train, name) for name in changed}
     if run.world_model in ALONE:
         settings["data"] = config.train.data
     if run.policy:

@@ -1,7 +1,8 @@
-"""An agent that is told nothing, and one that is told all: a control for the results, and a perfect world model for the
-tests of the planners.
+"""An agent that is told nothing, and one that is told all: a control for the results, and a perfect
+world model for the tests of the planners.
 
-Both act and plan through the same interface as a trained model (`dicp.rollout.Learner`, `dicp.planning.WorldModel`).
+Both act and plan through the same interface as a trained model (`dicp.rollout.Learner`,
+`dicp.planning.WorldModel`).
 """
 
 import math
@@ -26,7 +27,8 @@ __all__ = ["Life", "RandomPolicy", "Simulated", "Simulator"]
 
 @checked
 class RandomPolicy:
-    """Every action is as likely as any other; numbers are standard normal and clipped, as PPO's first actions are."""
+    """Every action is as likely as any other; numbers are standard normal and clipped, as PPO's
+    first actions are."""
 
     can_plan = False
     name = "random"                 # in tables
@@ -57,7 +59,8 @@ class Simulated(NamedTuple):
 
 @dataclass
 class Simulator:
-    """The perfect world model: knows each task's rules and goal. A planner that uses it well is optimal."""
+    """The perfect world model: knows each task's rules and goal.
+    A planner that uses it well is optimal."""
 
     env: EnvConfig
     tasks: Sequence[Task]
@@ -81,8 +84,10 @@ class Simulator:
         if batch % len(self.tasks):
             raise refuse("batch", batch, f"a multiple of the number of tasks, {len(self.tasks)}")
         fits_memory("batch", batch, 40 * batch, "fewer agents")
-        start = GridState(torch.full((batch, 1), self.rules.start), torch.zeros(batch, 1, dtype=torch.long))
-        return Life(torch.arange(len(self.tasks)).repeat_interleave(batch // len(self.tasks)), start)
+        cell = torch.full((batch, 1), self.rules.start)
+        start = GridState(cell, torch.zeros(batch, 1, dtype=torch.long))
+        task = torch.arange(len(self.tasks))
+        return Life(task.repeat_interleave(batch // len(self.tasks)), start)
 
     def observe(self, context: "Life", tokens: Tokens) -> Float[Tensor, "batch n_actions"]:
         stage = context.state.stage + tokens.last_reward[:, None] * (not self.rules.pays_forever)
@@ -96,7 +101,8 @@ class Simulator:
     def propose(
         self, state: Simulated, n: int = 1, generator: torch.Generator | None = None
     ) -> Proposal:
-        return self.policy.propose(torch.zeros(*state.state.cell.shape, self.env.n_actions), n, generator)
+        alike = torch.zeros(*state.state.cell.shape, self.env.n_actions)
+        return self.policy.propose(alike, n, generator)
 
     def _step(self, state: Simulated, action: Int[Tensor, "batch n"]) -> tuple[GridState, Tensor]:
         return self.rules.of_tasks(state.task).step(state.state, action)
@@ -106,12 +112,15 @@ class Simulator:
         uncertainty: bool = False,
     ) -> Imagined:
         n_beams, n_actions = state.state.cell.shape[1], self.env.n_actions
-        each = Simulated(state.task, GridState(*(x.repeat_interleave(n_actions, 1) for x in state.state)))
-        reached, reward = self._step(each, torch.arange(n_actions).repeat(len(state.task), n_beams))
+        each = GridState(*(x.repeat_interleave(n_actions, 1) for x in state.state))
+        action = torch.arange(n_actions).repeat(len(state.task), n_beams)
+        reached, reward = self._step(Simulated(state.task, each), action)
         fields = (x.unflatten(1, (n_beams, n_actions)) for x in (reward.float(), reached.cell))
         return Imagined.of_chances(*fields)
 
-    def advance(self, state: Simulated, action: Tensor, reward: Tensor, next_cell: Tensor) -> Simulated:
+    def advance(
+        self, state: Simulated, action: Tensor, reward: Tensor, next_cell: Tensor
+    ) -> Simulated:
         return Simulated(state.task, self._step(state, action)[0])
 
     def fork(self, state: Simulated, beam: Int[Tensor, "batch new_beam"]) -> Simulated:

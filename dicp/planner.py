@@ -95,7 +95,8 @@ class Planner:
         return field[torch.arange(len(step)), step]
 
     def _store(self, rows: Int[Tensor, "row"], new: Plan) -> None:
-        """The new plans in place of the old ones of these agents, which may be shorter or longer."""
+        """The new plans in place of the old ones of these agents,
+        which may be shorter or longer."""
         if self.plan is None or self.plan.action.shape[1] < new.action.shape[1]:
             self.plan = lengthened(self.plan, new, len(self.age))
         for mine, theirs in zip(self.plan, new, strict=True):
@@ -119,8 +120,8 @@ def lengthened(old: Plan | None, new: Plan, batch: int) -> Plan:
 
 
 class Hopes:
-    """Which new plans count on an observation that has brought no reward in the context: they hold a
-    step onto it with P(reward) of at least 0.5. For worlds with so many observations."""
+    """Which new plans count on an observation that has brought no reward in the context: they hold
+    a step onto it with P(reward) of at least 0.5. For worlds with so many observations."""
 
     def __init__(self, batch: int, n_observations: int):
         self.rewarded_at = torch.full((batch, n_observations), NEVER)      # env step of the latest

@@ -1,4 +1,5 @@
-"""What a world model believes, held against the exact belief: in contexts that a planner makes, and along imagined walks.
+"""What a world model believes, held against the exact belief: in contexts that a planner makes, and
+along imagined walks.
 
 Each world's are kept in one sealed file beside its results.
 """
@@ -48,9 +49,11 @@ class Probed(NamedTuple):
 
 @checked
 def probe(model: Learner, env: GridConfig, tasks: list[Task], seed: Seed = 0) -> pd.DataFrame:
-    """Columns probe, value, exact: what `calibration` and `walks` say, in Darkroom-Permuted `moves`. The contexts are those of
-    lives of the exact belief in `tasks`, which the model has not been trained on."""
-    life = rollout(exact_belief(env), env, tasks, N_LIVES, N_EPISODES, PlanConfig.preset("bayes", env.name), seed)
+    """Columns probe, value, exact: what `calibration` and `walks` say, in Darkroom-Permuted
+    `moves`. The contexts are those of lives of the exact belief in `tasks`, which the model has not
+    been trained on."""
+    plan = PlanConfig.preset("bayes", env.name)
+    life = rollout(exact_belief(env), env, tasks, N_LIVES, N_EPISODES, plan, seed)
     if env.name == "darkroom_permuted":
         return pd.DataFrame(moves(model, life, env))
     return pd.DataFrame([*calibration(model, life, env), *walks(model, env, seed=seed)])
@@ -58,9 +61,10 @@ def probe(model: Learner, env: GridConfig, tasks: list[Task], seed: Seed = 0) ->
 
 @checked
 def calibration(model: Learner, life: Life, env: GridConfig) -> list[Probed]:
-    """The expected reward, mostly P(reward). Before the first reward (the highest one, where there are several): of cells never
-    met (mean, and the correlation with the exact belief's) and of cells met in vain; then of a cell that has paid, and in
-    Darkroom of cells never met once another has paid (elsewhere). NaN where a life has no such steps."""
+    """The expected reward, mostly P(reward). Before the first reward (the highest one, where there
+    are several): of cells never met (mean, and the correlation with the exact belief's) and of
+    cells met in vain; then of a cell that has paid, and in Darkroom of cells never met once another
+    has paid (elsewhere). NaN where a life has no such steps."""
     one_of("env.name", env.name, WITHOUT_MOVES)
     check_plans(model)
     windows = windows_of(life, env)
@@ -72,7 +76,10 @@ def calibration(model: Learner, life: Life, env: GridConfig) -> list[Probed]:
     varies = len(new) > 0 and bool(new.max() > new.min())
     correlation = torch.corrcoef(torch.stack((new, truth)))[0, 1].item() if varies else float("nan")
     means = {"never met": never_met, "in vain": before & ~never_met & ~paid, "known": paid}
-    rows = [Probed(name, said[where].mean().item(), exact[where].mean().item()) for name, where in means.items()]
+    rows = [
+        Probed(name, said[where].mean().item(), exact[where].mean().item())
+        for name, where in means.items()
+    ]
     rows = [rows[0], Probed("correlation", correlation, 1.0), *rows[1:]]
     if env.name != "darkroom":
         return rows
@@ -87,8 +94,9 @@ def met(windows: Windows, env: GridConfig) -> Bool[Tensor, "batch n"]:
 
 
 def new_once_paid(windows: Windows, env: GridConfig) -> Bool[Tensor, "batch n action"]:
-    """Which actions would lead to a cell never met after another has paid: the goal is known, so such cells pay nothing.
-    A planner stays on the goal, and most of its memory says so; none of that says anything of another cell."""
+    """Which actions would lead to a cell never met after another has paid: the goal is known, so
+    such cells pay nothing. A planner stays on the goal, and most of its memory says so; none of
+    that says anything of another cell."""
     leads = exact_belief(env).next_cell[windows.tokens.observation]     # batch n action
     been = F.one_hot(windows.tokens.arrived, env.n_cells + 1).cumsum(1) > 0
     known = windows.tokens.last_reward.cumsum(1) > 0
@@ -96,7 +104,8 @@ def new_once_paid(windows: Windows, env: GridConfig) -> Bool[Tensor, "batch n ac
 
 
 def has_paid(windows: Windows, env: GridConfig) -> Bool[Tensor, "batch n"]:
-    """Which steps lead to a cell that has paid in this life, with as many rewards so far in the episode."""
+    """Which steps lead to a cell that has paid in this life,
+    with as many rewards so far in the episode."""
     place = windows.next_observation
     if domain_of(env).pays_once:
         place = stages(windows.tokens, 3) * env.n_cells + place
@@ -117,9 +126,12 @@ def p_of_each(model: Learner, life: Life, env: GridConfig) -> Float[Tensor, "age
 
 @checked
 @torch.no_grad()
-def walks(model: Learner, env: GridConfig, n_walks: Count = N_WALKS, seed: Seed = 0) -> list[Probed]:
-    """P(reward) at each step of imagined walks of an agent that has done nothing yet: each step leads to a cell that the walk
-    has not met, and is imagined to pay nothing. Where it grows, the model takes imagined actions for evidence."""
+def walks(
+    model: Learner, env: GridConfig, n_walks: Count = N_WALKS, seed: Seed = 0
+) -> list[Probed]:
+    """P(reward) at each step of imagined walks of an agent that has done nothing yet: each step
+    leads to a cell that the walk has not met, and is imagined to pay nothing. Where it grows, the
+    model takes imagined actions for evidence."""
     one_of("env.name", env.name, WITHOUT_MOVES)
     check_plans(model)
     action, cell = new_cells(env, n_walks, torch.Generator().manual_seed(seed))
@@ -150,7 +162,7 @@ def new_cells(
     met = F.one_hot(cell, env.n_cells).bool()
     alive, actions, cells = torch.ones_like(cell, dtype=torch.bool), [], []
     for _ in range(N_STEPS):
-        leads = believer.next_cell[cell]                                                  # walk action
+        leads = believer.next_cell[cell]      # walk action
         is_new = ~met.gather(1, leads)
         alive &= is_new.any(1)
         action = (torch.rand(leads.shape, generator=generator) * is_new).argmax(1)
@@ -170,8 +182,8 @@ def check_plans(model: Learner) -> None:
 @checked
 @torch.no_grad()
 def moves(model: Learner, life: Life, env: GridConfig) -> list[Probed]:
-    """Darkroom-Permuted: by how many nats where an action led was a surprise, a step. The world models that count have no such
-    number."""
+    """Darkroom-Permuted: by how many nats where an action led was a surprise, a step. The world
+    models that count have no such number."""
     one_of("env.name", env.name, ("darkroom_permuted",))
     if not hasattr(model, "predict"):
         raise refuse("model", type(model).__name__, "one that was trained to predict")
@@ -179,27 +191,32 @@ def moves(model: Learner, life: Life, env: GridConfig) -> list[Probed]:
     said = model.predict(windows)
     x, y = windows.next_observation // env.size, windows.next_observation % env.size
     surprise = sum(
-        F.cross_entropy(logits.movedim(-1, 1), at) for logits, at in ((said.next_x, x), (said.next_y, y))
+        F.cross_entropy(logits.movedim(-1, 1), at)
+        for logits, at in ((said.next_x, x), (said.next_y, y))
     )
-    return [Probed("move", surprise.item(), explorer.surprise(tokens_of(life, env), windows).mean().item())]
+    exact = explorer.surprise(tokens_of(life, env), windows).mean()
+    return [Probed("move", surprise.item(), exact.item())]
 
 
-# ---- what was measured of the models that runs used ------------------------------------------------------------------------
+# ---- what was measured of the models that runs used ---------------------------------------------
 
 
 @checked
 def recorded_probes(world: World) -> pd.DataFrame:
-    """Columns run, split, probe, value, exact: of the world models of recorded runs, as `probe` says. No rows where nothing is
-    recorded; `StoreError` where the file is damaged."""
+    """Columns run, split, probe, value, exact: of the world models of recorded runs, as `probe`
+    says. No rows where nothing is recorded; `StoreError` where the file is damaged."""
     return table_in(recordings.RECORDED, world)
 
 
 def table_in(folder: Path, world: str) -> pd.DataFrame:
     """The same, of the file in a folder of results."""
     kept = read_probes(probes_path(folder, world))
-    rows = [{"run": one["run"], "split": one["split"], "probe": name, "value": value, "exact": exact}
-            for one in kept.values() for name, (value, exact) in one["probes"].items()]
-    return pd.DataFrame(rows, columns=["run", "split", "probe", "value", "exact"]).astype({"value": float, "exact": float})
+    rows = [
+        {"run": one["run"], "split": one["split"], "probe": name, "value": value, "exact": exact}
+        for one in kept.values() for name, (value, exact) in one["probes"].items()
+    ]
+    table = pd.DataFrame(rows, columns=["run", "split", "probe", "value", "exact"])
+    return table.astype({"value": float, "exact": float})
 
 
 def probes_path(folder: Path, world: str) -> Path:
@@ -207,7 +224,8 @@ def probes_path(folder: Path, world: str) -> Path:
 
 
 def read_probes(path: Path) -> dict[str, dict]:
-    """By the name of its model: the run, the split and the numbers of `probe`, as (value, exact)."""
+    """By the name of its model: the run, the split and the numbers of `probe`,
+    as (value, exact)."""
     if not store.exists(path):
         return {}
     values, sealed = store.read_record(path)

@@ -2,8 +2,8 @@
 
 What is done is skipped; so is what is recorded with the package, unless `--again` asks for it.
 There are three grid worlds, six methods (and our own, which imitates nobody) and five splits; split
-s is trained with seed s. And the tasks of Meta-World, four methods: `--env metaworld --task reach-v3`. Here a world is named
-"darkroom" or "metaworld-reach-v3".
+s is trained with seed s. And the tasks of Meta-World, four methods:
+`--env metaworld --task reach-v3`. Here a world is named "darkroom" or "metaworld-reach-v3".
 What is made goes into the cache (DICP_CACHE), folder `results`; with `--record`, in a checkout,
 into the package and figures/.
 """
@@ -112,7 +112,8 @@ def probe_models(
     if not wanted:
         return 0
     n_made = 0
-    with store.lock(parts.results_folder() / "locks" / f"{world}_probes.lock", what=f"The probes of {world}"):
+    lock = parts.results_folder() / "locks" / f"{world}_probes.lock"
+    with store.lock(lock, what=f"The probes of {world}"):
         try:
             done = probes.read_probes(path)
         except store.StoreError as error:
@@ -122,8 +123,10 @@ def probe_models(
             if key in done:
                 continue
             config = runs.config_of(run, world, split)
-            learns = run.world_model != "table"
-            model = load_or_train(config, n_jobs=n_jobs).model if learns else control_of(run, config, [], n_jobs)
+            if run.world_model == "table":
+                model = control_of(run, config, [], n_jobs)
+            else:
+                model = load_or_train(config, n_jobs=n_jobs).model
             table = probes.probe(model, config.env, runs.lives_of(run, world, split)[0], split)
             done[key] = probes.kept_probes(table, run.name, split)
             probes.write_probes(path, done)
@@ -135,7 +138,7 @@ def probed(world: str) -> dict[str, tuple[Run, int]]:
     """The runs whose world models are measured, by run, split and the config's key."""
     asked = [run for run in runs.runs_in(world) if run.policy and run.planner == "bayes"]
     if domain_of(named(*world_parts(world))).moves_are_hidden:
-        asked = [run for run in asked if run.world_model != "table"]          # it predicts no shares
+        asked = [run for run in asked if run.world_model != "table"]      # it predicts no shares
     return {f"{run.name}-{split}-{runs.config_of(run, world, split).key}": (run, split)
             for run in asked for split in SPLITS}
 
@@ -169,7 +172,8 @@ def record(world: World, tracked: bool = False) -> None:
         if tracked:
             record_probes(world)
         said = probes.table_in(folder, world)
-        draw = partial(figures.draw, world, pictures, partial(table_of, world, found[0], tracked), said)
+        table = partial(table_of, world, found[0], tracked)
+        draw = partial(figures.draw, world, pictures, table, said)
         is_new = recordings.write_recorded(folder, world, *found, finish=draw)
         if tracked and not is_new:
             draw()
@@ -208,7 +212,8 @@ def ship(env: World) -> None:
         return
     train, test = split_of(config.env, 0)
     (SHIPPED / "histories").mkdir(exist_ok=True)
-    histories_of(config).save_sample(SHIPPED / "histories" / f"{env}-sample.zarr.zip", [*test[:8], *train[:8]], 10)
+    sample = SHIPPED / "histories" / f"{env}-sample.zarr.zip"
+    histories_of(config).save_sample(sample, [*test[:8], *train[:8]], 10)
 
 
 def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:

@@ -1,4 +1,4 @@
-"""What is compared: every run as a row of settings, the tasks and lives it gets, and the name of the file it is kept in."""
+"""What is compared: every run as a row of settings, its tasks and lives, and its file's name."""
 
 import hashlib
 import json
@@ -16,8 +16,8 @@ from dicp.envs import Task
 from dicp.worlds import World
 
 __all__ = [
-    "ABLATIONS", "EXPERTS", "ML1_ABLATIONS", "N_SEEDS", "RANKINGS", "RUNS", "SPLITS", "Run", "Split",
-    "config_of", "episodes_of", "is_retired", "lives_of", "n_episodes_of", "n_rollouts_of",
+    "ABLATIONS", "EXPERTS", "ML1_ABLATIONS", "N_SEEDS", "RANKINGS", "RUNS", "SPLITS", "Run",
+    "Split", "config_of", "episodes_of", "is_retired", "lives_of", "n_episodes_of", "n_rollouts_of",
     "part_name", "plan_of", "planned", "run_named", "runs_in", "runs_of", "with_seeds",
 ]
 
@@ -34,8 +34,8 @@ NSeeds = Annotated[int, OneOf(N_SEEDS)]
 
 
 class Run(NamedTuple):
-    """One row of the comparison: a trained model or a control, and how it acts. The last four say what is changed of the
-    presets, as (field, value) pairs."""
+    """One row of the comparison: a trained model or a control, and how it acts. The last four say
+    what is changed of the presets, as (field, value) pairs."""
 
     name: str
     world_model: str | None = None          # of the trained model; None for a control
@@ -44,7 +44,8 @@ class Run(NamedTuple):
     greedy: bool = False
     privileged: bool = False                # IDT asked for the highest return of the unseen task
     context_length: int | None = None
-    policy: str | None = None               # the run whose model acts and proposes; None: the model's own policy, if any
+    # the run whose model acts and proposes; None: the model's own policy, if any
+    policy: str | None = None
     model: tuple = ()
     train: tuple = ()
     plan: tuple = ()
@@ -52,7 +53,7 @@ class Run(NamedTuple):
 
 @checked
 def runs_of(imitates: Imitator) -> list[Run]:
-    """A method, its DICP version without a planner, with the paper's planner and with the gated one."""
+    """A method, and its DICP version without a planner, with the paper's and with the gated one."""
     name = f"dicp_{imitates}"
     observed = partial(Run, world_model="observational", imitates=imitates)
     planned = [observed(f"{name}_{planner}", planner=planner) for planner in ("paper", "gated")]
@@ -65,14 +66,16 @@ RUNS = (
     Run("random"), Run("source"), Run("exact_belief", planner="bayes"),
 )
 
-# The control that decides: what a world model is trained on x what it is x who plans in it. AD's policy of the same split
-# acts where nothing is planned, proposes and breaks ties in all of them: only the world model changes.
+# The control that decides: what a world model is trained on x what it is x who plans in it. Nothing
+# else changes: AD's policy of the same split acts where nothing is planned, proposes, breaks ties.
 DATA = {"first": "first_episodes", "all": "histories", "exact": "exact_belief"}
-# The best of 0.005, 0.01 and 0.02 on validation tasks (`docs/tuning.csv`), where it is not the preset's 0.01.
+# Where 0.005 or 0.02 was better than the preset's 0.01 on validation tasks (`docs/tuning.csv`).
 RATES = {("queries", "all"): 0.005, ("heads", "first"): 0.02, ("heads", "all"): 0.005}
 
 
-def alone(kind: str, data: str, planner: str, word: str = "", model: tuple = (), train: tuple = ()) -> Run:
+def alone(
+    kind: str, data: str, planner: str, word: str = "", model: tuple = (), train: tuple = ()
+) -> Run:
     """A world model that has no policy, beside AD's."""
     name = "_".join(filter(None, (kind, data, word, planner)))
     rate = (("learning_rate", RATES[kind, data]),) if (kind, data) in RATES else ()
@@ -81,18 +84,21 @@ def alone(kind: str, data: str, planner: str, word: str = "", model: tuple = (),
 
 
 CONTROL = tuple(
-    alone(model, data, planner)
-    for model in ("queries", "heads", "table") for data in ("first", "all") for planner in PLANNERS[1:]
+    alone(model, data, planner) for model in ("queries", "heads", "table")
+    for data in ("first", "all") for planner in PLANNERS[1:]
 )
+BAYES = tuple(run for run in CONTROL if run.planner == "bayes")
+PAPER_OR_BAYES = tuple(run for run in CONTROL if run.planner in ("paper", "bayes"))
 # What of it is built in, what is compliance, and what is a training too short. Darkroom.
 # A token that counts once had its best rate after whole histories at 0.02.
 ONCE = {
     data: (("most_repeats", 1), ("repeats_after", 0.0), ("learning_rate", rate))
     for data, rate in (("first", 0.01), ("all", 0.02))
 }
+PLAIN = (("relabels", False), ("n_lines", 2))
 WHY = (
     *(alone("queries", data, "bayes", "once", train=ONCE[data]) for data in ONCE),
-    *(alone("queries", data, "bayes", "plain", model=(("relabels", False), ("n_lines", 2)), train=ONCE[data]) for data in ONCE),
+    *(alone("queries", data, "bayes", "plain", model=PLAIN, train=ONCE[data]) for data in ONCE),
     alone("queries", "exact", "bayes"),
     *(alone("heads", data, planner, "long", train=(("updates", 20_000),))
       for data in ("first", "all") for planner in ("paper", "bayes")),
@@ -100,7 +106,7 @@ WHY = (
 # Trained models again, with other weights at the start: Darkroom, with the Bayes planner.
 SEEDS = tuple(
     run._replace(name=f"{run.name}_seed{seed}", train=(*run.train, ("seed", 100 + seed)))
-    for run in CONTROL if run.planner == "bayes" and run.world_model != "table" for seed in N_SEEDS[:-1]
+    for run in BAYES if run.world_model != "table" for seed in N_SEEDS[:-1]
 )
 
 
@@ -112,7 +118,8 @@ def planned(
     """DICP with something changed in its planner."""
     for field in changes:
         one_of("change", field, [f.name for f in fields(PlanConfig)])
-    return Run(f"dicp_{imitates}_{planner}_{name}", "observational", planner, imitates, plan=tuple(changes.items()))
+    name = f"dicp_{imitates}_{planner}_{name}"
+    return Run(name, "observational", planner, imitates, plan=tuple(changes.items()))
 
 
 ABLATIONS = (
@@ -132,20 +139,25 @@ ABLATIONS = (
     *(Run(f"queries_k{k}", "queries", "bayes", plan=(("beam_width", k),)) for k in (5, 10, 20, 40)),
 )
 
-ML1_ABLATIONS = (                               # Meta-World's, on reach alone
-    *(run._replace(name=f"{run.name}_greedy", greedy=True) for imitates in ("ad", "idt") for run in runs_of(imitates)[:2]),
-    *(planned(name, "paper", imitates, **changes) for imitates in ("ad", "idt") for name, changes in {
-        **{f"l{n}": {"candidates": n} for n in (5, 15)}, **{f"depth{d}": {"depth": d} for d in (2, 4)},
-        "step0": {"start_after_step": 0},
-        "from0": {"start_after": 0, "start_after_step": 0},
-    }.items()),
+# Meta-World's, on reach alone
+ML1_PLANS = {
+    "l5": {"candidates": 5}, "l15": {"candidates": 15}, "depth2": {"depth": 2},
+    "depth4": {"depth": 4}, "step0": {"start_after_step": 0},
+    "from0": {"start_after": 0, "start_after_step": 0},
+}
+ML1_ABLATIONS = (
+    *(run._replace(name=f"{run.name}_greedy", greedy=True)
+      for imitates in ("ad", "idt") for run in runs_of(imitates)[:2]),
+    *(planned(name, "paper", imitates, **changes)
+      for imitates in ("ad", "idt") for name, changes in ML1_PLANS.items()),
 )
 
 # Meta-World's scripted expert, told the goal or going for the mean training goal (`dicp.experts`).
 # It does the same in every episode, so a life is one.
 EXPERTS = (Run("blind", greedy=True), Run("informed", greedy=True))
 
-RANKINGS = tuple(                               # Meta-World's, in every task the one that its planner does not use
+# Meta-World's, in every task the one that its planner does not use
+RANKINGS = tuple(
     planned(name, "paper", imitates, return_to_go=name == "return_to_go")
     for imitates in ("ad", "idt") for name in ("reward", "return_to_go")
 )
@@ -153,9 +165,9 @@ RANKINGS = tuple(                               # Meta-World's, in every task th
 
 @checked
 def is_retired(name: Annotated[str, text], world: World) -> bool:
-    """Whether a run of that name can no longer be made; its rows stay. `bayes`: its model, a look-up
-    built by hand, is gone. `..._return_to_go` in a grid: the return-to-go was added to a reward that
-    it holds already (`..._to_end`: it takes its place)."""
+    """Whether a run of that name can no longer be made; its rows stay. `bayes`: its model, a
+    look-up built by hand, is gone. `..._return_to_go` in a grid: the return-to-go was added to a
+    reward that it holds already (`..._to_end`: it takes its place)."""
     retired = name == "bayes" or name.startswith("bayes_k") or name.endswith("_return_to_go")
     return retired and name not in {run.name for run in runs_in(world)}
 
@@ -163,9 +175,10 @@ def is_retired(name: Annotated[str, text], world: World) -> bool:
 # What is made in a world besides `RUNS`; of Meta-World in all its tasks, and in one alone.
 OTHERS: dict[str, tuple[Run, ...]] = {
     "darkroom": (*CONTROL, *WHY, *SEEDS, *ABLATIONS),
-    "darkroom_permuted": (*(run for run in CONTROL if run.planner in ("paper", "bayes")), *ABLATIONS),
-    "dark_key_to_door": (*(run for run in CONTROL if run.planner in ("paper", "bayes")), *ABLATIONS),
-    **dict.fromkeys(("dark_treasure", "noisy_darkroom"), tuple(run for run in CONTROL if run.planner == "bayes")),
+    "darkroom_permuted": (*PAPER_OR_BAYES, *ABLATIONS),
+    "dark_key_to_door": (*PAPER_OR_BAYES, *ABLATIONS),
+    "dark_treasure": BAYES,
+    "noisy_darkroom": BAYES,
     "metaworld": (*EXPERTS, *RANKINGS),
     "metaworld-reach-v3": ML1_ABLATIONS,
 }
@@ -176,24 +189,29 @@ def runs_in(world: World) -> list[Run]:
     """Every run that can be made in a world, ablations last."""
     env, task = world_parts(world)
     others = (*OTHERS.get(env, ()), *(OTHERS.get(world, ()) if task else ()))
-    return [*(run for run in RUNS if is_possible(run, env, task)),
-            *(run for run in others if run not in RANKINGS or plan_of(run, world) != plan_of(run._replace(plan=()), world))]
+    return [
+        *(run for run in RUNS if is_possible(run, env, task)),
+        *(run for run in others
+          if run not in RANKINGS or plan_of(run, world) != plan_of(run._replace(plan=()), world)),
+    ]
 
 
 def is_possible(run: Run, env: str, task: str | None) -> bool:
     """Whether a world has such a method, planner or control."""
     world = domain_of(named(env, task))
-    has = world.config.imitators, world.config.planners
     if run.world_model is None:
         return run.name in world.controls
-    return run.world_model in world.config.world_models and run.imitates in has[0] and run.planner in has[1]
+    has = world.config
+    is_trained = run.world_model in has.world_models and run.imitates in has.imitators
+    return is_trained and run.planner in has.planners
 
 
 @checked
 def with_seeds(names: Names, world: World, n_seeds: NSeeds) -> list[str]:
     """The same runs, each followed by itself with other training seeds, as far as it has them."""
     there = {run.name for run in runs_in(world)}
-    every = [name for first in names for name in (first, *(f"{first}_seed{n}" for n in range(1, n_seeds)))]
+    seeds = ["", *(f"_seed{n}" for n in range(1, n_seeds))]
+    every = [name + seed for name in names for seed in seeds]
     return [name for name in dict.fromkeys(every) if name in there or name in names]
 
 
@@ -207,9 +225,11 @@ def run_named(name: Annotated[str, text], world: World) -> Run:
 @checked
 def config_of(run: Run, world: World, split: Split) -> Config:
     env, task = world_parts(world)
-    settings = dict(world_model=run.world_model or "none", seed=split, split=split, imitates=run.imitates)
+    kind = run.world_model or "none"
+    settings = dict(world_model=kind, seed=split, split=split, imitates=run.imitates)
     config = Config.preset(env, task=task, **settings)
-    model, train = replace(config.model, **dict(run.model)), replace(config.train, **dict(run.train))
+    model = replace(config.model, **dict(run.model))
+    train = replace(config.train, **dict(run.train))
     return replace(config, model=model, train=train)
 
 
@@ -265,14 +285,16 @@ def block_of(n_episodes: int) -> int:
 
 @checked
 def part_name(run: Run, env: World, split: Split) -> str:
-    """The file of one run; its name changes with any setting, so a stale part is never taken for a done one. Settings that
-    have their default do not count (as in `Config.key`): a new one leaves the names of what is done as they are; nor do those
-    that the world does not read, nor the training where nothing is trained."""
+    """The file of one run; its name changes with any setting, so a stale part is never taken for a
+    done one. Settings that have their default do not count (as in `Config.key`), so that a new one
+    changes no name; nor what the world does not read, nor training where nothing is trained."""
     config, plan = config_of(run, env, split), plan_of(run, env)
     unread = domain_of(config.env).unread
     planner = plan and {name: value for name, value in asdict(plan).items()
                         if value != getattr(PlanConfig(), name) and name not in unread}
-    acting = {name: value for name, value in run._asdict().items() if value != Run._field_defaults.get(name)}
-    settings = [config.key if run.world_model else config.history_key, planner, acting, *lives_of(run, env, split)]
+    usual = Run._field_defaults
+    acting = {name: value for name, value in run._asdict().items() if value != usual.get(name)}
+    key = config.key if run.world_model else config.history_key
+    settings = [key, planner, acting, *lives_of(run, env, split)]
     settings += [] if n_episodes_of(env, run) == USUAL_EPISODES else [n_episodes_of(env, run)]
     return f"{run.name}-{split}-{hashlib.sha1(json.dumps(settings).encode()).hexdigest()[:10]}.csv"

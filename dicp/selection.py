@@ -3,8 +3,8 @@ and how often each counts: chosen by where an agent went and what it did there, 
 reward is.
 
 None of this bends what is learned. Where an agent went and what it tried there is known before the
-reward is: given its way, a reward is as likely in the chosen windows as in all, and to have seen the
-same outcome more often says no more about it. A rare window that is drawn more often counts the
+reward is: given its way, a reward is as likely in the chosen windows as in all, and to have seen
+the same outcome more often says no more about it. A rare window that is drawn more often counts the
 less, so that no mean changes.
 """
 
@@ -77,11 +77,14 @@ def relabelled(tokens: Tokens, names: Int[Tensor, "batch cell_and_beyond"]) -> T
     )
 
 
-def remembered(tokens: Tokens, env: GridConfig, generator: torch.Generator) -> Bool[Tensor, "batch n"]:
-    """Which tokens of a window are kept; the others are forgotten. Of each window some actions, and of these some of the
-    cells that they were tried in, many or few: whatever the outcome was, so that what is left says as much of it as before.
-    A random walker soon has tried every action in many cells; a planner's context may hold no more than the two actions that
-    it needs, one of them mostly against a wall."""
+def remembered(
+    tokens: Tokens, env: GridConfig, generator: torch.Generator
+) -> Bool[Tensor, "batch n"]:
+    """Which tokens of a window are kept; the others are forgotten. Of each window some actions, and
+    of these some of the cells that they were tried in, many or few: whatever the outcome was, so
+    that what is left says as much of it as before. A random walker soon has tried every action in
+    many cells; a planner's context may hold no more than the two actions that it needs, one of them
+    mostly against a wall."""
     batch, n_actions, n_cells = len(tokens.first), env.n_actions, env.n_cells
     n_kept = torch.randint(n_actions + 1, (batch, 1), generator=generator)
     some = torch.rand(batch, n_actions, generator=generator).argsort(-1) < n_kept
@@ -117,8 +120,9 @@ def spread_streams(
 def preferring_rare(
     reward: Int[Tensor, "window step"], n: int, horizon: int, generator: torch.Generator
 ) -> tuple[Int[Tensor, "n"], Float[Tensor, "n"]]:
-    """(which `n` of the windows to use, how much each counts). Of four random episodes of Dark
-    Key-to-Door a quarter hold a key twice, one in sixty a door twice: those are drawn more often."""
+    """(which `n` of the windows to use, how much each counts). Of four random episodes of
+    Dark Key-to-Door a quarter hold a key twice, one in sixty a door twice: those are
+    drawn more often."""
     returns = reward.unflatten(1, (-1, horizon)).sum(-1)                         # window episode
     keys, doors = (returns >= 1).sum(1), (returns >= 2).sum(1)
     odds = 1.0 + 3 * (keys >= 2) + 10 * (doors >= 1) + 60 * (doors >= 2)

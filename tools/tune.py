@@ -1,11 +1,14 @@
-"""Try settings of a world model on the validation tasks of split 0, and note the result in docs/tuning.csv.
+"""Try settings of a world model on the validation tasks of split 0, and note the result in
+docs/tuning.csv.
 
-    OMP_NUM_THREADS=1 python tools/tune.py darkroom queries --data histories --train learning_rate=0.02
-    OMP_NUM_THREADS=1 python tools/tune.py darkroom_permuted queries --model context_length=200 --lives 4
+    export OMP_NUM_THREADS=1
+    python tools/tune.py darkroom queries --data histories --train learning_rate=0.02
+    python tools/tune.py darkroom_permuted queries --model context_length=200 --lives 4
 
-It is trained on the split's training tasks but the last ones, the validation tasks, and judged on these: what it believes
-(`dicp.probes`), and its return in the first episodes with the Bayes planner. Held-out tasks are not touched. The first
-episodes are those of an untrained agent, drawn here; the histories are the source's, collected where this machine has none.
+It is trained on the split's training tasks but the last ones, the validation tasks, and judged on
+these: what it believes (`dicp.probes`), and its return in the first episodes with the Bayes
+planner. Held-out tasks are not touched. The first episodes are those of an untrained agent, drawn
+here; the histories are the source's, collected where this machine has none.
 """
 
 import argparse
@@ -33,31 +36,42 @@ from dicp.training import Trainer, counted
 
 TABLE = Path(__file__).parents[1] / "docs" / "tuning.csv"
 COLUMNS = (
-    "world", "model", "data", "settings", "instances", "seeds", "believes", "return_by_episode", "mean", "cpu_s", "command")
-WORLDS = tuple(name for name in registry.names() if "queries" in registry.config_class(name).world_models)
+    "world", "model", "data", "settings", "instances", "seeds", "believes", "return_by_episode",
+    "mean", "cpu_s", "command",
+)
+WORLDS = tuple(
+    name for name in registry.names() if "queries" in registry.config_class(name).world_models
+)
 N_VALIDATION = {"dark_key_to_door": 16, "dark_treasure": 16}     # else 8
 MOST_TASKS, N_EPISODES = 1500, 12
 
 
 def main() -> None:
     args = options()
-    config, changes = Config.preset(args.world, world_model=args.kind), {"data": args.data, **args.train}
+    config = Config.preset(args.world, world_model=args.kind)
     env = config.env
-    config = replace(config, model=replace(config.model, **args.model), train=replace(config.train, **changes))
+    changes = {"data": args.data, **args.train}
+    config = replace(
+        config, model=replace(config.model, **args.model), train=replace(config.train, **changes)
+    )
     train, validation = split_validation(split_of(env, 0)[0], N_VALIDATION.get(args.world, 8))
     model, seconds = trained(config, log_for(config, train))
     believes = probe(model, env, validation, 0)
     plan = PlanConfig.preset("bayes", args.world)
     lives = rollout(model, env, validation, args.lives, N_EPISODES, plan, 0)
     by_episode = (lives.episode_return / lives.max_return[:, None, None]).mean((0, 1))
-    said = believes[~believes["probe"].str.startswith("walk")]
+    said = believes[~believes["probe"].str.startswith("walk")].itertuples()
+    settings = [f"{name}={value}" for name, value in (args.train | args.model).items()]
     row = {
         "world": args.world, "model": args.kind, "data": args.data,
-        "settings": " ".join(f"{name}={value}" for name, value in (args.train | args.model).items()) or "preset",
+        "settings": " ".join(settings) or "preset",
         "instances": f"the last {len(validation)} training tasks of split 0", "seeds": 1,
-        "believes": "; ".join(f"{one.probe} {one.value:.4f} (exact {one.exact:.4f})" for one in said.itertuples()),
-        "return_by_episode": " ".join(f"{value:.2f}" for value in by_episode), "mean": f"{float(by_episode.mean()):.3f}",
-        "cpu_s": f"{seconds:.0f}", "command": " ".join(["python tools/tune.py", *sys.argv[1:]]),
+        "believes": "; ".join(
+            f"{one.probe} {one.value:.4f} (exact {one.exact:.4f})" for one in said
+        ),
+        "return_by_episode": " ".join(f"{value:.2f}" for value in by_episode),
+        "mean": f"{float(by_episode.mean()):.3f}", "cpu_s": f"{seconds:.0f}",
+        "command": " ".join(["python tools/tune.py", *sys.argv[1:]]),
     }
     note(row)
     print("\n".join(f"{name}: {value}" for name, value in row.items()))
@@ -91,7 +105,9 @@ def note(row: dict) -> None:
 
 
 def options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("world", choices=WORLDS)
     parser.add_argument("kind", choices=ALONE)
     parser.add_argument("--data", choices=DATA[:2], default="first_episodes")

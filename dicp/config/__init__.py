@@ -1,4 +1,5 @@
-"""Every number that moves a result, as frozen dataclasses with the paper's origin beside each field."""
+"""Every number that moves a result, as frozen dataclasses with the paper's origin beside each
+field."""
 
 import hashlib
 import json
@@ -37,8 +38,8 @@ from dicp.config.presets import ALONE, PRESETS, SHARED_SOURCE, sum_of
 __all__ = [
     "ENVS", "IMITATORS", "METHODS", "ML1_TASKS", "PLANNERS", "PROFILES", "RETIRED", "SOURCES",
     "WORLD_MODELS",
-    "Config", "WorldConfig", "EnvConfig", "MetaWorldConfig", "ModelConfig", "PlanConfig", "SourceConfig",
-    "TrainConfig", "env_from_dict",
+    "Config", "WorldConfig", "EnvConfig", "MetaWorldConfig", "ModelConfig", "PlanConfig",
+    "SourceConfig", "TrainConfig", "env_from_dict",
 ]
 
 PROFILES = ("fast", "paper")
@@ -48,7 +49,8 @@ METHODS = (*IMITATORS, "dicp_ad", "dicp_dpt", "dicp_idt", "dicp", "queries", "he
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that decides a trained model: the world, the source, the split, the model and its training."""
+    """Everything that decides a trained model: the world, the source, the split,
+    the model and its training."""
 
     env: WorldConfig = field(default_factory=EnvConfig)
     source: SourceConfig = field(default_factory=SourceConfig)
@@ -65,23 +67,24 @@ class Config:
         one_of("model.world_model", self.model.world_model, self.env.world_models)
         if self.model.context_length % self.env.horizon:
             raise ValueError(
-                f"model.context_length is {self.model.context_length}; allowed: a multiple of the horizon "
-                f"{self.env.horizon}, so that training windows are whole episodes."
+                f"model.context_length is {self.model.context_length}; allowed: a multiple of the "
+                f"horizon {self.env.horizon}, so that training windows are whole episodes."
             )
         if self.model.imitates == "idt" and self.env.horizon % self.model.chunk:
-            raise ValueError(f"model.chunk is {self.model.chunk}; allowed: a divisor of the horizon {self.env.horizon}.")
+            allowed = f"a divisor of the horizon {self.env.horizon}"
+            raise refuse("model.chunk", self.model.chunk, allowed)
         if self.train.data != "histories" and self.model.world_model not in ALONE:
-            kind = self.model.world_model
-            raise ValueError(f"train.data is {self.train.data!r}; allowed: 'histories', with world_model {kind!r}.")
+            allowed = f"'histories', with world_model {self.model.world_model!r}"
+            raise refuse("train.data", self.train.data, allowed)
         if self.train.most_repeats > 1 and self.model.imitates == "idt":
-            most = self.train.most_repeats
-            raise ValueError(f"train.most_repeats is {most}; allowed: 1, with imitates 'idt', which reads chunks.")
+            allowed = "1, with imitates 'idt', which reads chunks"
+            raise refuse("train.most_repeats", self.train.most_repeats, allowed)
         is_asked = self.model.world_model == "queries" and self.train.data == "first_episodes"
         if self.train.n_others and not is_asked:
             allowed = "0, but for queries that are trained on first episodes"
             raise refuse("train.n_others", self.train.n_others, allowed)
         if self.train.n_streams > self.source.n_kept:
-            raise ValueError(f"train.n_streams is {self.train.n_streams}; allowed: 1 to {self.source.n_kept}.")
+            raise refuse("train.n_streams", self.train.n_streams, f"1 to {self.source.n_kept}")
 
     @property
     def method(self) -> str:
@@ -91,8 +94,9 @@ class Config:
 
     @property
     def key(self) -> str:
-        """Ten letters that change with any field: the name under which weights are kept. A field that has its default does
-        not count, so that a new field leaves the names of what is trained already as they are."""
+        """Ten letters that change with any field: the name under which weights are kept. A field
+        that has its default does not count, so that a new field leaves the names of what is trained
+        already as they are."""
         return self._digest(f.name for f in fields(self))
 
     @property
@@ -105,7 +109,10 @@ class Config:
         parts = {name: values[name] for name in names}
         for name, part in parts.items():
             if isinstance(part, dict):
-                parts[name] = {field: value for field, value in part.items() if value != default[name].get(field)}
+                parts[name] = {
+                    field: value for field, value in part.items()
+                    if value != default[name].get(field)
+                }
         code = registry.code_of(self.env.name)
         if code:
             parts["world"] = code
@@ -124,10 +131,10 @@ class Config:
         task: Annotated[str, OneOf(ML1_TASKS)] | None = None,
         source: Annotated[str, OneOf(SOURCES)] = "ppo",
     ) -> "Config":
-        """The settings that this project's results use (`fast`), or the paper's own (`paper`: on an H100 11 to 27 minutes in
-        Darkroom, four to six hours in Meta-World). Each split has learning histories of its own. task: which of Meta-World's
-        (default: reach-v3). source: the algorithm whose learning is recorded. Raises `ValueError`, naming what it does not
-        know."""
+        """The settings that this project's results use (`fast`), or the paper's own (`paper`: on an
+        H100 11 to 27 minutes in Darkroom, four to six hours in Meta-World). Each split has learning
+        histories of its own. task: which of Meta-World's (default: reach-v3). source: the algorithm
+        whose learning is recorded. Raises `ValueError`, naming what it does not know."""
         world, source = named(env, task, profile), SourceConfig.preset(env, source)
         which = dict(
             env=env, task=world.task, profile=profile, world_model=world_model,
@@ -143,10 +150,13 @@ class Config:
     def cut(
         self, train_instances: Instances = 10, env_steps: Long = 2000, updates: Long = 300
     ) -> "Config":
-        """The same in Meta-World with a fraction of the source's runs and of the training: a quarter of an hour on one core
-        where everything takes two hours. It shows how things work; its results are not those of the project."""
+        """The same in Meta-World with a fraction of the source's runs and of the training: a
+        quarter of an hour on one core where everything takes two hours. It shows how things work;
+        its results are not those of the project."""
         one_of("env", self.env.name, ("metaworld",))
-        source = replace(self.source, train_instances=train_instances, test_instances=1, env_steps=env_steps)
+        source = replace(
+            self.source, train_instances=train_instances, test_instances=1, env_steps=env_steps
+        )
         return replace(self, source=source, train=replace(self.train, updates=updates))
 
     @classmethod

@@ -11,20 +11,24 @@ from dicp.config.world import GridConfig, Horizon, NumbersConfig, WorldConfig
 
 ENVS = GRIDS
 ML1_TASKS = (
-    "assembly-v3", "basketball-v3", "bin-picking-v3", "box-close-v3", "button-press-topdown-v3", "button-press-topdown-wall-v3",
-    "button-press-v3", "button-press-wall-v3", "coffee-button-v3", "coffee-pull-v3", "coffee-push-v3", "dial-turn-v3",
-    "disassemble-v3", "door-close-v3", "door-lock-v3", "door-open-v3", "door-unlock-v3", "drawer-close-v3", "drawer-open-v3",
-    "faucet-close-v3", "faucet-open-v3", "hammer-v3", "hand-insert-v3", "handle-press-side-v3", "handle-press-v3",
-    "handle-pull-side-v3", "handle-pull-v3", "lever-pull-v3", "peg-insert-side-v3", "peg-unplug-side-v3", "pick-out-of-hole-v3",
-    "pick-place-v3", "pick-place-wall-v3", "plate-slide-back-side-v3", "plate-slide-back-v3", "plate-slide-side-v3",
-    "plate-slide-v3", "push-back-v3", "push-v3", "push-wall-v3", "reach-v3", "reach-wall-v3", "shelf-place-v3", "soccer-v3",
-    "stick-pull-v3", "stick-push-v3", "sweep-into-v3", "sweep-v3", "window-close-v3", "window-open-v3",
+    "assembly-v3", "basketball-v3", "bin-picking-v3", "box-close-v3", "button-press-topdown-v3",
+    "button-press-topdown-wall-v3", "button-press-v3", "button-press-wall-v3", "coffee-button-v3",
+    "coffee-pull-v3", "coffee-push-v3", "dial-turn-v3", "disassemble-v3", "door-close-v3",
+    "door-lock-v3", "door-open-v3", "door-unlock-v3", "drawer-close-v3", "drawer-open-v3",
+    "faucet-close-v3", "faucet-open-v3", "hammer-v3", "hand-insert-v3", "handle-press-side-v3",
+    "handle-press-v3", "handle-pull-side-v3", "handle-pull-v3", "lever-pull-v3",
+    "peg-insert-side-v3", "peg-unplug-side-v3", "pick-out-of-hole-v3", "pick-place-v3",
+    "pick-place-wall-v3", "plate-slide-back-side-v3", "plate-slide-back-v3", "plate-slide-side-v3",
+    "plate-slide-v3", "push-back-v3", "push-v3", "push-wall-v3", "reach-v3", "reach-wall-v3",
+    "shelf-place-v3", "soccer-v3", "stick-pull-v3", "stick-push-v3", "sweep-into-v3", "sweep-v3",
+    "window-close-v3", "window-open-v3",
 )
 TWO_OBJECTS = ("hammer-v3", "stick-pull-v3", "stick-push-v3")          # of them
 
 Side = Annotated[int, Whole(2, 1000)]        # the table of a million cells takes 40 MB
 
-GONE = ("any_cell_may_pay",)                 # fields that older files have, and that nothing reads any more
+# fields that older files have, and that nothing reads any more
+GONE = ("any_cell_may_pay",)
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,9 @@ class EnvConfig(GridConfig):
 
 @dataclass(frozen=True)
 class TreasureConfig(GridConfig):
-    """Dark Treasure: a small treasure and a large one are hidden, and every step on one gives its
-    reward. Whether to leave the small one and search on depends on where the large one may still be."""
+    """Dark Treasure: a small treasure and a large one are hidden, and every step on one
+    gives its reward. Whether to leave the small one and search on depends on where the large
+    one may still be."""
 
     said_as = "a TreasureConfig"
     world_models = (*WorldConfig.world_models, *ALONE)
@@ -63,7 +68,8 @@ class TreasureConfig(GridConfig):
     name: Annotated[str, OneOf(("dark_treasure",))] = "dark_treasure"
     size: Side = 13                          # cells a side
     horizon: Horizon = 50                    # env steps an episode
-    small_reward: Annotated[float, Number(0, 1, above=True, below=True)] = 0.3     # the large one's is 1
+    # the large one's is 1
+    small_reward: Annotated[float, Number(0, 1, above=True, below=True)] = 0.3
     # of all pairs of cells the split draws so many
     n_train: Annotated[int, Whole(1, 10**6)] = 400
     n_held_out: Annotated[int, Whole(1, 10**6)] = 40
@@ -79,8 +85,8 @@ class TreasureConfig(GridConfig):
 
 @dataclass(frozen=True)
 class NoisyConfig(GridConfig):
-    """Noisy Darkroom: a step on the hidden goal gives a reward only sometimes, so that one without is
-    weak evidence, and visits have to be counted."""
+    """Noisy Darkroom: a step on the hidden goal gives a reward only sometimes, so that one without
+    is weak evidence, and visits have to be counted."""
 
     said_as = "a NoisyConfig"
     world_models = (*WorldConfig.world_models, *ALONE)
@@ -105,7 +111,8 @@ class MetaWorldConfig(NumbersConfig):
 
     @property
     def n_observed(self) -> int:
-        """Numbers that an agent sees, the first of the library's 39 (`dicp.envs.metaworld.observed` names them)."""
+        """Numbers that an agent sees, the first of the library's 39
+        (`dicp.envs.metaworld.observed` names them)."""
         return 18 if self.task in TWO_OBJECTS else 11
 
     @property
@@ -114,7 +121,8 @@ class MetaWorldConfig(NumbersConfig):
 
 
 def named(env: str, task: str | None = None, profile: str = "fast") -> WorldConfig:
-    """The world of that name as the presets have it; `ValueError` for a task where there are none."""
+    """The world of that name as the presets have it;
+    `ValueError` for a task where there are none."""
     kind = registry.config_class(env)
     changes = sum_of((*PRESETS, *registry.rows(env)), "env", {"env": env, "profile": profile})
     if task is not None:

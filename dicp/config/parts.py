@@ -3,13 +3,25 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from dicp.checks import Each, Number, OneOf, Seed, Share, Whole, check_fields, checked, one_of
+from dicp.checks import (
+    Each,
+    Number,
+    OneOf,
+    Seed,
+    Share,
+    Whole,
+    check_fields,
+    checked,
+    one_of,
+    refuse,
+)
 from dicp.config import registry
 from dicp.config.presets import ALONE, PRESETS, sum_of
 
 IMITATORS = ("ad", "dpt", "idt")
 WORLD_MODELS = ("none", "observational", *ALONE)
-RETIRED = ("interventional",)                  # look-ups built by hand; what they earned stays among the recorded results
+# look-ups built by hand; what they earned stays among the recorded results
+RETIRED = ("interventional",)
 # our own PPO, many tasks at once | through stable-baselines3 (sb3: its PPO), one task at a time
 SOURCES = ("ppo", "sb3", "trpo", "a2c", "sac")
 DATA = ("histories", "first_episodes", "exact_belief")
@@ -35,7 +47,8 @@ def world_model_kind(what: str, value: object) -> str:
         if not (isinstance(value, str) and value in RETIRED):
             raise
         sentence = str(error).partition(" Did you mean")[0]
-        raise ValueError(f"{sentence} The look-ups were retired: train 'queries' (dicp.reproduce --runs queries).") from None
+        advice = "train 'queries' (dicp.reproduce --runs queries)"
+        raise ValueError(f"{sentence} The look-ups were retired: {advice}.") from None
 
 
 WorldModelKind = Annotated[str, world_model_kind]
@@ -45,8 +58,9 @@ WorldModelKind = Annotated[str, world_model_kind]
 class SourceConfig:
     """PPO with stable-baselines3's defaults, except for what the paper's Table 4 changes.
 
-    Of other algorithms a preset changes the learning rate to their own default; A2C and SAC read of
-    the rest how long and how many streams, `n_steps` (A2C), `batch_size` (SAC), `gamma` and `width`.
+    Of other algorithms a preset changes the learning rate to their own default; A2C and SAC
+    read of the rest how long and how many streams, `n_steps` (A2C), `batch_size` (SAC),
+    `gamma` and `width`.
     """
 
     n_streams: Many = 100          # parallel actors of ONE policy a task (paper: 100)
@@ -73,7 +87,8 @@ class SourceConfig:
     def __post_init__(self):
         check_fields(self, "source")
         if self.env_steps % self.n_steps:
-            raise ValueError(f"source.env_steps is {self.env_steps}; allowed: a multiple of n_steps = {self.n_steps}.")
+            allowed = f"a multiple of n_steps = {self.n_steps}"
+            raise refuse("source.env_steps", self.env_steps, allowed)
         if (self.n_steps * self.n_streams) % self.batch_size:
             raise ValueError(
                 f"source.batch_size is {self.batch_size}; allowed: a divisor of "
@@ -89,8 +104,8 @@ class SourceConfig:
     def preset(
         cls, env: registry.WorldName, algorithm: Annotated[str, OneOf(SOURCES)] = "ppo"
     ) -> "SourceConfig":
-        """The paper's settings (Table 4). Raises `ValueError` for a world or an algorithm that there
-        is not."""
+        """The paper's settings (Table 4).
+        Raises `ValueError` for a world or an algorithm that there is not."""
         which = {"env": env, "algorithm": algorithm}
         return cls(algorithm=algorithm, **sum_of((*PRESETS, *registry.rows(env)), "source", which))
 
@@ -127,7 +142,8 @@ class ModelConfig:
     def __post_init__(self):
         check_fields(self, "model")
         if self.d_model % (2 * self.n_heads):
-            raise ValueError(f"model.d_model is {self.d_model}; allowed: a multiple of 2 * n_heads = {2 * self.n_heads}.")
+            allowed = f"a multiple of 2 * n_heads = {2 * self.n_heads}"
+            raise refuse("model.d_model", self.d_model, allowed)
 
 
 @dataclass(frozen=True)
@@ -146,7 +162,8 @@ class TrainConfig:
     n_streams: Many = 100              # of the source's streams that are used
     # at most so many of the split's training tasks are used, the first ones
     max_tasks: Many = 10_000
-    dense: bool = True                 # loss at every position of a window (authors' code: at the last one alone)
+    # loss at every position of a window (authors' code: at the last one alone)
+    dense: bool = True
     # histories that end below this share of the median task's return are left out (paper: 0)
     min_final_return: Share = 0.25
     # Meta-World: the same of successes, as a share of the best instance's; the world model learns
@@ -157,7 +174,8 @@ class TrainConfig:
     failures_share: BelowOne = 0.5
     # dpt: on a goal by the wall the label is to push against it, not to stay (Permuted: yes)
     push_walls: bool = False
-    sort_episodes: bool = False        # windows in the order of the episodes' returns (authors' code for IDT: yes)
+    # windows in the order of the episodes' returns (authors' code for IDT: yes)
+    sort_episodes: bool = False
     # idt: asks for the best return that this share of the training streams does not beat
     prompt_quantile: Share = 0.75
     world_model_weight: Coefficient = 1.0    # (paper: lambda = 1); 0 trains AD

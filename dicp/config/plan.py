@@ -16,8 +16,8 @@ Futures = Annotated[int, Whole(1, 10**6)]
 
 @dataclass(frozen=True)
 class PlanConfig:
-    """A beam search through imagined futures; the planners are settings of it (`PlanConfig.preset`). One does not
-    search: it draws a goal (`draws_goal`)."""
+    """A beam search through imagined futures; the planners are settings of it
+    (`PlanConfig.preset`). One does not search: it draws a goal (`draws_goal`)."""
 
     # the setting's name, for tables and figures
     planner: Annotated[str, OneOf(PLANNERS[1:])] = "paper"
@@ -31,26 +31,29 @@ class PlanConfig:
     ties: Annotated[str, OneOf(("drawn", "order", "logp", "random"))] = "drawn"
     # imagined rewards are rounded to multiples of it, so that nearly equal ones tie
     resolution: Annotated[float, Number(0, 10**6)] = 0.0
-    # the predicted return-to-go takes the place of the last imagined reward (paper: Eq. 3; not in its code)
+    # the predicted return-to-go takes the place of the last imagined reward (paper: Eq. 3;
+    # not in its code)
     return_to_go: bool = False
     # of imagined rewards, per env step
     discount: Annotated[float, Number(0, 1, above=True)] = 1.0
-    weigh_paths: bool = False          # an imagined reward counts with the probability of the imagined way to it
+    # an imagined reward counts with the probability of the imagined way to it
+    weigh_paths: bool = False
     # reward a nat for uncertain next observations, while no reward is in the context
     curiosity: Annotated[float, Number(0, 10**6)] = 0.0
     deduplicate: bool = False          # keep one future for each (cell, rewards so far)
-    # an unlikely reward counts once for every step that is left of the episode, for who finds it can
-    # stay there; so does the last imagined one
+    # an unlikely reward counts once for every step that is left of the episode, for who finds it
+    # can stay there; so does the last imagined one
     rewards_persist: bool = False
     # env steps before planning starts (paper: 80, 200, when the context is full)
     start_after: Annotated[int, Whole(0, 10**9)] = 80
     needs_reward: bool = False         # plan only once a reward is in the context
     # plan anew at every env step (paper), or only when reality differs from the plan
     replan: bool = True
-    # Darkroom: no search; as an episode begins, draw a goal in proportion to what the model believes
-    # of each cell, and walk there (Thompson sampling)
+    # Darkroom: no search; as an episode begins, draw a goal in proportion to what the model
+    # believes of each cell, and walk there (Thompson sampling)
     draws_goal: bool = False
-    # where actions are numbers: so many drawn for each future, the policy's mean among them (paper: 10)
+    # where actions are numbers: so many drawn for each future,
+    # the policy's mean among them (paper: 10)
     candidates: Futures = 10
     # steps of each episode before planning starts (paper: none; its code, in Meta-World: 50)
     start_after_step: Annotated[int, Whole(0, 10**6)] = 0
@@ -70,7 +73,8 @@ class PlanConfig:
         task: Annotated[str, OneOf(ML1_TASKS)] | None = None,
         **changes: Any,
     ) -> "PlanConfig | None":
-        """The named planner's setting for a world (and, of Meta-World, a task); "none" is no planner.
+        """The named planner's setting for a world (and, of Meta-World, a task);
+        "none" is no planner.
 
         env: a name or a config. `bayes` is the same in every world, but for its width: a future for
         each cell, and at least 81. changes: fields of the setting. Raises `ValueError`, naming what

@@ -149,7 +149,8 @@ PLANS = (
     Row(
         {"planner": "paper", "env": "metaworld"},
         plan={
-            "depth": 1, "rank": "mean", "ties": "order", "start_after": 1000, "start_after_step": 50,
+            "depth": 1, "rank": "mean", "ties": "order", "start_after": 1000,
+            "start_after_step": 50,
         },
     ),
     # by the return-to-go, as in the paper's text; elsewhere by the reward alone, as in its code

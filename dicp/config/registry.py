@@ -56,10 +56,10 @@ WorldName = Annotated[str, world_name]
 def register(name: str, domain: type) -> None:
     """Make a world known under `name`: as `Config.preset(name)`, on the command line, in notebooks.
 
-    domain: a subclass of `dicp.domain.Domain`, whose `config_class` says what its config is. A class
-    that is defined anew, as a notebook's cell does that is run again, takes the old one's place.
-    Raises `ValueError` for a name that is taken or of another form than `my_world_2`, and for a
-    class that lacks something.
+    domain: a subclass of `dicp.domain.Domain`, whose `config_class` says what its config is. A
+    class that is defined anew, as a notebook's cell does that is run again, takes the old one's
+    place. Raises `ValueError` for a name that is taken or of another form than `my_world_2`, and
+    for a class that lacks something.
     """
     if not FORM.fullmatch(name):
         raise refuse("name", name, "lower-case letters, digits and _, as in 'my_world_2'")
@@ -106,7 +106,8 @@ def rows_of_horizon(n: int) -> tuple[Row, ...]:
     """Whole episodes: 50 of a stream, an update after each, 4 in a context."""
     chunk = next(chunk for chunk in range(min(n, 10), 0, -1) if n % chunk == 0)
     source, model = {"env_steps": 50 * n, "n_steps": n}, {"context_length": 4 * n, "chunk": chunk}
-    return (Row({}, source=source, model=model), Row({"planner": "paper"}, plan={"start_after": 4 * n}))
+    planner = Row({"planner": "paper"}, plan={"start_after": 4 * n})
+    return (Row({}, source=source, model=model), planner)
 
 
 def code_of(name: str) -> str | None:
@@ -145,7 +146,8 @@ def _texts(thing: Any, found: dict[str, str]) -> dict[str, str]:
 
 
 def config_class(name: str) -> type[WorldConfig]:
-    """Of the world of that name; `ValueError` where there is none, or where it cannot be imported."""
+    """Of the world of that name; `ValueError` where there is none,
+    or where it cannot be imported."""
     if name in OURS:
         return _ours(OURS[name][0])
     return domain_class(name).config_class
@@ -171,7 +173,8 @@ def _installed() -> dict[str, EntryPoint]:
     for point in entry_points(group=GROUP):
         if point.name in OURS or not FORM.fullmatch(point.name):
             said = f"The world {point.name!r} of {_source_of(point)} is not used"
-            warnings.warn(f"{said}: its name is taken, or of another form than 'my_world_2'.", stacklevel=3)
+            reason = "its name is taken, or of another form than 'my_world_2'"
+            warnings.warn(f"{said}: {reason}.", stacklevel=3)
         else:
             found[point.name] = point
     return found
@@ -185,7 +188,8 @@ def _imported(name: str) -> type:
     except Exception as error:
         others = ", ".join(repr(other) for other in names() if other != name)
         said = f"The world {name!r} of {_source_of(point)} cannot be used"
-        raise ValueError(f"{said} ({type(error).__name__}: {shown(str(error))}); allowed: {others}.") from error
+        reason = f"{type(error).__name__}: {shown(str(error))}"
+        raise ValueError(f"{said} ({reason}); allowed: {others}.") from error
     REGISTERED[name] = domain
     return domain
 

@@ -18,7 +18,9 @@ class WorldConfig:
     horizon: int                             # env steps an episode
 
     task: ClassVar[str | None] = None        # which of several kinds, where a world has them
-    said_as: ClassVar[str] = "a world's config, as EnvConfig('darkroom') or MetaWorldConfig(task='push-v3')"
+    said_as: ClassVar[str] = (
+        "a world's config, as EnvConfig('darkroom') or MetaWorldConfig(task='push-v3')"
+    )
     # what can be trained, planned and collected there; "dpt" needs `Domain.optimal_actions`
     imitators: Names = ("ad", "idt")
     world_models: Names = ("none", "observational")

@@ -18,8 +18,8 @@ from dicp.envs.tasks import SplitSeed, Task
 from dicp.types import Space, Step
 
 __all__ = [
-    "Domain", "GridConfig", "NumbersConfig", "Row", "Scales", "Space", "Step", "WorldConfig", "domain_of",
-    "register", "split_of", "world_of",
+    "Domain", "GridConfig", "NumbersConfig", "Row", "Scales", "Space", "Step", "WorldConfig",
+    "domain_of", "register", "split_of", "world_of",
 ]
 
 

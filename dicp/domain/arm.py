@@ -20,7 +20,10 @@ CHANGE = (0.01, 0.01, 0.01, 0.1, 0.01, 0.01, 0.01, *[0.1] * 4, 0.01, 0.01, 0.01,
 
 
 # As many episodes as in the paper (its tables of all tasks: 200).
-ML1_EPISODES = {"reach-v3": 100, "push-v3": 300, "sweep-v3": 500, "pick-place-v3": 2000, "peg-insert-side-v3": 2000}
+ML1_EPISODES = {
+    "reach-v3": 100, "push-v3": 300, "sweep-v3": 500, "pick-place-v3": 2000,
+    "peg-insert-side-v3": 2000,
+}
 
 
 class ArmDomain(Domain):
@@ -61,7 +64,8 @@ class ArmDomain(Domain):
         return tuple(map(list, instances_of(self.config.task, 2 * seed)))
 
     def source_tasks(self, source: SourceConfig, seed: int) -> list[Task]:
-        """The split's training instances, and for the source's own curve the first held-out ones."""
+        """The split's training instances,
+        and for the source's own curve the first held-out ones."""
         train, held_out = self.split(seed)
         return [*train[: source.train_instances], *held_out[: source.test_instances]]
 

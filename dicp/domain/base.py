@@ -38,7 +38,8 @@ class Evaluation(NamedTuple):
     of_source: int | None = None        # streams of the source (None: as many as lives)
 
     def lives(self, world_model: str | None, plan: Any) -> tuple[int | None, int]:
-        """(tasks, lives in each) of such an agent; plan: settings, a planner of somebody's own, None."""
+        """(tasks, lives in each) of such an agent; plan: settings,
+        a planner of somebody's own, None."""
         if world_model in ALONE:
             return self.alone or self.sizes
         plans_anew = isinstance(plan, PlanConfig) and plan.replan
@@ -159,8 +160,8 @@ class Domain(ABC):
         third argument, the generator of its draws (None: one with seed 0)."""
 
     def make_for_source(self, tasks: Sequence[Task], n_streams: int, *generator: Any) -> Any:
-        """The same as the source algorithm sees it; its observations (`source_observation`) may hold
-        more numbers than those of other agents, which come first."""
+        """The same as the source algorithm sees it; its observations (`source_observation`) may
+        hold more numbers than those of other agents, which come first."""
         return self.make(tasks, n_streams, *generator)
 
     def simulator(
@@ -177,9 +178,9 @@ class Domain(ABC):
         return self.observation
 
     def max_return(self, tasks: Sequence[Task]) -> Shaped[Tensor, "task"]:
-        """The highest possible return of an episode (where the world is random, the highest expected
-        one); here, of the highest reward at every step: nobody can do better, and perhaps nobody
-        comes close."""
+        """The highest possible return of an episode (where the world is random, the highest
+        expected one); here, of the highest reward at every step: nobody can do better, and perhaps
+        nobody comes close."""
         return torch.full((len(tasks),), float(self.max_reward * self.config.horizon))
 
     def check_moves(self, task: Task, log: Log) -> None:
@@ -237,9 +238,11 @@ class Domain(ABC):
     @property
     def columns(self) -> dict[str, Any]:
         """What a result table says besides the world's name: what is not as in its preset."""
-        usual = named(self.config.name)
-        differs = [f.name for f in fields(usual) if getattr(self.config, f.name) != getattr(usual, f.name)]
-        return {f"env_{name}": column(getattr(self.config, name)) for name in differs}
+        config = self.config
+        usual = named(config.name)
+        names = [field.name for field in fields(usual)]
+        differs = [name for name in names if getattr(config, name) != getattr(usual, name)]
+        return {f"env_{name}": column(getattr(config, name)) for name in differs}
 
     def first_tokens(self, observation: Tensor) -> Tokens:
         """What agents read that have done nothing yet."""

@@ -12,8 +12,9 @@ from dicp.envs.grid import GridRules, GridState, GridWorld, moves_in
 from dicp.envs.tasks import Task, all_tasks, check_tasks, split_tasks
 from dicp.types import Log, Space
 
-# The first tasks of the split's random order (Key-to-Door has 328 held-out ones). Planners that plan
-# anew at every step get fewer in the two larger worlds, where they cost an hour a split otherwise.
+# The first tasks of the split's random order (Key-to-Door has 328 held-out ones). Planners
+# that plan anew at every step get fewer in the two larger worlds, where they cost an hour a
+# split otherwise.
 EVALUATIONS = {
     "darkroom": Evaluation(sizes=(8, 32), replanned=(8, 32), alone=(8, 8)),
     "darkroom_permuted": Evaluation(sizes=(12, 16), replanned=(12, 8), alone=(12, 4)),
@@ -87,8 +88,8 @@ class GridDomain(Domain):
     ) -> UInt8[Tensor, "task stage cell"]:
         """Of the shortest ways the one along the longer leg first: it turns early, so a walk soon
         shows two of its actions, not one. `push_walls`: on a goal by the wall push against it. That
-        is as good as to stay, and where nobody knows which action stays (Darkroom-Permuted), the way
-        there has shown which one pushes."""
+        is as good as to stay, and where nobody knows which action stays (Darkroom-Permuted), the
+        way there has shown which one pushes."""
         rules = GridRules.of(self.config, tasks)
         cell = torch.arange(self.config.n_cells).expand(len(rules.goals), -1)
         stages = (torch.full_like(cell, stage) for stage in range(rules.goals.shape[1]))

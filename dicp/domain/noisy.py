@@ -21,7 +21,7 @@ class NoisyDomain(RoomDomain):
 
     config_class = NoisyConfig
     config: NoisyConfig
-    evaluation = Evaluation(sizes=(8, 8))
+    evaluation = Evaluation(sizes=(8, 8), alone=(8, 4))
     presets = (
         Row(
             {"world_model": ALONE},

@@ -20,8 +20,9 @@ UNREAD_OF_NUMBERS = {
 
 
 class Scales(NamedTuple):
-    """Fixed constants by which numbers are divided inside a model, the same for every task, so that
-    nothing has to be estimated and a context may begin anywhere. One a number of the observation:"""
+    """Fixed constants by which numbers are divided inside a model, the same for every task,
+    so that nothing has to be estimated and a context may begin anywhere. One a number of
+    the observation:"""
 
     centre: tuple[float, ...]
     scale: tuple[float, ...]
@@ -70,12 +71,14 @@ ASKED = ("env", "task", "profile", "world_model", "imitates", "planner", "algori
 
 def check_rows(what: str, rows: Any) -> None:
     """Raise `ValueError` unless they are rows of presets with known fields."""
-    if isinstance(rows, Row) or not isinstance(rows, list | tuple) or not all(isinstance(row, Row) for row in rows):
+    is_list = isinstance(rows, list | tuple) and not isinstance(rows, Row)
+    if not is_list or not all(isinstance(row, Row) for row in rows):
         raise refuse(what, rows, "a list of dicp.domain.Row")
     for row in rows:
         check_keys(f"{what}: when", row.when, list(ASKED))
         for part, kind in PARTS.items():
-            check_keys(f"{what}: {part}", getattr(row, part), [field.name for field in fields(kind)])
+            known = [field.name for field in fields(kind)]
+            check_keys(f"{what}: {part}", getattr(row, part), known)
 
 
 def check_spaces(world: Any) -> None:
@@ -103,10 +106,12 @@ def check_space(what: str, space: Any) -> None:
         Each(Whole(1))(f"{what}.{name}", getattr(space, name))
     Each(Number())(f"{what}.values", space.values)
     for name in ("low", "high"):
-        if type(getattr(space, name)) not in (int, float) or getattr(space, name) != getattr(space, name):
-            raise refuse(f"{what}.{name}", getattr(space, name), "a number, or an infinite one")
+        bound = getattr(space, name)
+        if type(bound) not in (int, float) or bound != bound:
+            raise refuse(f"{what}.{name}", bound, "a number, or an infinite one")
     if not space.low <= space.high:
-        raise refuse(f"{what}'s low and high", (space.low, space.high), "two numbers in rising order")
+        bounds = space.low, space.high
+        raise refuse(f"{what}'s low and high", bounds, "two numbers in rising order")
 
 
 def check_few(who: str, world: Any) -> None:

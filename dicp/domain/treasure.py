@@ -23,7 +23,7 @@ class TreasureDomain(RoomDomain):
 
     config_class = TreasureConfig
     config: TreasureConfig
-    evaluation = Evaluation(sizes=(8, 8))
+    evaluation = Evaluation(sizes=(16, 8), alone=(16, 2))
     presets = (
         Row(
             {},
@@ -43,7 +43,7 @@ class TreasureDomain(RoomDomain):
         ),
         Row({"planner": ("paper", "gated")}, plan={"depth": 16, "start_after": 250}),
         Row({"planner": "gated"}, plan={"start_after": 0}),
-        Row({"planner": "bayes"}, plan={"rewards_persist": True, "discount": 1.0}),
+        Row({"planner": "bayes"}, plan={"rewards_persist": True, "discount": 1.0, "depth": 35}),
     )
 
     def __init__(self, config: TreasureConfig):

@@ -49,8 +49,8 @@ def check_cell(what: str, value: Any, size: int) -> Cell:
 
 
 class CellEnv(gymnasium.Env, ABC):
-    """What all worlds of cells share. The observation is the cell (x, y); the horizon terminates the
-    episode.
+    """What all worlds of cells share. The observation is the cell (x, y);
+    the horizon terminates the episode.
 
     A task that is not given is drawn anew at every reset. Every info holds `success`. Beyond
     Gymnasium: `task`, `max_return`.
@@ -60,7 +60,9 @@ class CellEnv(gymnasium.Env, ABC):
 
     def __init__(self, config: GridConfig, render_mode: str | None):
         self.config, self.render_mode = config, render_mode
-        self.observation_space = gymnasium.spaces.Box(0, config.size - 1, shape=(2,), dtype=np.int32)
+        self.observation_space = gymnasium.spaces.Box(
+            0, config.size - 1, shape=(2,), dtype=np.int32
+        )
         self.action_space = gymnasium.spaces.Discrete(len(ACTIONS))
         self.trail: list[Cell] = []         # cells of this episode, from the start on
         self.episode_return = 0
@@ -150,8 +152,9 @@ class CellEnv(gymnasium.Env, ABC):
 
 
 class GridEnv(CellEnv):
-    """What the paper's three grids share. `success`: the agent has been on the goal in this episode,
-    or has opened the door with the key. Beyond Gymnasium there is `optimal_action()`, too."""
+    """What the paper's three grids share. `success`: the agent has been on the goal in this
+    episode, or has opened the door with the key. Beyond Gymnasium there is
+    `optimal_action()`, too."""
 
     world: str                  # name of the world in `EnvConfig`
     n_goals = 1                 # reward that makes an episode a success

@@ -63,7 +63,8 @@ class DarkTreasure(RoomEnv):
         horizon: Count = 50, small_reward: SmallReward = 0.3, render_mode: RenderMode = None,
     ):
         few = {"n_train": 1, "n_held_out": 1}
-        super().__init__(TreasureConfig("dark_treasure", size, horizon, small_reward, **few), render_mode)
+        config = TreasureConfig("dark_treasure", size, horizon, small_reward, **few)
+        super().__init__(config, render_mode)
         self.small = None if small is None else check_cell("small", small, size)
         self.large = None if large is None else check_cell("large", large, size)
         if self.small is not None and self.large is not None:

@@ -1,12 +1,13 @@
-"""A world model that is asked: one plain Transformer, and queries that read its memory and are read by nobody.
+"""A world model that is asked: one plain Transformer,
+and queries that read its memory and are read by nobody.
 
-The memory holds one token a step, as in the imitators. A query is the next token with a blank. An *outcome query* knows the
-action and where it led, but not what it was paid; a *move query* knows the action alone, where what an action does is hidden
-(Darkroom-Permuted). So reward and move are factored, P(o' | h, a) P(r | h, a, o'), and attention finds what the memory
-holds of a cell or an action: a head on (h_t, a), as the paper's, cannot ask about a cell that h_t did not think of.
+The memory holds one token a step, as in the imitators. A query is the next token with a blank. An
+*outcome query* knows the action and where it led, but not what it was paid; a *move query* knows
+the action alone, where what an action does is hidden (Darkroom-Permuted). So reward and move are
+factored, P(o' | h, a) P(r | h, a, o'), and attention finds what the memory holds of a cell or an
+action: a head on (h_t, a), as the paper's, cannot ask about a cell that h_t did not think of.
 """
 
-from itertools import accumulate
 from typing import NamedTuple
 
 import torch
@@ -18,6 +19,7 @@ from dicp.checks import Count, checked
 from dicp.config import ModelConfig
 from dicp.config.world import GridConfig
 from dicp.domain import domain_of
+from dicp.models.blankable import BlankableEmbedding
 from dicp.models.categorical import Predictions, Returns, next_cell_logits
 from dicp.models.context import EpisodicContext, flat_index, grown
 from dicp.models.transformer import Transformer
@@ -29,42 +31,6 @@ from dicp.windows import stages
 
 STAGES = 3        # rewards so far in the episode, as far as they are told apart: 0, 1, 2 or more
 MOVES = 9         # by -1, 0 or 1 in x and in y
-
-
-class BlankableEmbedding(nn.EmbeddingBag):
-    """The sum of one embedding for each field of a token or of a query. `note`: what else is to be known of the transition
-    that a token tells of (`QueryModel.note`).
-
-    The cell where an agent is has two embeddings, for x and for y. The cell where an action led may have four, for x + y and
-    x - y besides (modulo the size): a query looks for this cell in the memory, and two cells may share x or y, half of a
-    match, but at most one of the four numbers (two in a room of even size).
-    """
-
-    def __init__(self, env: GridConfig, d_model: int, n_notes: int, n_lines: int = 2):
-        size, self.rewards = env.size, domain_of(env).reward
-        sizes = [size, size, env.n_actions + 1, self.rewards.n + 1, 2, *[size + 2] * n_lines, n_notes]
-        super().__init__(sum(sizes), d_model, mode="sum")
-        nn.init.normal_(self.weight, std=0.3)
-        xy = [divmod(cell, size) for cell in range(env.n_cells)]
-        lines = [(x, y, (x + y) % size, (x - y) % size)[:n_lines] for x, y in xy]
-        lines += [(beyond,) * n_lines for beyond in (size, size + 1)]              # nowhere, blank
-        xy += [(size, size), (size + 1, size + 1)]
-        self.register_buffer("offsets", torch.tensor([*accumulate([0, *sizes[:-1]])]), persistent=False)
-        self.register_buffer("xy", torch.tensor(xy), persistent=False)
-        self.register_buffer("lines", torch.tensor(lines), persistent=False)
-
-    def forward(
-        self, tokens: Tokens, note: Int[Tensor, "*batch"], is_blank: bool = False
-    ) -> Float[Tensor, "*batch d_model"]:
-        """is_blank: the rewards are not told."""
-        reward = self.rewards.index(tokens.last_reward)
-        if is_blank:
-            reward = torch.full_like(reward, self.rewards.n)
-        rest = torch.stack((tokens.last_action, reward, tokens.first), dim=-1)
-        cells = self.xy[tokens.observation], rest, self.lines[tokens.arrived], note[..., None]
-        fields = torch.cat(cells, dim=-1) + self.offsets
-        flat = super().forward(fields.reshape(-1, fields.shape[-1]))
-        return flat.view(*fields.shape[:-1], self.embedding_dim)
 
 
 class StagedContext(EpisodicContext):
@@ -85,8 +51,8 @@ class StagedContext(EpisodicContext):
 
 
 class Imagination(NamedTuple):
-    """Where each imagined future stands. A row's beams share its context; `imagined` holds what each has added, `kept` says
-    which of them the beams are since a fork (None: all)."""
+    """Where each imagined future stands. A row's beams share its context; `imagined` holds what
+    each has added, `kept` says which of them the beams are since a fork (None: all)."""
 
     context: StagedContext
     cell: Int[Tensor, "batch beam"]
@@ -96,12 +62,14 @@ class Imagination(NamedTuple):
 
 
 class QueryModel(nn.Module):
-    """P(reward, next observation | history, do(action)), read off queries to one causal Transformer. It has no policy.
+    """P(reward, next observation | history, do(action)), read off queries to one causal
+    Transformer. It has no policy.
 
-    Where any cell may pay, the cells of a training window are relabelled at random, rows and columns each by a permutation of
-    their own (`config.relabels`): "any cell may pay" is thereby built in (Kirsch et al. 2022, arXiv 2212.04458,
-    make general learners so). Which cells lie side by side is then not to be seen, and need not be: there, what
-    an action does depends on the cell alone.
+    Where any cell may pay, the cells of a training window are relabelled at random, rows and
+    columns each by a permutation of their own (`config.relabels`): "any cell may pay" is thereby
+    built in (Kirsch et al. 2022, arXiv 2212.04458, make general learners so). Which cells lie
+    side by side is then not to be seen, and need not be: there, what an action does depends on
+    the cell alone.
     """
 
     can_plan = True
@@ -113,12 +81,17 @@ class QueryModel(nn.Module):
         self.domain = domain = domain_of(env)
         self.policy = policy_of(domain.action)
         self.moves_are_hidden, self.pays_once = domain.moves_are_hidden, domain.pays_once
-        self.embed = BlankableEmbedding(env, d, MOVES + 2 if self.moves_are_hidden else STAGES, config.n_lines)
+        n_notes = MOVES + 2 if self.moves_are_hidden else STAGES
+        self.embed = BlankableEmbedding(env, d, n_notes, config.n_lines)
         self.transformer = Transformer(config)
         self.reward = nn.Linear(d, domain.reward.n)
-        self.move = nn.Linear(d, hidden) if self.moves_are_hidden else nn.Embedding(env.n_cells * env.n_actions, hidden)
-        self.move_out = nn.Linear(hidden, 6)                             # x: -1, 0, +1; y: -1, 0, +1
-        self.returns = nn.Sequential(nn.Linear(d, hidden), nn.SiLU(), nn.Linear(hidden, Returns(domain).n))
+        self.move = (
+            nn.Linear(d, hidden) if self.moves_are_hidden
+            else nn.Embedding(env.n_cells * env.n_actions, hidden)
+        )
+        self.move_out = nn.Linear(hidden, 6)      # x: -1, 0, +1; y: -1, 0, +1
+        n_returns = Returns(domain).n
+        self.returns = nn.Sequential(nn.Linear(d, hidden), nn.SiLU(), nn.Linear(hidden, n_returns))
 
     @property
     def device(self) -> torch.device:
@@ -129,9 +102,10 @@ class QueryModel(nn.Module):
     def predict(
         self, windows: Windows, generator: torch.Generator | None = None, most_repeats: int = 1
     ) -> Predictions:
-        """Logits at every position of whole windows, for the action taken there; of the reward, given where it led.
-        `generator`: as in training, cells get new names (where moves are hidden, some tokens are forgotten instead) and tokens
-        count up to `most_repeats` times (`log_counts`)."""
+        """Logits at every position of whole windows, for the action taken there; of the reward,
+        given where it led. `generator`: as in training, cells get new names (where moves are
+        hidden, some tokens are forgotten instead) and tokens count up to `most_repeats` times
+        (`log_counts`)."""
         return self.predict_beside(windows, None, generator, most_repeats)[0]
 
     def predict_beside(
@@ -161,28 +135,31 @@ class QueryModel(nn.Module):
         asked = torch.stack(asked, dim=2)
         if others is not None:
             cells = others.observation, others.action, others.next_observation
-            asked = torch.cat((asked, self.query(*cells, now[..., None].expand_as(others.action))), dim=2)
+            stage = now[..., None].expand_as(others.action)
+            asked = torch.cat((asked, self.query(*cells, stage)), dim=2)
         _, answers = self.transformer.read_and_ask(memory, asked, log_count)
         moved = answers[:, :, 1] if self.moves_are_hidden else None
         next_x, next_y = self.next_logits(tokens.observation, action, moved)
-        # What aimless actions will earn says little: the Transformer is not bent towards it, only read.
+        # What aimless actions will earn says little: the Transformer is not bent towards it,
+        # only read.
         returns = self.returns(answers[:, :, 0].detach())
         said = Predictions(self.reward(answers[:, :, 0]), (next_x, next_y), returns, self.domain)
         n_own = 2 if self.moves_are_hidden else 1
         return said, None if others is None else self.reward(answers[:, :, n_own:])
 
     def stages(self, tokens: Tokens) -> tuple[Int[Tensor, "batch n"], Int[Tensor, "batch n"]]:
-        """Rewards in the episode, where only the first of each kind pays: before the transition that a token tells of, and
-        now. Elsewhere 0."""
+        """Rewards in the episode, where only the first of each kind pays: before the transition
+        that a token tells of, and now. Elsewhere 0."""
         if not self.pays_once:
             return torch.zeros_like(tokens.first), torch.zeros_like(tokens.first)
         now = stages(tokens, STAGES)
         return F.pad(now, (1, 0))[:, :-1], now
 
     def note(self, cell: Tensor, arrived: Tensor, stage: Tensor) -> Int[Tensor, "*batch"]:
-        """What a token or a query says besides, of a transition from `cell` to `arrived`, which may be nowhere or blank (all
-        arguments [*batch]): the rewards in the episode before it; where moves are hidden, the move that was made, for which
-        attention would otherwise have to look at two tokens at once."""
+        """What a token or a query says besides, of a transition from `cell` to `arrived`, which may
+        be nowhere or blank (all arguments [*batch]): the rewards in the episode before it; where
+        moves are hidden, the move that was made, for which attention would otherwise have to look
+        at two tokens at once."""
         if not self.moves_are_hidden:
             return stage
         n_cells, by = self.env.n_cells, (self.embed.xy[arrived] - self.embed.xy[cell]).clamp(-1, 1)
@@ -199,25 +176,30 @@ class QueryModel(nn.Module):
     def query(
         self, cell: Tensor, action: Tensor, arrived: Tensor, stage: Tensor
     ) -> Float[Tensor, "*batch d_model"]:
-        """A token with a blank reward and, if `arrived` is blank, a blank outcome (all arguments [*batch])."""
+        """A token with a blank reward and, if `arrived` is blank,
+        a blank outcome (all arguments [*batch])."""
         no, note = torch.zeros_like(action), self.note(cell, arrived, stage)
         return self.embed(Tokens(cell, action, no, arrived, no), note, is_blank=True)
 
     def next_logits(
-        self, cell: Int[Tensor, "*batch"], action: Int[Tensor, "*batch"], answer: Float[Tensor, "*batch d_model"] | None
+        self, cell: Int[Tensor, "*batch"], action: Int[Tensor, "*batch"],
+        answer: Float[Tensor, "*batch d_model"] | None,
     ) -> tuple[Float[Tensor, "*batch size"], Float[Tensor, "*batch size"]]:
-        """Of the next cell's x and of its y. What is predicted is the change of each, by -1, 0 or 1: from the answer to a
-        move query, or, where moves are not hidden, from cell and action."""
-        found = self.move(cell * self.env.n_actions + action) if answer is None else self.move(answer)
+        """Of the next cell's x and of its y. What is predicted is the change of each, by -1, 0 or
+        1: from the answer to a move query, or, where moves are not hidden, from cell and action."""
+        known = cell * self.env.n_actions + action if answer is None else answer
+        found = self.move(known)
         return next_cell_logits(self.move_out(F.silu(found)), cell, self.env.size)
 
     # ---- acting: one real token at a time --------------------------------------------------------
 
     @checked
     def begin(
-        self, batch: Count, context_length: Count | None = None, generator: torch.Generator | None = None
+        self, batch: Count, context_length: Count | None = None,
+        generator: torch.Generator | None = None,
     ) -> StagedContext:
-        """An empty context for each of `batch` agents, of at most the transitions that the model was trained with."""
+        """An empty context for each of `batch` agents, of at most the transitions that the model
+        was trained with."""
         return StagedContext(self.env, self.config, batch, context_length, self.device)
 
     @torch.no_grad()
@@ -225,7 +207,8 @@ class QueryModel(nn.Module):
         """Append one real token of each agent; it has no policy, all actions are alike to it."""
         if context.is_full:
             kept = context.forget()
-            self.transformer(self.embed(kept, self.notes(kept, self.stages(kept)[0])), context.cache)
+            notes = self.notes(kept, self.stages(kept)[0])
+            self.transformer(self.embed(kept, notes), context.cache)
         is_first = context.cache.n_held == 0
         before = torch.zeros_like(context.stage) if is_first else context.stage
         came_from = torch.zeros_like(tokens.first) if is_first else context.observation
@@ -242,7 +225,8 @@ class QueryModel(nn.Module):
 
     def root(self, context: StagedContext) -> Imagination:
         """One beam a row: nothing imagined yet."""
-        nothing = context.h.new_zeros(0, len(context.h), 2 * self.config.n_layers * self.config.d_model)
+        d_memory = 2 * self.config.n_layers * self.config.d_model
+        nothing = context.h.new_zeros(0, len(context.h), d_memory)
         return Imagination(context, context.observation[:, None], context.stage[:, None], nothing)
 
     def propose(
@@ -261,7 +245,9 @@ class QueryModel(nn.Module):
         if action is None:
             action = self.propose(state).action
         cell, stage = (x[..., None].expand_as(action) for x in (state.cell, state.stage))
-        imagined = state.imagined if state.kept is None else state.imagined.index_select(1, state.kept)
+        imagined = state.imagined
+        if state.kept is not None:
+            imagined = imagined.index_select(1, state.kept)
 
         def ask(arrived: Tensor) -> Tensor:
             asked = self.query(cell, action, arrived, stage)
@@ -275,7 +261,9 @@ class QueryModel(nn.Module):
         return said.imagined(return_to_go, uncertainty)
 
     @torch.no_grad()
-    def advance(self, state: Imagination, action: Tensor, reward: Tensor, next_cell: Tensor) -> Imagination:
+    def advance(
+        self, state: Imagination, action: Tensor, reward: Tensor, next_cell: Tensor
+    ) -> Imagination:
         """Append one imagined transition to each beam (all arguments [batch beam])."""
         no, imagined = torch.zeros_like(action), grown(state.imagined, state.kept)
         note = self.note(state.cell, next_cell, state.stage)

@@ -1,5 +1,5 @@
-"""The world model that learns nothing but counts: how often a cell pays that was never met, met in vain, or met with a reward
-(where there are several rewards: with which at best).
+"""The world model that learns nothing but counts: how often a cell pays that was never met, met in
+vain, or met with a reward (where there are several rewards: with which at best).
 
 The control beside every trained world model: what does it know that this table does not?
 """
@@ -22,8 +22,8 @@ from dicp.policies import policy_of
 from dicp.types import Tokens, Windows
 from dicp.windows import stages
 
-# What the context holds of a cell, with the rewards so far in the episode: it was never met, or met, and that at best with
-# the first reward (none), the second, ...
+# What the context holds of a cell, with the rewards so far in the episode: it was never met, or
+# met, and that at best with the first reward (none), the second, ...
 NEVER, IN_VAIN = range(2)
 STAGES = 3                          # of these, as far as they are told apart: 0, 1, 2 or more
 UNKNOWN = -1                        # what an action does
@@ -53,9 +53,9 @@ class TableContext(EpisodicContext):
 class TableModel(nn.Module):
     """P(reward, next observation | history, do(action)) from a table; it has no policy.
 
-    P(reward) is one number for each kind of cell (in Key-to-Door: with as many rewards so far in the episode). In
-    Darkroom-Permuted it is one for each cell; there an action that has moved the agent does what it did, and the others share
-    the moves that are left.
+    P(reward) is one number for each kind of cell (in Key-to-Door: with as many rewards so far in
+    the episode). In Darkroom-Permuted it is one for each cell; there an action that has moved the
+    agent does what it did, and the others share the moves that are left.
     """
 
     can_plan = True
@@ -71,8 +71,8 @@ class TableModel(nn.Module):
         self.register_buffer("chance", torch.full((n_kinds, self.rewards.n), 1 / self.rewards.n))
         if domain.leads_to is None:
             raise ValueError(
-                f"world_model is 'table', which counts rewards alone, and {domain.name} does not say where "
-                "actions lead; allowed: a world whose domain has leads_to."
+                f"world_model is 'table', which counts rewards alone, and {domain.name} does not "
+                "say where actions lead; allowed: a world whose domain has leads_to."
             )
         self.by_move = domain.leads_to[0]                                      # cell move
         identity = torch.arange(env.n_actions)
@@ -103,9 +103,11 @@ class TableModel(nn.Module):
 
     @checked
     def begin(
-        self, batch: Count, context_length: Count | None = None, generator: torch.Generator | None = None
+        self, batch: Count, context_length: Count | None = None,
+        generator: torch.Generator | None = None,
     ) -> "TableContext":
-        """An empty context for each of `batch` agents, of at most the transitions that other models hold."""
+        """An empty context for each of `batch` agents,
+        of at most the transitions that other models hold."""
         return TableContext(self.env, self.config, batch, context_length, torch.device("cpu"))
 
     def observe(self, context: "TableContext", tokens: Tokens) -> Float[Tensor, "batch n_actions"]:
@@ -125,7 +127,8 @@ class TableModel(nn.Module):
         cell, first = tokens.observation[:, None], tokens.first[:, None] == 1
         if context.noted is None:
             met = torch.full((len(cell), 1, self.n_stages * self.env.n_cells), NEVER)
-            context.noted = Noted(cell, torch.zeros_like(cell), met, self.does.expand(len(cell), 1, -1))
+            does = self.does.expand(len(cell), 1, -1)
+            context.noted = Noted(cell, torch.zeros_like(cell), met, does)
             return
         step = (x[:, None] for x in (tokens.last_action, tokens.last_reward, tokens.arrived))
         noted = self.advance(context.noted, *step)
@@ -147,9 +150,11 @@ class TableModel(nn.Module):
         uncertainty: bool = False,
     ) -> Imagined:
         """What every action would lead to."""
-        known = state.does[..., None] == torch.arange(self.env.n_actions)                   # batch beam action move
+        # batch beam action move
+        known = state.does[..., None] == torch.arange(self.env.n_actions)
         left = ~known.any(2, keepdim=True).expand_as(known)
-        chance = torch.where((state.does == UNKNOWN)[..., None], left / left.sum(-1, keepdim=True), known.float())
+        is_unknown = (state.does == UNKNOWN)[..., None]
+        chance = torch.where(is_unknown, left / left.sum(-1, keepdim=True), known.float())
         next_cell, probability, entropy = outcomes_of(chance, self.by_move[state.cell])
         if self.moves_are_hidden:
             uncertain = None, probability, entropy
@@ -163,11 +168,13 @@ class TableModel(nn.Module):
         place = (state.stage * self.env.n_cells + next_cell)[..., None]
         found = IN_VAIN + self.rewards.index(reward)[..., None]
         met = state.met.scatter(-1, place, torch.maximum(state.met.gather(-1, place), found))
-        there = self.by_move[state.cell] == next_cell[..., None]                            # batch beam move
-        tells = there.sum(-1) == 1                                                          # at a wall, several lead there
+        there = self.by_move[state.cell] == next_cell[..., None]    # batch beam move
+        tells = there.sum(-1) == 1                                  # at a wall, several lead there
         does = state.does.scatter(-1, action[..., None], there.long().argmax(-1, keepdim=True))
         does = torch.where(tells[..., None], does, state.does)
-        stage = (state.stage + reward).clamp(max=self.n_stages - 1) if self.n_stages > 1 else state.stage
+        stage = state.stage
+        if self.n_stages > 1:
+            stage = (stage + reward).clamp(max=self.n_stages - 1)
         return Noted(next_cell, stage, met, does)
 
     def fork(self, state: Noted, beam: Int[Tensor, "batch new_beam"]) -> Noted:
