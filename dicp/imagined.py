@@ -36,7 +36,9 @@ class Imagined(NamedTuple):
     p_higher: Float[Tensor, "batch beam candidate"] | None = None
 
     @classmethod
-    def of_chances(cls, p_reward: Float[Tensor, "batch beam candidate"], *others: Any) -> "Imagined":
+    def of_chances(
+        cls, p_reward: Float[Tensor, "batch beam candidate"], *others: Any
+    ) -> "Imagined":
         """Where a reward is 0 or 1; `others`: the fields from `next_observation` on."""
         likely = p_reward >= 0.5
         higher = p_reward.masked_fill(likely, 0)

@@ -1,4 +1,5 @@
-"""Planning in imagination: one search, written against a small `WorldModel` protocol (Paper: Algorithm 3).
+"""Planning in imagination: one search, written against a small `WorldModel` protocol (Paper:
+Algorithm 3).
 
 The same search serves a trained Transformer, a perfect simulator and an exact belief over the goal
 (`dicp.oracles`), with a choice of a few actions and with actions that are numbers.
@@ -37,8 +38,8 @@ class WorldModel(Protocol):
     """What a planner asks of a model. Beams of a row share the row's context.
 
     `propose`: `n` actions for each future where there are infinitely many. `imagine`: of what
-    `propose` gave (`action`); where there are a few actions, of all of them. `return_to_go`, and how
-    uncertain the next observation is, are asked for only when the plan depends on them.
+    `propose` gave (`action`); where there are a few actions, of all of them. `return_to_go`, and
+    how uncertain the next observation is, are asked for only when the plan depends on them.
     """
 
     def propose(
@@ -73,6 +74,14 @@ class Futures(NamedTuple):
     log_probability: Float[Tensor, "batch beam"]         # of its actions (with ties="logp")
     probability: Float[Tensor, "batch beam"]             # that all goes as imagined
     rewards: Shaped[Tensor, "batch beam"]                # the most likely ones, summed
+
+
+class Moment(NamedTuple):
+    """Where an imagined step lies."""
+
+    step: int                # how many were imagined before it
+    steps_left: int          # of the episode, this one included
+    is_last: bool            # of those that are imagined
 
 
 class Imagination(NamedTuple):
@@ -110,8 +119,8 @@ def search(
         )
         if imagined.likely_reward is None:
             imagined = imagined._replace(likely_reward=imagined.reward)
-        left = steps_left - step, step + 1 == depth
-        children, value = grown(futures, proposal, imagined, config, config.discount**step, left, curious)
+        when = Moment(step, steps_left - step, step + 1 == depth)
+        children, value = grown(futures, proposal, imagined, config, when, curious)
         tie_break = tie_breaks(config.ties, children.log_probability, proposal, generator)
         same = same_place(imagined, children) if config.deduplicate else None
         keep, value = best_futures(value.flatten(1), tie_break.flatten(1), config.beam_width, same)
@@ -134,15 +143,15 @@ def nothing_imagined(proposal: Proposal) -> Futures:
 
 
 def grown(
-    futures: Futures, proposal: Proposal, imagined: Imagined, config: PlanConfig, discount: float,
-    left: tuple[int, bool], curious: Bool[Tensor, "batch"] | None,
+    futures: Futures, proposal: Proposal, imagined: Imagined, config: PlanConfig, when: Moment,
+    curious: Bool[Tensor, "batch"] | None,
 ) -> tuple[Futures, Float[Tensor, "batch beam candidate"]]:
-    """(each future with each of the actions, by what it is ranked). left: steps of the episode, this
-    one included, and whether it is the last that is imagined."""
+    """(each future with each of the actions, by what it is ranked)."""
+    discount = config.discount**when.step
     probability = futures.probability[..., None].expand_as(imagined.reward)
     gain = imagined.likely_reward if config.rank == "mode" else imagined.reward
     if config.rewards_persist:
-        gain = gain + lasting(imagined, gain, config.discount, *left)
+        gain = gain + lasting(imagined, gain, config.discount, when)
     if config.curiosity and imagined.entropy is not None:
         bonus = config.curiosity * imagined.entropy
         gain = gain + (bonus if curious is None else bonus * curious[:, None, None])
@@ -164,13 +173,12 @@ def grown(
 
 
 def lasting(
-    imagined: Imagined, gain: Shaped[Tensor, "batch beam candidate"], discount: float, left: int,
-    is_last: bool,
+    imagined: Imagined, gain: Shaped[Tensor, "batch beam candidate"], discount: float, when: Moment
 ) -> Float[Tensor, "batch beam candidate"]:
     """What more a gain comes to by the end of the episode, if the agent then stays: of one that is
     better than the likely reward, which changes the plan; and of the last one that is imagined."""
-    more = sum(discount**step for step in range(1, left))
-    better = gain if is_last else (imagined.reward - imagined.likely_reward).clamp(min=0)
+    more = sum(discount**step for step in range(1, when.steps_left))
+    better = gain if when.is_last else (imagined.reward - imagined.likely_reward).clamp(min=0)
     return better * more
 
 
@@ -179,8 +187,8 @@ def tie_breaks(
     generator: torch.Generator | None = None,
 ) -> Float[Tensor, "batch beam candidate"]:
     """What decides between futures of equal value, the larger first: chance; the log-probability of
-    the whole imagined `path`; or the paper's order, the first parent's children first, each parent's
-    in an order drawn from the policy without replacement, or the likeliest first."""
+    the whole imagined `path`; or the paper's order, the first parent's children first, each
+    parent's in an order drawn from the policy without replacement, or the likeliest first."""
     n_beams, n = proposal.action.shape[1:3]
     if ties == "random":
         return torch.rand(path.shape, generator=generator).to(path)
@@ -213,8 +221,8 @@ def best_futures(
     """(indices, values) of the `width` best of each row, best first; ties go to the larger
     `tie_break`, then to the first.
 
-    Of futures with equal `same`, only the best counts: a beam that is full of ways to the same place
-    cannot look elsewhere. Where a row has fewer different futures than another, the rest are copies
+    Of futures with equal `same`, only the best counts: a beam that is full of ways to the same
+    place cannot look elsewhere. Where a row has fewer different futures than another, the rest are copies
     of value -inf.
     """
     order = tie_break.argsort(dim=-1, descending=True, stable=True)
@@ -245,7 +253,8 @@ def best_of(steps: list[Imagination], value: Float[Tensor, "batch kept"]) -> Pla
     row = torch.arange(len(value), device=value.device)
     beam, way = torch.zeros_like(row), []
     for step in reversed(steps):
-        way.append((step.action[row, beam], step.next_observation[row, beam], step.reward[row, beam]))
+        fields = step.action, step.next_observation, step.reward
+        way.append(tuple(field[row, beam] for field in fields))
         beam = step.parent[row, beam]
     fields = (torch.stack(field, dim=1) for field in zip(*reversed(way), strict=True))
     return Plan(*fields, value[:, 0])

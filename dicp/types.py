@@ -83,7 +83,7 @@ class Space(NamedTuple):
         if self.is_whole:
             return value
         table = self.table().to(value.device)
-        return torch.bucketize(value, (table[1:] + table[:-1]) / 2)
+        return torch.bucketize(value.contiguous(), (table[1:] + table[:-1]) / 2)
 
     @property
     def factors(self) -> tuple[int, ...]:
