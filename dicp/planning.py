@@ -222,8 +222,8 @@ def best_futures(
     `tie_break`, then to the first.
 
     Of futures with equal `same`, only the best counts: a beam that is full of ways to the same
-    place cannot look elsewhere. Where a row has fewer different futures than another, the rest are copies
-    of value -inf.
+    place cannot look elsewhere. Where a row has fewer different futures than another, the rest are
+    copies of value -inf.
     """
     order = tie_break.argsort(dim=-1, descending=True, stable=True)
     order = order.gather(1, value.gather(1, order).argsort(dim=-1, descending=True, stable=True))
