@@ -33,7 +33,7 @@ from dicp.domain import domain_of, split_of
 from dicp.measuring import control_of, measure
 from dicp.parts import Part
 from dicp.processes import stoppable
-from dicp.runs import RUNS, SPLITS, Names, Run, Splits
+from dicp.runs import CONTROL, RUNS, SEEDS, SPLITS, WHY, Names, Run, Splits
 from dicp.worlds import World
 
 __all__ = ["probe_models", "record", "reproduce", "ship"]
@@ -136,7 +136,8 @@ def probe_models(
 
 def probed(world: str) -> dict[str, tuple[Run, int]]:
     """The runs whose world models are measured, by run, split and the config's key."""
-    asked = [run for run in runs.runs_in(world) if run.policy and run.planner == "bayes"]
+    control = {run.name for run in (*CONTROL, *WHY, *SEEDS) if run.planner == "bayes"}
+    asked = [run for run in runs.runs_in(world) if run.name in control]
     if domain_of(named(*world_parts(world))).moves_are_hidden:
         asked = [run for run in asked if run.world_model != "table"]      # it predicts no shares
     return {f"{run.name}-{split}-{runs.config_of(run, world, split).key}": (run, split)
