@@ -5,10 +5,9 @@ from torch import Tensor
 
 from dicp.checks import checked
 from dicp.config import TrainConfig
-from dicp.models import Model, QueryModel
-from dicp.models.categorical import cross_entropy
+from dicp.models import Model
 from dicp.selection import preferring_rare
-from dicp.types import Steps, Windows
+from dicp.types import Windows
 from dicp.windows import WindowSampler
 
 __all__ = ["losses"]
@@ -63,8 +62,6 @@ def world_losses(
     model: Model, sampler: WindowSampler, train: TrainConfig, generator: torch.Generator
 ) -> dict[str, Tensor]:
     """The same of a world model alone."""
-    if train.n_others:
-        return losses_beside_others(model, sampler, train, generator)
     horizon, n, weight = model.env.horizon, train.batch_size, None
     n_drawn = n * RARE if train.prefers_rare else n
     n_episodes = model.config.context_length // horizon
@@ -75,20 +72,6 @@ def world_losses(
     windows = windows.to(model.device)
     said = model.predict(windows, generator, train.most_repeats)
     return said.loss_terms(windows, weight)
-
-
-def losses_beside_others(
-    model: QueryModel, sampler: WindowSampler, train: TrainConfig, generator: torch.Generator
-) -> dict[str, Tensor]:
-    """The same where each position is asked about steps of other streams, too: late in a window its
-    own steps lead to new cells but rarely, those of others often do."""
-    n_episodes = model.config.context_length // model.env.horizon
-    how = n_episodes, train.n_first_episodes, generator, train.n_compared, train.n_others
-    windows, others = sampler.beside_others(train.batch_size, *how)
-    windows, others = windows.to(model.device), Steps(*(x.to(model.device) for x in others))
-    said, logits = model.predict_beside(windows, others, generator, train.most_repeats)
-    rewards = model.domain.reward.index(others.reward)
-    return said.loss_terms(windows) | {"reward_of_others": cross_entropy(logits, rewards)}
 
 
 def least_return(train: TrainConfig) -> float:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 import dicp.processes  # noqa: F401 (one thread)
 
-__all__ = ["Log", "Space", "Step", "Steps", "Tokens", "Windows"]
+__all__ = ["Log", "Space", "Step", "Tokens", "Windows"]
 
 
 class Space(NamedTuple):
@@ -225,15 +225,6 @@ class Tokens(NamedTuple):
     def concat(cls, parts: Sequence["Tokens"], dim: int = 0) -> "Tokens":
         """Several batches as one; with `dim` 1, windows one after the other."""
         return cls(*(torch.cat(fields, dim) for fields in zip(*parts, strict=True)))
-
-
-class Steps(NamedTuple):
-    """Transitions of several agents, each alone: of each position of a window `asked` ones."""
-
-    observation: Int[Tensor, "batch n asked"]
-    action: Int[Tensor, "batch n asked"]
-    reward: Shaped[Tensor, "batch n asked"]
-    next_observation: Int[Tensor, "batch n asked"]
 
 
 class Windows(NamedTuple):

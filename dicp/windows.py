@@ -14,7 +14,7 @@ from dicp.envs import Task
 from dicp.history.layout import fields_of, shape_of
 from dicp.history.logs import check_names
 from dicp.selection import spread_streams
-from dicp.types import Log, Steps, Tokens, Windows
+from dicp.types import Log, Tokens, Windows
 
 __all__ = ["WindowSampler"]
 
@@ -136,47 +136,16 @@ class WindowSampler:
         nobody could know the goal. `n_first`: how many of each stream's episodes count as first
         (1: literally before the first update). `n_compared`: an episode is the one of up to so many
         that adds most cells to its window (1: any)."""
-        return self.beside_others(batch, n_episodes, n_first, generator, n_compared)[0]
-
-    def beside_others(
-        self, batch: int, n_episodes: int, n_first: int, generator: torch.Generator,
-        n_compared: int = 1, n_others: int = 0,
-    ) -> tuple[Windows, Steps | None]:
-        """The same, and for each position of a window `n_others` steps that any of the task's
-        streams took in its first episodes."""
         self._check_size(batch, n_episodes)
         at_least("the number of streams", self.n_streams, n_episodes)
         at_least("the number of episodes of a history", self.n_episodes, n_first)
         task = torch.randint(self.n_tasks, (batch, 1), generator=generator)
-        episode = self._first_episodes(task, n_episodes, n_first, n_compared, generator)
-        windows = self._windows(episode)
-        if not n_others:
-            return windows, None
-        shape = *windows.reward.shape, n_others
-        return windows, self._any_steps(task[..., None], shape, n_first, generator)
-
-    def _first_episodes(
-        self, task: Int[Tensor, "batch 1"], n_episodes: int, n_first: int, n_compared: int,
-        generator: torch.Generator,
-    ) -> Int[Tensor, "batch episode"]:
-        """Of different streams."""
         if n_compared > 1:
-            return self._spread(task, n_episodes, n_first, n_compared, generator)
-        lot = torch.rand(len(task), self.n_streams, generator=generator)
+            return self._windows(self._spread(task, n_episodes, n_first, n_compared, generator))
+        lot = torch.rand(batch, self.n_streams, generator=generator)
         stream = lot.argsort(-1)[:, :n_episodes]
         episode = torch.randint(n_first, stream.shape, generator=generator)
-        return (task * self.n_streams + stream) * self.n_episodes + episode
-
-    def _any_steps(
-        self, task: Int[Tensor, "batch 1 1"], shape: tuple[int, ...], n_first: int,
-        generator: torch.Generator,
-    ) -> Steps:
-        """Of any stream's first episodes in the task."""
-        most = self.n_streams, n_first, self.env.horizon
-        stream, episode, step = (torch.randint(n, shape, generator=generator) for n in most)
-        row = (task * self.n_streams + stream) * self.n_episodes + episode
-        fields = (x[row, step] for x in self.fields)
-        return Steps(*(x.to(space.dtype) for x, space in zip(fields, self.spaces, strict=True)))
+        return self._windows((task * self.n_streams + stream) * self.n_episodes + episode)
 
     def _spread(
         self, task: Int[Tensor, "batch 1"], n_episodes: int, n_first: int, n_compared: int,

@@ -40,10 +40,10 @@ OPEN = {
 # Methods that a rollout, a planner or a training calls, never a user: what goes in was checked at
 # their door. A `step` looks at its action itself.
 INNER = {
-    "advance", "at", "begin", "beside_others", "blank", "chances", "check", "concat", "coordinates", "count", "draw", "drawn",
+    "advance", "at", "begin", "blank", "chances", "check", "concat", "coordinates", "count", "draw", "drawn",
     "embed_imagined", "forgetful", "fork", "forward", "full", "imagine", "index", "joined", "kinds", "last_steps",
     "learn", "load_state_dict", "map", "next_logits", "note", "notes", "numbers", "observe", "of_tasks",
-    "predict", "predict_beside", "propose", "query", "read", "root", "rows", "stack", "stage_after",
+    "predict", "propose", "query", "read", "root", "rows", "stack", "stage_after",
     "stages", "step", "surprise",
     "to",
 }

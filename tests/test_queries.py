@@ -14,7 +14,7 @@ from dicp.models.transformer import counted_mask
 from dicp.oracles import RandomPolicy
 from dicp.rollout import rollout
 from dicp.selection import new_names, relabelled, remembered, renamed
-from dicp.types import Steps, Tokens
+from dicp.types import Tokens
 from dicp.windows import WindowSampler, newborn
 
 WORLDS = ("darkroom", "darkroom_permuted", "dark_key_to_door", "dark_treasure", "noisy_darkroom")
@@ -333,38 +333,3 @@ def test_the_presets_repeat_and_draw_lines_where_a_planner_stays():
     assert Config.preset("darkroom", world_model="heads", imitates="idt").train.most_repeats == 1
     with pytest.raises(ValueError, match="train.most_repeats is 2; allowed: 1, with imitates 'idt'"):
         Config(model=ModelConfig("heads", "idt"), train=TrainConfig(most_repeats=2))
-
-
-@pytest.mark.parametrize("name", ["darkroom", "dark_treasure", "noisy_darkroom"])
-def test_steps_of_others_are_asked_about_as_ones_own_and_change_nothing_else(name):
-    """Asked about its own step the answer is its own; about another one, what that step would be asked."""
-    model = small(name)
-    windows = lived(model)
-    n_cells = model.env.n_cells
-    own = Steps(*(x[..., None] for x in (
-        windows.tokens.observation, windows.action, windows.reward, windows.next_observation)))
-    other = own._replace(action=(own.action + 1) % 5, next_observation=(own.next_observation + 1) % n_cells)
-    both = Steps(*(torch.cat(pair, dim=-1) for pair in zip(own, other, strict=True)))
-    alone, (said, logits) = model.predict(windows), model.predict_beside(windows, both)
-    for one, two in zip(alone.logits, said.logits, strict=True):
-        assert torch.equal(one, two)
-    assert torch.allclose(logits[:, :, 0], alone.reward, atol=1e-6)
-    elsewhere = windows._replace(action=other.action[..., 0], next_observation=other.next_observation[..., 0])
-    assert torch.allclose(logits[:, :, 1], model.predict(elsewhere).reward, atol=1e-6)
-
-
-def test_in_training_others_see_cells_under_the_names_of_their_window():
-    model = small("darkroom")
-    windows, g = lived(model), torch.Generator()
-    own = Steps(*(x[..., None] for x in (
-        windows.tokens.observation, windows.action, windows.reward, windows.next_observation)))
-    said, logits = model.predict_beside(windows, own, g.manual_seed(3))
-    assert torch.allclose(logits[:, :, 0], said.reward, atol=1e-6)
-    assert not torch.allclose(said.reward, model.predict(windows).reward)
-
-
-@pytest.mark.parametrize("changes", [dict(data="histories"), dict(kind="heads"), dict(kind="table")], ids=str)
-def test_steps_of_others_are_for_queries_after_first_episodes(changes):
-    config = Config.preset("darkroom", world_model=changes.pop("kind", "queries"))
-    with pytest.raises(ValueError, match="train.n_others is 2; allowed: 0, but for queries that are trained on first"):
-        replace(config, train=replace(config.train, n_others=2, **changes))

@@ -11,12 +11,17 @@ import torch
 
 import dicp
 from dicp import results
+from dicp.beliefs import log_of
 from dicp.config import Config, EnvConfig, MetaWorldConfig, PlanConfig, env_from_dict, registry
-from dicp.domain import Domain, Row, Space, Step, WorldConfig, domain_of, register
+from dicp.domain import Domain, GridConfig, Row, Space, Step, WorldConfig, domain_of, register
+from dicp.envs.grid import moves_in
 from dicp.envs.tabular import TabularWorld
+from dicp.models import new_model
 from dicp.oracles import RandomPolicy
+from dicp.rollout import rollout
 from dicp.source import train_ppo
 from dicp.testing import check_world
+from dicp.training import Trainer, counted
 from dicp.types import Log
 from dicp.windows import WindowSampler
 from dicp.worlds import worlds
@@ -61,6 +66,33 @@ def forgotten():
 def ring():
     register("ring", RingDomain)
     return RingConfig()
+
+
+@dataclass(frozen=True)
+class HallConfig(GridConfig):
+    name: str = "hall"
+    horizon: int = 6
+    size: int = 4
+    world_models = ("none", "observational", "queries", "table")
+
+
+class HallDomain(Domain):
+    """Sixteen cells, of which one pays; the library knows them from their coordinates alone."""
+
+    config_class = HallConfig
+    observation, action = Space(16, coordinates_below=(4, 4)), Space(5)
+    presets = (Row({"world_model": ("queries", "table")}, model={"n_layers": 1}, train={"data": "first_episodes"}),)
+    leads_to = moves_in(4)[None]
+
+    def split(self, seed):
+        return list(range(12)), [12, 13, 14, 15]
+
+    def make(self, tasks, n_streams):
+        pays = torch.eye(16, dtype=torch.long)[list(tasks)]
+        return TabularWorld(moves_in(4)[None], pays, self.config.horizon, n_streams, start=5)
+
+    def max_return(self, tasks):
+        return self.make(tasks, 1).max_return
 
 
 # ---- ours, and one of somebody else ----
@@ -379,3 +411,37 @@ def test_one_with_the_name_of_ours_is_not_used_and_says_so(tmp_path, monkeypatch
     with pytest.warns(UserWarning, match="The world 'darkroom' of darkroom .* is not used: its name is taken"):
         registry.names()
     assert domain_of(EnvConfig()).name == "darkroom"
+
+
+# ---- a room of somebody else ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["queries", "table"])
+def test_in_a_room_of_ones_own_queries_and_the_table_learn_and_plan(kind):
+    register("hall", HallDomain)
+    config = Config.preset("hall", world_model=kind)
+    config = replace(config, train=replace(config.train, updates=3, n_streams=10))
+    check_world(config.env)
+    train, held_out = domain_of(config.env).split(0)
+    log = log_of(rollout(RandomPolicy(config.env), config.env, train, 10, 1))
+    if kind == "table":
+        model = counted(config, log)
+    else:
+        trainer = Trainer(config, log)
+        losses = [trainer.step() for _ in range(3)]
+        assert len(losses) == 3
+        model = trainer.model.eval().requires_grad_(False)
+    life = rollout(model, config.env, held_out, 4, 12, PlanConfig.preset("bayes", "hall"))
+    assert life.planned.all()
+    if kind == "table":
+        assert (life.episode_return[..., -1] == life.max_return[:, None]).float().mean() > 0.8
+
+
+def test_a_table_needs_to_know_where_actions_lead():
+    class Unknown(HallDomain):
+        leads_to = None
+
+    register("hall", Unknown)
+    sentence = "world_model is 'table'.* hall does not say where actions lead; allowed: .* leads_to"
+    with pytest.raises(ValueError, match=sentence):
+        new_model(HallConfig(), Config.preset("hall", world_model="table").model)

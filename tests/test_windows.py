@@ -172,22 +172,6 @@ def test_before_the_first_update_nobody_knows_the_goal(n_first):
     assert episode.unique().tolist() == list(range(n_first))
 
 
-@pytest.mark.parametrize("n_first, n_compared", [(1, 1), (3, 4)])
-def test_steps_of_others_are_of_the_same_task_and_before_its_first_update(n_first, n_compared):
-    """Every stream, every one of the first episodes, as often as any other; the windows stay what they are."""
-    sampler = labelled()
-    windows, steps = sampler.beside_others(2000, 3, n_first, generator(), n_compared, n_others=2)
-    alone = sampler.before_first_update(2000, 3, n_first, generator(), n_compared)
-    assert all(torch.equal(one, two) for one, two in zip(windows.tokens, alone.tokens, strict=True))
-    assert steps.reward.shape == (2000, 3 * SMALL.horizon, 2)
-    assert (steps.reward == windows.reward[:, :1, None]).all()                # the reward tells the task
-    assert steps.action.unique().tolist() == list(range(N_STREAMS))           # the action the stream
-    assert steps.observation.unique().tolist() == list(range(n_first))        # the cell the episode
-    for values, n in ((steps.action, N_STREAMS), (steps.observation, n_first)):
-        shares = torch.bincount(values.flatten()) / values.numel()
-        assert (shares - 1 / n).abs().max() < 0.02
-
-
 def test_a_history_in_which_nothing_was_learned_is_left_out():
     """Three tasks of two streams; the second task's streams end without a reward."""
     reward = torch.zeros(3, 2, 60)

@@ -14,7 +14,7 @@ from dicp.config import ENVS, IMITATORS
 from dicp.paper import HIGHEST, paper_curve, paper_table
 from dicp.plot.overview import WORLDS, papers_best
 from dicp.recordings import recorded_costs as cost_of
-from dicp.runs import ABLATIONS, ML1_ABLATIONS, SPLITS, Run
+from dicp.runs import ABLATIONS, ML1_ABLATIONS, ROOMS, SPLITS, Run
 
 METHODS = {imitates: imitates.upper() for imitates in IMITATORS}
 ROWS = {
@@ -32,6 +32,20 @@ ROWS = {
     "queries": "queries, `bayes`",
     "exact_belief": "exact belief over what is hidden (greedy planner)",
 }
+IN_ROOMS = {
+    "random": "random policy", "source": "source PPO", "ad": "AD",
+    "dicp_ad_paper": "DICP-AD, the paper's planner",
+    "table_first_bayes": "a table, counted in first episodes",
+    "table_all_bayes": "a table, counted in whole histories",
+    "queries_first_bayes": "queries, trained on first episodes",
+    "queries_all_bayes": "queries, trained on whole histories",
+    "exact_belief": "exact belief (greedy planner)",
+}
+ROOM_NOTE = (
+    "Share of the highest return (where rewards are random, of the highest expected one) on held-"
+    "out tasks, one training seed a split. Differences are paired over splits and tasks, with 95% "
+    "bootstrap intervals."
+)
 PLANNER_NAMES = {"paper": "the paper's planner", "gated": "`gated`", "bayes": "`bayes`",
                  "thompson": "Thompson sampling"}
 METRICS = {
@@ -246,6 +260,29 @@ def more_seeds(recorded: pd.DataFrame) -> str:
     return f"; queries, with {int(counts.max().max())}{where}: {paired(difference)}"
 
 
+def room(env: str) -> str:
+    """Of a world in which a table cannot win: a row an agent, beside the exact belief."""
+    recorded, cost = results.recorded(env), cost_of(env)
+    header = ("", "splits", "tasks x rollouts a split", "all episodes", "last 10 episodes",
+              "minus exact belief", "CPU-s: train, act")
+    lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
+    for run, label in IN_ROOMS.items():
+        rows = recorded[recorded["run"] == run]
+        if rows.empty:
+            continue
+        means = results.summary(rows).set_index("metric")["value"]
+        n_tasks = rows.groupby("split")["task"].nunique().max()
+        seconds = cost[cost["run"] == run][["train_cpu_s", "evaluate_cpu_s"]].mean()
+        cells = (
+            label, rows["split"].nunique(), f"{n_tasks} x {rows['n_rollouts'].max()}",
+            f"{means['all_episodes']:.3f}", f"{means['last_10_episodes']:.3f}",
+            "" if run == "exact_belief" else difference(env, run, "exact_belief"),
+            ", ".join(f"{value:.0f}" for value in seconds),
+        )
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join([*lines, "", ROOM_NOTE])
+
+
 def changes(env: str) -> str:
     """Each recorded run in which one setting is another, beside the run as it is: on the same tasks
     of the same splits."""
@@ -410,6 +447,7 @@ BLOCKS = {
     **{f"control {env}": partial(data_by_model, env) for env in ENVS},
     **{f"changes {env}": partial(changes, env) for env in ENVS},
     **{env: partial(table, env) for env in ENVS},
+    **{env: partial(room, env) for env in ROOMS},
 }
 
 

@@ -79,10 +79,6 @@ class Config:
         if self.train.most_repeats > 1 and self.model.imitates == "idt":
             allowed = "1, with imitates 'idt', which reads chunks"
             raise refuse("train.most_repeats", self.train.most_repeats, allowed)
-        is_asked = self.model.world_model == "queries" and self.train.data == "first_episodes"
-        if self.train.n_others and not is_asked:
-            allowed = "0, but for queries that are trained on first episodes"
-            raise refuse("train.n_others", self.train.n_others, allowed)
         if self.train.n_streams > self.source.n_kept:
             raise refuse("train.n_streams", self.train.n_streams, f"1 to {self.source.n_kept}")
 

@@ -191,9 +191,6 @@ class TrainConfig:
     most_repeats: Annotated[int, Whole(1, 10**6)] = 1
     # from this share of the updates on; before, each counts once: so to look up is learned sooner
     repeats_after: BelowOne = 0.0
-    # queries: each position of a window is asked, too, about so many steps that other streams took
-    # in their first episodes of the task
-    n_others: Annotated[int, Whole(0, 1000)] = 0
     seed: Seed = 0
 
     def __post_init__(self):

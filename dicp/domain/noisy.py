@@ -28,7 +28,7 @@ class NoisyDomain(RoomDomain):
             model={"n_layers": 2, "n_lines": 4, "context_length": 400},
             train={
                 "data": "first_episodes", "batch_size": 32, "updates": 2000, "n_compared": 100,
-                "most_repeats": 64, "repeats_after": 0.25, "learning_rate": 0.005,
+                "learning_rate": 0.005,
             },
         ),
         Row({"planner": "bayes"}, plan={"rewards_persist": True}),

@@ -26,7 +26,7 @@ from dicp.models.transformer import Transformer
 from dicp.planning import Imagined, Proposal
 from dicp.policies import policy_of
 from dicp.selection import log_counts, new_names, relabelled, remembered, renamed
-from dicp.types import Steps, Tokens, Windows
+from dicp.types import Tokens, Windows
 from dicp.windows import stages
 
 STAGES = 3        # rewards so far in the episode, as far as they are told apart: 0, 1, 2 or more
@@ -106,14 +106,6 @@ class QueryModel(nn.Module):
         given where it led. `generator`: as in training, cells get new names (where moves are
         hidden, some tokens are forgotten instead) and tokens count up to `most_repeats` times
         (`log_counts`)."""
-        return self.predict_beside(windows, None, generator, most_repeats)[0]
-
-    def predict_beside(
-        self, windows: Windows, others: Steps | None, generator: torch.Generator | None = None,
-        most_repeats: int = 1,
-    ) -> tuple[Predictions, Float[Tensor, "batch n asked n_rewards"] | None]:
-        """The same, and logits of the rewards of `others`, given where they led, for an agent that
-        remembers the window up to their position."""
         tokens, action, led_to = windows.tokens, windows.action, windows.next_observation
         before, now = self.stages(tokens)
         seen, arrived, log_count = tokens, led_to, None
@@ -125,27 +117,18 @@ class QueryModel(nn.Module):
         elif generator is not None and self.config.relabels:
             names = new_names(len(led_to), self.env, generator).to(led_to.device)
             seen, arrived = relabelled(tokens, names), renamed(names, led_to)
-            if others is not None:
-                cells = renamed(names, others.observation), renamed(names, others.next_observation)
-                others = others._replace(observation=cells[0], next_observation=cells[1])
         memory = self.embed(seen, self.notes(seen, before))
         asked = [self.query(seen.observation, action, arrived, now)]
         if self.moves_are_hidden:
             asked.append(self.query(seen.observation, action, self.blank(action), now))
         asked = torch.stack(asked, dim=2)
-        if others is not None:
-            cells = others.observation, others.action, others.next_observation
-            stage = now[..., None].expand_as(others.action)
-            asked = torch.cat((asked, self.query(*cells, stage)), dim=2)
         _, answers = self.transformer.read_and_ask(memory, asked, log_count)
         moved = answers[:, :, 1] if self.moves_are_hidden else None
         next_x, next_y = self.next_logits(tokens.observation, action, moved)
         # What aimless actions will earn says little: the Transformer is not bent towards it,
         # only read.
         returns = self.returns(answers[:, :, 0].detach())
-        said = Predictions(self.reward(answers[:, :, 0]), (next_x, next_y), returns, self.domain)
-        n_own = 2 if self.moves_are_hidden else 1
-        return said, None if others is None else self.reward(answers[:, :, n_own:])
+        return Predictions(self.reward(answers[:, :, 0]), (next_x, next_y), returns, self.domain)
 
     def stages(self, tokens: Tokens) -> tuple[Int[Tensor, "batch n"], Int[Tensor, "batch n"]]:
         """Rewards in the episode, where only the first of each kind pays: before the transition
