@@ -4,17 +4,20 @@ import ast
 from pathlib import Path
 
 import dicp
-from dicp.config import ENVS, ML1_TASKS
+from dicp.config import ML1_TASKS, registry
 
 ROOT = Path(dicp.__file__).parent
 # What is of one world: its rules, its settings, its pictures and lessons, the controls that know its rules.
 OF_WORLDS = (
     "domain", "envs", "config/presets.py", "config/env.py", "config/registry.py", "worlds.py", "plot",
-    "exercises", "figures.py", "paper.py", "ml1.py", "experts.py", "branching.py", "oracles.py", "beliefs.py",
+    "exercises", "figures.py", "paper.py", "ml1.py", "experts.py", "branching.py", "oracles.py", "explorers.py", "beliefs.py",
     "believed.py", "probes.py", "thompson.py",
 )
-CLASSES = {"EnvConfig", "MetaWorldConfig", "GridDomain", "ArmDomain", "GridWorld", "SeenMetaWorld"}
-NAMES = {*ENVS, *ML1_TASKS, "metaworld"}
+CLASSES = {
+    "EnvConfig", "GridConfig", "TreasureConfig", "NoisyConfig", "MetaWorldConfig",
+    "GridDomain", "RoomDomain", "ArmDomain", "GridWorld", "TabularWorld", "SeenMetaWorld",
+}
+NAMES = {*registry.OURS, *ML1_TASKS}
 MOST = 5            # questions about a space: policy, heads, the source's agents, stable-baselines3's actions, hopes
 
 

@@ -211,7 +211,7 @@ def claim() -> str:
     again = ""
     if seeds is not None:
         counts, difference = seeds
-        again = f"; over {int(counts.max().max())} training seeds {paired(difference)}"
+        again = f"; over {from_to(counts)} training seeds a split {paired(difference)}"
     return (
         "With the Bayes planner a Transformer that is asked with queries earns "
         f"{earned['queries', 'first']} of the highest return over all fifty episodes if it was "
@@ -254,10 +254,13 @@ def more_seeds(recorded: pd.DataFrame) -> str:
     if found is None:
         return ""
     counts, difference = found
-    splits = counts.index[counts.min(axis=1) > 1]
-    some = f" in splits {', '.join(map(str, splits))}, else one"
-    where = "" if len(splits) == len(counts) else some
-    return f"; queries, with {int(counts.max().max())}{where}: {paired(difference)}"
+    return f"; queries, with {from_to(counts)}: {paired(difference)}"
+
+
+def from_to(counts: pd.DataFrame) -> str:
+    """How many training seeds the splits have."""
+    low, high = int(counts.min().min()), int(counts.max().max())
+    return str(high) if low == high else f"{low} to {high}"
 
 
 def room(env: str) -> str:
