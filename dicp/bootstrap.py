@@ -110,4 +110,6 @@ def interval(
         # a sample may hold no rollout that ever found its goal
         with np.errstate(invalid="ignore"):
             point, samples = value.sum(0) / count.sum(0), (weights @ value) / (weights @ count)
+    if np.isnan(samples).all():          # nothing was ever found
+        return point, samples[0], samples[0]
     return point, *np.nanquantile(samples, [0.025, 0.975], axis=0)

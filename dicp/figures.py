@@ -25,8 +25,8 @@ TITLES = {
 ASKED = "Asked with queries, a plan finds the goal; through the paper's heads it hardly ever does"
 CONTROLS = {
     "darkroom": ASKED, "darkroom_permuted": ASKED, "dark_key_to_door": ASKED,
-    "dark_treasure": "Three numbers do not say when to leave the small treasure; a belief does",
-    "noisy_darkroom": "Who does not count visits in vain searches the same cells too often",
+    "dark_treasure": "A table often stays at the small treasure; exact belief leaves it",
+    "noisy_darkroom": "A table that does not count visits is nearly as good as the exact belief",
 }
 OVERVIEW = "A Transformer that is asked with queries plans nearly as well as exact inference"
 

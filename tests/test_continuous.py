@@ -48,7 +48,7 @@ class Drift(Domain):
     world = Moving
 
     def __init__(self, horizon=20):
-        super().__init__(SimpleNamespace(horizon=horizon))
+        super().__init__(SimpleNamespace(horizon=horizon, is_random=False))
 
     def make_for_source(self, tasks, n_streams):
         return self.world(tasks, n_streams, self.config.horizon)

@@ -31,7 +31,7 @@ def read_all():
 
 def test_the_recorded_results_are_package_data():
     assert recordings.RECORDED.is_relative_to(next(iter(dicp.__path__)))
-    assert len(recordings.recorded_worlds()) == 8
+    assert len(recordings.recorded_worlds()) == 10
     for world in recordings.recorded_worlds():
         values, sealed = store.read_record(recordings.RECORDED / f"{world}.json")
         assert sealed and set(values["sha256"]) == {"table", "costs"}
@@ -112,7 +112,7 @@ def test_a_world_without_records_says_what_there_is():
     ):
         recordings.recorded("metaworld-door-open-v3")
     assert not recordings.recorded_path("metaworld-door-open-v3").exists()
-    assert recordings.recorded_costs("metaworld-door-open-v3").empty and len(worlds()) == 53
+    assert recordings.recorded_costs("metaworld-door-open-v3").empty and len(worlds()) == 55
 
 
 class Killed(BaseException):

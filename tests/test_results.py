@@ -332,3 +332,11 @@ def test_a_difference_is_taken_task_by_task():
     elsewhere = table.assign(split=(table["run"] == "one").astype(int))
     with pytest.raises(ValueError, match="other is 'other'; allowed: a run with tasks that 'one' has"):
         results.difference(elsewhere, "one", "other")
+
+
+def test_what_never_happened_has_no_interval_and_no_warning(recwarn):
+    """A random policy that finds nothing has no return after the find."""
+    index = pd.DataFrame({"split": [0, 0], "train_seed": [0, 0], "task": ["a", "b"]})
+    nothing = np.zeros(2)
+    point, low, high = bootstrap.interval(index, nothing, nothing)
+    assert all(np.isnan(value) for value in (point, low, high)) and not recwarn.list

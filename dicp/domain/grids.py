@@ -1,6 +1,7 @@
 """The three grids."""
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import torch
 from jaxtyping import Shaped, UInt8
@@ -40,9 +41,14 @@ class GridDomain(Domain):
         super().__init__(config)
         side = config.size
         self.observation = Space(config.n_cells, coordinates_below=(side, side))
-        self.action, self.leads_to = Space(config.n_actions), moves_in(side)[None]
+        self.action = Space(config.n_actions)
         self.moves_are_hidden = config.name == "darkroom_permuted"
         self.pays_once = config.name == "dark_key_to_door"
+
+    @cached_property
+    def leads_to(self) -> Tensor:
+        """Of the moves."""
+        return moves_in(self.config.size)[None]
 
     @property
     def evaluation(self) -> Evaluation:

@@ -1,6 +1,7 @@
 """What the worlds in a room of cells have in common that are not the paper's."""
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import torch
 from jaxtyping import Shaped
@@ -30,7 +31,12 @@ class RoomDomain(Domain):
         super().__init__(config)
         self.observation = Space(config.n_cells, coordinates_below=(config.size, config.size))
         self.action = Space(config.n_actions)
-        self.leads_to, self.start = moves_in(config.size)[None], centre_of(config.size)
+        self.start = centre_of(config.size)
+
+    @cached_property
+    def leads_to(self) -> Tensor:
+        """Of the moves."""
+        return moves_in(self.config.size)[None]
 
     def max_return(self, tasks: Sequence[Task]) -> Shaped[Tensor, "task"]:
         return self.make(tasks, 1).max_return

@@ -36,7 +36,8 @@ def control(table: RunResults, probes: Probes | None = None, *, title: Title) ->
         raise refuse("table", sorted(set(table["run"])), wanted)
     walks = None if probes is None else walks_in(probes)
     n = len(models) + (walks is not None and len(walks) > 0)
-    figure, panels = plt.subplots(1, n, figsize=(3.5 * n + 0.4, 4.4), squeeze=False)
+    size = max(3.5 * n + 0.4, 7.4), 4.4
+    figure, panels = plt.subplots(1, n, figsize=size, squeeze=False)
     exact = table[table["run"] == "exact_belief"]
     for ax, model in zip(panels[0], models, strict=False):
         by_episode(ax, {data: runs[model, data] for data in LOOK_OF}, exact)
@@ -48,7 +49,8 @@ def control(table: RunResults, probes: Probes | None = None, *, title: Title) ->
         along_walks(panels[0, -1], walks)
     some = pd.concat([rows for rows in runs.values() if len(rows)])
     some = some[some["run"] == some["run"].iloc[0]].drop(columns="context_length", errors="ignore")
-    keys = [*(look.key() for look in LOOK_OF.values()), LOOKS["exact_belief"].key()]
+    drawn = [data for data in LOOK_OF if any(len(runs[model, data]) for model in models)]
+    keys = [*(LOOK_OF[data].key() for data in drawn), LOOKS["exact_belief"].key()]
     claim(figure, title, f"Bayes planner; {sizes(some)}; bands: 95% bootstrap", keys, ncols=3)
     return figure
 

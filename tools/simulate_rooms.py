@@ -1,0 +1,51 @@
+"""Does a table lose in Dark Treasure and Noisy Darkroom? Beside the exact belief, with the same
+planner, before anything is trained: python tools/simulate_rooms.py [world].
+
+The table is counted in episodes of the random policy in the training tasks. Both act in many tasks,
+training tasks among them: neither has learned anything of one.
+"""
+
+import sys
+from dataclasses import replace
+
+from dicp.beliefs import log_of
+from dicp.checks import one_of
+from dicp.config import Config, PlanConfig
+from dicp.domain import split_of
+from dicp.explorers import exact_belief
+from dicp.models import TableModel
+from dicp.oracles import RandomPolicy
+from dicp.rollout import rollout
+from dicp.runs import ROOMS
+from dicp.training import counted
+
+SIZES = {"dark_treasure": (40, 1), "noisy_darkroom": (81, 3)}         # (tasks, rollouts in each)
+N_BATCHES = 300                                                       # of windows that are counted
+
+
+def table_of(config: Config) -> TableModel:
+    tasks, _ = split_of(config.env, 0)
+    n_streams = config.train.n_streams
+    log = log_of(rollout(RandomPolicy(config.env), config.env, tasks, n_streams, 1))
+    return counted(replace(config, train=replace(config.train, updates=N_BATCHES)), log)
+
+
+def main(*names: str) -> None:
+    for name in names or ROOMS:
+        one_of("world", name, ROOMS)
+        config, plan = Config.preset(name, world_model="table"), PlanConfig.preset("bayes", name)
+        n_tasks, n_rollouts = SIZES[name]
+        train, held_out = split_of(config.env, 0)
+        tasks, shares = [*held_out, *train][:n_tasks], {}
+        for who, agent in (("exact belief", exact_belief(config.env)), ("table", table_of(config))):
+            life = rollout(agent, config.env, tasks, n_rollouts, 50, plan, record=False)
+            share = life.episode_return / life.max_return[:, None, None]
+            shares[who] = share.mean((1, 2))
+            print(f"{name}, {who}: {share.mean():.3f} of the highest return", flush=True)
+        less = shares["table"] - shares["exact belief"]
+        error = less.std() / n_tasks**0.5
+        print(f"{name}, table minus exact belief: {less.mean():+.3f} (standard error {error:.3f})")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
