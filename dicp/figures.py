@@ -26,7 +26,7 @@ ASKED = "Asked with queries, a plan finds the goal; through the paper's heads it
 CONTROLS = {
     "darkroom": ASKED, "darkroom_permuted": ASKED, "dark_key_to_door": ASKED,
     "dark_treasure": "A table often stays at the small treasure; exact belief leaves it",
-    "noisy_darkroom": "A table that does not count visits is nearly as good as the exact belief",
+    "noisy_darkroom": "A table that counts no visits is nearly as good",
 }
 OVERVIEW = "A Transformer that is asked with queries plans nearly as well as exact inference"
 
