@@ -25,8 +25,8 @@ TITLES = {
 ASKED = "Asked with queries, a plan finds the goal; through the paper's heads it hardly ever does"
 CONTROLS = {
     "darkroom": ASKED, "darkroom_permuted": ASKED, "dark_key_to_door": ASKED,
-    "dark_treasure": "A table often stays at the small treasure; exact belief leaves it",
-    "noisy_darkroom": "A table that counts no visits is nearly as good",
+    "dark_treasure": "What is counted in random walks often stays at the small treasure",
+    "noisy_darkroom": "Does it matter to count visits in vain?",
 }
 OVERVIEW = "A Transformer that is asked with queries plans nearly as well as exact inference"
 

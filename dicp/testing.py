@@ -149,6 +149,13 @@ def check_seed(world: Domain, tasks: list, seed: int, took: list[tuple[Tensor, S
     again.reset()
     torch.rand(1)                                       # of the generator that everybody shares
     need_same(again, took, None, "with the same seed the second time")
+    generator = torch.Generator().manual_seed(seed)
+    before, drawn = generator.get_state(), world.make(tasks, N_STREAMS, generator)
+    drawn.reset()
+    for action, _ in took:
+        drawn.step(action)
+    unused = torch.equal(before, generator.get_state())
+    need(not unused, "is_random is True, but no number is drawn from the generator of make")
 
 
 def need_same(

@@ -31,7 +31,7 @@ def read_all():
 
 def test_the_recorded_results_are_package_data():
     assert recordings.RECORDED.is_relative_to(next(iter(dicp.__path__)))
-    assert len(recordings.recorded_worlds()) == 10
+    assert len(recordings.recorded_worlds()) == 9
     for world in recordings.recorded_worlds():
         values, sealed = store.read_record(recordings.RECORDED / f"{world}.json")
         assert sealed and set(values["sha256"]) == {"table", "costs"}

@@ -15,7 +15,7 @@ from dicp.beliefs import log_of
 from dicp.config import Config, EnvConfig, MetaWorldConfig, PlanConfig, env_from_dict, registry
 from dicp.domain import Domain, GridConfig, Row, Space, Step, WorldConfig, domain_of, register
 from dicp.envs.grid import moves_in
-from dicp.envs.tabular import TabularWorld
+from dicp.envs.tabular import NoisyTabularWorld, TabularWorld
 from dicp.models import new_model
 from dicp.oracles import RandomPolicy
 from dicp.rollout import rollout
@@ -435,6 +435,32 @@ def test_in_a_room_of_ones_own_queries_and_the_table_learn_and_plan(kind):
     assert life.planned.all()
     if kind == "table":
         assert (life.episode_return[..., -1] == life.max_return[:, None]).float().mean() > 0.8
+
+
+def test_a_random_world_draws_from_the_generator_that_it_is_given():
+    class Lucky(HallDomain):
+        def make(self, tasks, n_streams, generator=None):
+            pays = torch.eye(16, dtype=torch.long)[list(tasks)]
+            return NoisyTabularWorld(moves_in(4)[None], pays, 6, n_streams, start=5, p_reward=0.5)
+
+    @dataclass(frozen=True)
+    class LuckyConfig(HallConfig):
+        name: str = "lucky"
+        is_random = True
+
+    Lucky.config_class = LuckyConfig
+    register("lucky", Lucky)
+    with pytest.raises(AssertionError, match="is_random is True, but no number is drawn"):
+        check_world(LuckyConfig())
+
+
+def test_rewards_that_are_one_as_floats_are_refused():
+    class Close(HallDomain):
+        reward = Space(3, values=(0.0, 0.99999999, 1.0))
+
+    register("hall", Close)
+    with pytest.raises(ValueError, match="Close.reward.values is .*; allowed: 3 numbers in rising order"):
+        domain_of(HallConfig())
 
 
 def test_a_table_needs_to_know_where_actions_lead():

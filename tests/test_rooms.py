@@ -11,7 +11,7 @@ from dicp.beliefs import log_of, windows_of
 from dicp.config import Config, PlanConfig
 from dicp.config.env import NoisyConfig, TreasureConfig
 from dicp.domain import domain_of, split_of, world_of
-from dicp.evaluation import evaluate
+from dicp.evaluation import evaluate, make_env
 from dicp.explorers import NoisyExplorer, TreasureExplorer, exact_belief
 from dicp.models import TableModel
 from dicp.oracles import RandomPolicy
@@ -145,7 +145,8 @@ def test_what_is_no_pair_of_cells_is_refused(task):
 
 @pytest.mark.parametrize("sentence, changes", [
     ("env.small_reward is 1; allowed", dict(small_reward=1)), ("env.small_reward is 0; allowed", dict(small_reward=0)),
-    ("env.n_train is 561; allowed: at most 560, with size=5 and n_held_out=40", dict(size=5, n_train=561)),
+    (r"env.n_train \+ env.n_held_out is 601; allowed: at most 600, the pairs of cells with size=5",
+     dict(size=5, n_train=561)),
     ("env.name is 'noisy_darkroom'; allowed: 'dark_treasure'", dict(name="noisy_darkroom")),
     ("env.size is 1; allowed", dict(size=1)),
 ])
@@ -173,6 +174,19 @@ def test_luck_is_drawn_from_the_seed_alone():
     assert torch.equal(one, rewards(1)) and not torch.equal(one, two) and one.any()
     every = rewards(1, replace(NOISY, p_reward=1.0))
     assert (one <= every).all() and 0.3 < one.sum() / every.sum() < 0.5      # the same ways
+
+
+def test_actions_that_are_seeded_alike_do_not_tell_of_the_luck():
+    """Three actions that stay on the goal: each is as lucky as the others."""
+    world = make_env(NoisyConfig(size=2, horizon=8), [(1, 1)], 3000, seed=0)
+    generator = torch.Generator().manual_seed(0)
+    lucky = torch.zeros(5)
+    for _ in range(8):
+        world.reset()
+        action = (torch.rand(1, 3000, generator=generator) * 5).long()
+        reward = world.step(action).reward
+        lucky += torch.stack([reward[action == one].float().mean() for one in range(5)]) / 8
+    assert ((lucky[[0, 2, 4]] - 0.4).abs() < 0.05).all() and not lucky[[1, 3]].any()
 
 
 def test_the_highest_return_is_the_expected_one():

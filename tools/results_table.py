@@ -264,7 +264,7 @@ def from_to(counts: pd.DataFrame) -> str:
 
 
 def room(env: str) -> str:
-    """Of a world in which a table cannot win: a row an agent, beside the exact belief."""
+    """Of a world in which numbers decide: a row an agent, beside the exact belief."""
     recorded, cost = results.recorded(env), cost_of(env)
     header = ("", "splits", "tasks x rollouts a split", "all episodes", "last 10 episodes",
               "minus exact belief", "CPU-s: train, act")

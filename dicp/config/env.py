@@ -78,9 +78,8 @@ class TreasureConfig(GridConfig):
         super().__post_init__()
         n_pairs, n_tasks = self.n_cells * (self.n_cells - 1), self.n_train + self.n_held_out
         if n_tasks > n_pairs:
-            beside = f"with size={self.size} and n_held_out={self.n_held_out}"
-            most = f"at most {n_pairs - self.n_held_out}, {beside}"
-            raise refuse("env.n_train", self.n_train, most)
+            pairs = f"at most {n_pairs}, the pairs of cells with size={self.size}"
+            raise refuse("env.n_train + env.n_held_out", n_tasks, pairs)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Shaped, UInt8
 from torch import Tensor
@@ -167,10 +168,13 @@ class Domain(ABC):
     def simulator(
         self, tasks: Sequence[Task], n_streams: int, seed: int = 0, for_source: bool = False
     ) -> Any:
-        """`make` or `make_for_source`; seed: of what is random."""
+        """`make` or `make_for_source`; seed: of what is random. An agent that is seeded alike draws
+        other numbers: else its actions would tell of the world's luck."""
         make = self.make_for_source if for_source else self.make
-        random = (torch.Generator().manual_seed(seed),) if self.config.is_random else ()
-        return make(tasks, n_streams, *random)
+        if not self.config.is_random:
+            return make(tasks, n_streams)
+        own = int(np.random.SeedSequence((seed, 1)).generate_state(1)[0])
+        return make(tasks, n_streams, torch.Generator().manual_seed(own))
 
     @property
     def source_observation(self) -> Space:
