@@ -48,13 +48,12 @@ import matplotlib.pyplot as plt
 import torch
 import torch.nn.functional as F
 
-from dicp import control, exercises, plot, results
+from dicp import control, exercises, explorers, plot, results
 from dicp.artifacts import load_or_train, sample_histories
 from dicp.beliefs import believed_rewards, first_arrivals, last_episodes, log_of, p_reward, remember, tokens_of, windows_of
 from dicp.envs import GridRules, all_tasks, cell_to_xy, split_tasks
 from dicp.envs.gym import ACTIONS
 from dicp.envs.tasks import PERMUTATIONS
-from dicp.explorers import exact_belief
 from dicp.models import new_model
 from dicp.models.transformer import rotary
 from dicp.oracles import RandomPolicy
@@ -73,7 +72,7 @@ configs = {kind: Config.preset(p.env, p.profile, kind, p.seed, imitates=p.method
            for kind in ("observational", "queries")}
 trained = {kind: load_or_train(config, p.retrain) for kind, config in configs.items()}
 models = {kind: made.model.requires_grad_(False) for kind, made in trained.items()}
-believers = models | {"exact belief": exact_belief(world)}
+believers = models | {"exact belief": explorers.exact_belief(world)}
 
 moves_hidden = p.env == "darkroom_permuted"              # else places are: a goal, or a key and a door
 tested = p.env == "darkroom" and p.method == "ad"        # a few claims hold there; the others everywhere
