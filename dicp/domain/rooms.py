@@ -1,10 +1,10 @@
-"""What the worlds in a room of cells have in common that are not the paper's."""
+"""What worlds in a room of cells have in common."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 import torch
-from jaxtyping import Shaped
+from jaxtyping import Int, Shaped
 from torch import Tensor
 
 from dicp.config.world import GridConfig
@@ -18,6 +18,20 @@ CELL_MEANINGS = MEANINGS | {
     "action": "+x, -x, +y, -y, stay",
     "terminal_observation": "where the last action of the episode led",
 }
+
+
+def check_walk(
+    config: GridConfig, task: Task, log: Log, leads_to: Int[Tensor, "cell action"], start: int
+) -> None:
+    """Raise `ValueError` unless each action of the log leads where it must, and each episode begins
+    at `start` (mostly a cell after the reset was taken for the terminal one)."""
+    wrong = leads_to[log.observation.int(), log.action.int()] != log.next_observation
+    wrong[:, :: config.horizon] |= log.observation[:, :: config.horizon] != start
+    if wrong.any():
+        stream, step = wrong.nonzero()[0].tolist()
+        where = f"{config.name}, task {task}, stream {stream}, step {step}"
+        allowed = "true moves, terminal observations before the reset"
+        raise ValueError(f"The log of {where} breaks the rules; allowed: {allowed}.")
 
 
 class RoomDomain(Domain):
@@ -44,14 +58,7 @@ class RoomDomain(Domain):
     def check_moves(self, task: Task, log: Log) -> None:
         """Each action must lead where the walls let it, and each episode begin in the middle."""
         super().check_moves(task, log)
-        horizon = self.config.horizon
-        wrong = self.leads_to[0, log.observation.int(), log.action.int()] != log.next_observation
-        wrong[:, ::horizon] |= log.observation[:, ::horizon] != self.start
-        if wrong.any():
-            stream, step = wrong.nonzero()[0].tolist()
-            where = f"{self.name}, task {task}, stream {stream}, step {step}"
-            allowed = "true moves, terminal observations before the reset"
-            raise ValueError(f"The log of {where} breaks the rules; allowed: {allowed}.")
+        check_walk(self.config, task, log, self.leads_to[0], self.start)
 
     def rewards_at(self, tasks: Sequence[Task]) -> Shaped[Tensor, "task cell"]:
         """The reward for a step to each cell: none."""
