@@ -70,14 +70,14 @@ class Stages:
             lambda: train(config, histories, progress=False, tasks=self.tasks).model.eval(),
         )
         n_episodes = self.domain.evaluation.n_episodes
-        life = self.run(
-            f"evaluate {name}: {len(self.held_out)} held-out tasks x {self.n_rollouts} lives",
+        rollouts = self.run(
+            f"evaluate {name}: {len(self.held_out)} held-out tasks x {self.n_rollouts} rollouts",
             lambda: rollout(
                 model, config.env, self.held_out, self.n_rollouts, n_episodes, plan, self.seed
             ),
         )
-        share = life.episode_return / life.max_return[:, None, None]
-        solved = self.domain.solved(life.episode_return[..., :5], self.held_out).any(-1)
+        share = rollouts.episode_return / rollouts.max_return[:, None, None]
+        solved = self.domain.solved(rollouts.episode_return[..., :5], self.held_out).any(-1)
         found = {
             "last_10": share[..., 40:].mean().item(),
             "all": share.mean().item(),
@@ -97,7 +97,7 @@ def main() -> None:
         "--seed", type=int, default=0, help="of the split, the source and the training"
     )
     parser.add_argument(
-        "--rollouts", type=int, help="lives a held-out task (default: as in the recorded results)"
+        "--rollouts", type=int, help="per held-out task (default: as in the recorded results)"
     )
     parser.add_argument(
         "--imitators", action="store_true", help="also AD, and DICP-AD with the gated planner"

@@ -28,7 +28,7 @@ N_AGENTS, REPETITIONS = 50, 3
 
 
 class Living:
-    """Agents with full contexts; each call is some more steps of their lives."""
+    """Agents with full contexts; each call is some more steps of their rollouts."""
 
     def __init__(self, model: Model, plan: PlanConfig | None, generator: torch.Generator):
         self.model, self.plan, self.generator, self.n_seen = model, plan, generator, 0
@@ -42,10 +42,10 @@ class Living:
         first = torch.full((N_AGENTS,), int(self.n_seen % env.horizon == 0))
         observation = torch.rand(N_AGENTS, env.n_observed, generator=self.generator)
         reward = torch.rand(N_AGENTS, generator=self.generator)
-        arrived = domain_of(env).outcome(observation, observation, reward, reward)
+        outcome = domain_of(env).outcome(observation, observation, reward, reward)
         self.n_seen += 1
         action = torch.rand(N_AGENTS, env.d_action, generator=self.generator)
-        return Tokens(observation, action, reward, arrived, first)
+        return Tokens(observation, action, reward, outcome, first)
 
     def live(self, n_steps: int) -> None:
         for _ in range(n_steps):
@@ -58,15 +58,15 @@ class Living:
 def measure(n_steps: int, repetitions: int) -> list[dict]:
     """Median CPU milliseconds of a step of all agents, a row a kind."""
     kinds, generator = {}, torch.Generator().manual_seed(0)
-    for imitates in ("ad", "idt"):
-        config = Config.preset("metaworld", world_model="observational", imitates=imitates)
+    for target in ("ad", "idt"):
+        config = Config.preset("metaworld", world_model="observational", target=target)
         torch.manual_seed(0)
         model = new_model(config.env, config.model).eval()
-        if imitates == "idt":
+        if target == "idt":
             model.prompt.fill_(500.0)
         for depth in (0, 1, 4):
             plan = PlanConfig.preset("paper", "metaworld", depth=depth) if depth else None
-            kinds[imitates, depth] = Living(model, plan, generator)
+            kinds[target, depth] = Living(model, plan, generator)
     costs = {kind: [] for kind in kinds}
     for _ in range(repetitions):
         for kind, living in kinds.items():
@@ -75,9 +75,9 @@ def measure(n_steps: int, repetitions: int) -> list[dict]:
             costs[kind].append(1000 * (time.process_time() - started) / n_steps)
     middle = {kind: statistics.median(cost) for kind, cost in costs.items()}
     rows = []
-    for (imitates, depth), ms in middle.items():
-        ratio = round(ms / middle[imitates, 0], 2)
-        rows.append({"imitates": imitates, "depth": depth, "ms": round(ms, 2), "ratio": ratio})
+    for (target, depth), ms in middle.items():
+        ratio = round(ms / middle[target, 0], 2)
+        rows.append({"target": target, "depth": depth, "ms": round(ms, 2), "ratio": ratio})
     return rows
 
 
@@ -95,7 +95,7 @@ def main() -> None:
     print(f"{'model':<12}{'plans':<28}{'ms CPU / step':>14}{'ratio':>8}")
     for row in rows:
         plans = f"10 candidates, depth {row['depth']}" if row["depth"] else "no"
-        model = f"DICP-{row['imitates'].upper()}"
+        model = f"DICP-{row['target'].upper()}"
         print(f"{model:<12}{plans:<28}{row['ms']:>14.2f}{row['ratio']:>8.2f}")
     if args.json:
         store.write_text(args.json, json.dumps(rows, indent=1) + "\n")

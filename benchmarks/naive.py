@@ -15,7 +15,7 @@ from dicp.models.categorical import cross_entropy
 from dicp.planning import Imagined, Proposal
 from dicp.training import Trainer
 from dicp.types import Log, Tokens, Windows
-from dicp.windows import newborn
+from dicp.windows import without_past
 
 
 @dataclass
@@ -63,7 +63,7 @@ class WholeWindows:
         """IDT reads whole chunks: what is missing of the last one is filled up."""
         n = tokens.observation.shape[1]
         tokens = Tokens(*(F.pad(x, (0, -n % self.config.chunk)) for x in tokens))
-        told = tokens.last_action, tokens.last_reward, tokens.arrived
+        told = tokens.last_action, tokens.last_reward, tokens.outcome
         action, reward, next_cell = (F.pad(x[:, 1:], (0, 1)) for x in told)
         earned = tokens.last_reward.cumsum(1)
         before = torch.where(tokens.first == 1, earned, 0).cummax(1).values
@@ -84,11 +84,12 @@ class WholeWindows:
         return Memory()
 
     def observe(self, context: Memory, tokens: Tokens) -> Tensor:
-        window = newborn(Tokens(*(x[:, None] for x in tokens)), self.env, 1)
+        window = without_past(Tokens(*(x[:, None] for x in tokens)), self.env, 1)
         if context.window is not None:
             window = append(context.window, tokens)
         if window.observation.shape[1] > self.config.context_length:
-            window = newborn(window, self.env, self.config.context_length + 1 - self.env.horizon)
+            n_left = self.config.context_length + 1 - self.env.horizon
+            window = without_past(window, self.env, n_left)
         context.window, context.h = window, self.read(window)
         return self.model.policy_head(context.h)
 

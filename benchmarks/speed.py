@@ -82,7 +82,7 @@ def source_ppo(env: str, quick: bool) -> Sides:
 
 class Living:
     """`N_ROLLOUTS` agents in one task with full contexts; each call is some more steps of their
-    lives."""
+    rollouts."""
 
     def __init__(self, learner, env: EnvConfig, n_steps: int, plan: PlanConfig | None = None):
         self.learner, self.env, self.n_steps, self.plan = learner, env, n_steps, plan
@@ -117,23 +117,23 @@ class Living:
         return self.n_steps * N_ROLLOUTS
 
 
-def untrained(env: str, world_model: str, imitates: str = "ad") -> Model:
+def untrained(env: str, world_model: str, target: str = "ad") -> Model:
     torch.manual_seed(0)
-    config = Config.preset(env, world_model=world_model, imitates=imitates)
+    config = Config.preset(env, world_model=world_model, target=target)
     model = new_model(config.env, config.model).eval()
     return model.prompted(torch.ones(N_ROLLOUTS)) if isinstance(model, HierarchicalModel) else model
 
 
 def real_tokens(model: Model) -> float:
-    """How many are read for a step of a life: its own and, as whole episodes are forgotten, others
-    again. (IDT: its own.)"""
+    """How many are read for a step of a rollout: its own and, as whole episodes are forgotten,
+    others again. (IDT: its own.)"""
     if isinstance(model, HierarchicalModel):
         return 1
-    return model.config.context_length / (model.config.forgets * model.env.horizon)
+    return model.config.context_length / (model.config.n_forget_episodes * model.env.horizon)
 
 
-def acting(env: str, quick: bool, imitates: str = "ad") -> Sides:
-    model, world = untrained(env, "none", imitates), EnvConfig.preset(env)
+def acting(env: str, quick: bool, target: str = "ad") -> Sides:
+    model, world = untrained(env, "none", target), EnvConfig.preset(env)
     plain = Living(WholeWindows(model), world, 5 if quick else 20)
     return Sides(Living(model, world, 100 if quick else 400), plain, real_tokens(model))
 
@@ -158,20 +158,20 @@ def check_same_plan(model: Model, n_agents: int, n_tokens: int, plan: PlanConfig
     torch.testing.assert_close(ours.score, theirs.score)
 
 
-def planning(env: str, quick: bool, imitates: str = "ad") -> Sides:
-    model, world = untrained(env, "observational", imitates), EnvConfig.preset(env)
+def planning(env: str, quick: bool, target: str = "ad") -> Sides:
+    model, world = untrained(env, "observational", target), EnvConfig.preset(env)
     plan = PlanConfig.preset("paper", env)
-    if imitates == "ad":
+    if target == "ad":
         check_same_plan(model, 4, model.config.context_length - plan.depth, plan)
-    depth = min(plan.depth, model.config.chunk) if imitates == "idt" else plan.depth
+    depth = min(plan.depth, model.config.chunk) if target == "idt" else plan.depth
     imagined = sum(min(world.n_actions**step, plan.beam_width) for step in range(1, depth))
     plain = Living(WholeWindows(model), world, 1, plan)
     ours = Living(model, world, 3 if quick else 10, plan)
     return Sides(ours, plain, real_tokens(model) + imagined)
 
 
-def training(env: str, quick: bool, imitates: str = "ad") -> Sides:
-    config = Config.preset(env, world_model="observational", imitates=imitates)
+def training(env: str, quick: bool, target: str = "ad") -> Sides:
+    config = Config.preset(env, world_model="observational", target=target)
     tasks = all_tasks(env)[:: len(all_tasks(env)) // 9][:9]
     log = log_of(rollout(RandomPolicy(config.env), config.env, tasks, n_rollouts=10, n_episodes=50))
 
@@ -215,13 +215,13 @@ FUTURES = "the same for every future that is imagined"
 CASES = {
     "source_ppo": Case(source_ppo, "CPU-s / task", "stable-baselines3, one task at a time", 3),
     "rollout": Case(acting, "env steps / CPU-s", WINDOWS),
-    "rollout_idt": Case(partial(acting, imitates="idt"), "env steps / CPU-s", WINDOWS),
+    "rollout_idt": Case(partial(acting, target="idt"), "env steps / CPU-s", WINDOWS),
     "planning": Case(planning, "env steps / CPU-s", FUTURES, 3),
-    "planning_idt": Case(partial(planning, imitates="idt"), "env steps / CPU-s", FUTURES, 3),
+    "planning_idt": Case(partial(planning, target="idt"), "env steps / CPU-s", FUTURES, 3),
     "training": Case(
         training, "updates / CPU-s", "AD, two tokens a step: the observation's and the action's"
     ),
-    "training_idt": Case(partial(training, imitates="idt"), "updates / CPU-s", "the same, of AD"),
+    "training_idt": Case(partial(training, target="idt"), "updates / CPU-s", "the same, of AD"),
     "env": Case(
         stepping, "env steps / CPU-s",
         "our own Gymnasium environment, one agent, one step at a time",

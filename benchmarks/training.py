@@ -23,8 +23,8 @@ from dicp.training import Trainer
 from dicp.types import Log
 
 KINDS = [
-    *(("darkroom", imitates) for imitates in ("ad", "dpt", "idt")),
-    *(("metaworld", imitates) for imitates in ("ad", "idt")),
+    *(("darkroom", target) for target in ("ad", "dpt", "idt")),
+    *(("metaworld", target) for target in ("ad", "idt")),
 ]
 N_STREAMS = 10
 
@@ -51,7 +51,7 @@ def measure(config: Config, log: Log, device: str, seconds: float) -> dict:
     """Wall-clock milliseconds of an update, minutes of all of them and, on a GPU, the most memory
     held."""
     config = replace(config, train=replace(config.train, n_streams=N_STREAMS))
-    tasks = sample_histories("darkroom").tasks if config.model.imitates == "dpt" else None
+    tasks = sample_histories("darkroom").tasks if config.model.target == "dpt" else None
     trainer = Trainer(config, log, device, tasks)
     gpu = device == "cuda"
     for _ in range(3):
@@ -81,8 +81,8 @@ def main() -> None:
     print(f"on the GPU: {torch.cuda.get_device_name() if gpu else 'there is none'}", flush=True)
     logs, rows = {env: log_of(env) for env in ("darkroom", "metaworld")}, []
     for profile in ("fast", "paper")[: 1 + args.paper]:
-        for env, imitates in KINDS:
-            config = Config.preset(env, profile, "observational", imitates=imitates)
+        for env, target in KINDS:
+            config = Config.preset(env, profile, "observational", target=target)
             for device in ["cpu"] * (profile == "fast") + ["cuda"] * gpu:
                 found = measure(config, logs[env], device, args.seconds)
                 rows.append({"env": env, "profile": profile, "method": config.method,

@@ -93,10 +93,10 @@ def evaluate(arguments: Sequence[str]) -> None:
     parser = parser_of(evaluate, learns=True)
     parser.add_argument("--planner", choices=PLANNERS, default="none")
     parser.add_argument(
-        "--episodes", type=int, metavar="N", help="of a life (default: as recorded)"
+        "--episodes", type=int, metavar="N", help="of a rollout (default: as recorded)"
     )
     parser.add_argument(
-        "--rollouts", type=int, metavar="N", help="lives a task (default: as recorded)"
+        "--rollouts", type=int, metavar="N", help="rollouts a task (default: as recorded)"
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", metavar="FILE", help="where the table goes, as .csv.gz")
@@ -120,7 +120,7 @@ def parser_of(function: Callable, learns: bool = False) -> Parser:
     add("--split", type=int, default=0, help="into training and held-out tasks (default: 0)")
     add("--source", choices=SOURCES, default="ppo", help="the algorithm whose learning is recorded")
     if learns:
-        add("--imitates", choices=IMITATORS, default="ad")
+        add("--target", choices=IMITATORS, default="ad")
         add("--world-model", choices=WORLD_MODELS, default="none")
         add("--profile", choices=PROFILES, default="fast")
     return parser
@@ -129,7 +129,7 @@ def parser_of(function: Callable, learns: bool = False) -> Parser:
 def asked(parser: Parser, arguments: Sequence[str]) -> tuple[Config, argparse.Namespace]:
     """(config, options); the parser's own error where they do not fit."""
     options = parser.parse_args(arguments)
-    names = {"imitates", "world_model", "profile"} & vars(options).keys()
+    names = {"target", "world_model", "profile"} & vars(options).keys()
     settings = {name: getattr(options, name) for name in names}
     seeds = dict(split=options.split, seed=options.split)
     config = Config.preset(

@@ -1,5 +1,5 @@
 """What a world model believes: about every cell, asked alike of trained models, simulators and the
-exact belief; and about the steps of given lives."""
+exact belief; and about the steps of given rollouts."""
 
 import math
 from typing import Any
@@ -16,9 +16,9 @@ from dicp.config.world import GridConfig
 from dicp.domain import domain_of, split_of
 from dicp.explorers import exact_belief
 from dicp.models import Model
-from dicp.rollout import Learner, Life, rollout
+from dicp.rollout import Learner, Rollouts, rollout
 from dicp.types import Log, Space, Tokens, Windows
-from dicp.windows import episodes_as_windows, newborn
+from dicp.windows import episodes_as_windows, without_past
 
 __all__ = [
     "believed_rewards", "first_arrivals", "last_episodes", "lives_of_the_exact_belief", "log_of",
@@ -26,24 +26,24 @@ __all__ = [
 ]
 
 
-def check_life(life: Life, env: WorldConfig) -> None:
-    """Raise `ValueError` unless the life was recorded whole, in a world like this one."""
-    if life.observation is None:
-        raise refuse("life.observation", None, "a life of rollout(..., record=True)")
-    if life.horizon != env.horizon:
-        raise refuse("env.horizon", env.horizon, f"{life.horizon}, that of the life")
-    domain, observation = domain_of(env), life.observation
+def check_rollouts(rollouts: Rollouts, env: WorldConfig) -> None:
+    """Raise `ValueError` unless the rollouts were recorded whole, in a world like this one."""
+    if rollouts.observation is None:
+        raise refuse("rollouts.observation", None, "those of rollout(..., record=True)")
+    if rollouts.horizon != env.horizon:
+        raise refuse("env.horizon", env.horizon, f"{rollouts.horizon}, that of the rollouts")
+    domain, observation = domain_of(env), rollouts.observation
     same = observation.shape[3:] == domain.observation.shape
     if not same or (domain.observation.n or math.inf) <= float(observation.max()):
-        raise refuse("env", env, "the world of the life")
+        raise refuse("env", env, "the world of the rollouts")
 
 
 @checked
-def tokens_of(life: Life, env: GridConfig) -> Tokens:
-    """What the agents of a life have read: fields [agent step + 1], one token more than steps. The
+def tokens_of(rollouts: Rollouts, env: GridConfig) -> Tokens:
+    """What the agents have read: fields [agent step + 1], one token more than steps. The
     last one is the present, the start of an episode in which nothing has been done yet."""
-    check_life(life, env)
-    cell, action, reward, next_cell = (x.flatten(0, 1) for x in life[:4])
+    check_rollouts(rollouts, env)
+    cell, action, reward, next_cell = (x.flatten(0, 1) for x in rollouts[:4])
     start = cell[:, :1]
     came = zip((action, reward, next_cell), domain_of(env).no_transition, strict=True)
     last = (torch.cat((torch.full_like(x[:, :1], at_birth), x), dim=1) for x, at_birth in came)
@@ -55,7 +55,7 @@ def tokens_of(life: Life, env: GridConfig) -> Tokens:
 def check_tokens(tokens: Tokens, env: GridConfig) -> None:
     """Raise `ValueError` for a token that no agent of this room reads."""
     most = dict(
-        observation=env.n_cells - 1, last_action=env.n_actions, arrived=env.n_cells, first=1
+        observation=env.n_cells - 1, last_action=env.n_actions, outcome=env.n_cells, first=1
     )
     for name, highest in most.items():
         within(f"tokens.{name}", getattr(tokens, name), highest)
@@ -90,34 +90,34 @@ def remember(model: Learner, tokens: Tokens) -> Any:
 
 
 @checked
-def windows_of(life: Life, env: WorldConfig) -> Windows:
-    """Whole lives as windows, as if cut from learning histories: [agent step]."""
-    check_life(life, env)
-    returns = life.episode_return.flatten(0, 1)
-    fields = (x.flatten(0, 1) for x in life[:4])
+def windows_of(rollouts: Rollouts, env: WorldConfig) -> Windows:
+    """Whole rollouts as windows, as if cut from learning histories: [agent step]."""
+    check_rollouts(rollouts, env)
+    returns = rollouts.episode_return.flatten(0, 1)
+    fields = (x.flatten(0, 1) for x in rollouts[:4])
     fields = (x if x.is_floating_point() else x.long() for x in fields)
     return episodes_as_windows(env, *fields, returns.amax(1, keepdim=True) - returns)
 
 
 @checked
-def log_of(life: Life) -> Log:
+def log_of(rollouts: Rollouts) -> Log:
     """A life in a grid in the form of learning histories, its rollouts as streams: something to
     train on."""
-    if life.success is not None or life.observation is None:
-        raise refuse("life", type(life).__name__, "a life in a grid that was recorded whole")
-    highest = int(torch.maximum(life.observation, life.next_observation).max())
+    if rollouts.success is not None or rollouts.observation is None:
+        raise refuse("rollouts", type(rollouts).__name__, "rollouts in a grid, recorded whole")
+    highest = int(torch.maximum(rollouts.observation, rollouts.next_observation).max())
     stored = Space(highest + 1).stored_as
-    terminal = life.next_observation[..., life.horizon - 1 :: life.horizon]
-    is_whole = not life.reward.is_floating_point()
-    reward = life.reward.byte() if is_whole else life.reward
-    steps = life.observation.to(stored), life.action.byte(), reward
+    terminal = rollouts.next_observation[..., rollouts.horizon - 1 :: rollouts.horizon]
+    is_whole = not rollouts.reward.is_floating_point()
+    reward = rollouts.reward.byte() if is_whole else rollouts.reward
+    steps = rollouts.observation.to(stored), rollouts.action.byte(), reward
     return Log(*steps, terminal.to(stored))
 
 
 @checked
 def lives_of_the_exact_belief(config: Config) -> Log:
-    """Something else to train on: in each of the split's training tasks `train.n_streams` lives of
-    the exact belief with the Bayes planner, as long as a window. Like the first episodes of a
+    """Something else to train on: in each of the split's training tasks `train.n_streams` rollouts
+    of the exact belief with the Bayes planner, as long as a window. Like the first episodes of a
     source, and unlike the later ones, they hold no action that knew more than its own history
     (*compliant*, Lee et al. 2023, arXiv 2306.14892); unlike these, many rewards."""
     env, train, believer = config.env, config.train, exact_belief(config.env)
@@ -133,7 +133,7 @@ def last_episodes(windows: Windows, n_steps: Count, env: GridConfig) -> Windows:
     if n_steps > n:
         raise refuse("n_steps", n_steps, f"1 to {n}, the length of the windows")
     windows = windows.last_steps(n_steps)
-    return windows._replace(tokens=newborn(windows.tokens, env, n_steps))
+    return windows._replace(tokens=without_past(windows.tokens, env, n_steps))
 
 
 @checked
@@ -142,7 +142,7 @@ def first_arrivals(
 ) -> tuple[Bool[Tensor, "batch n"], Int[Tensor, "batch n"]]:
     """(which steps lead to a cell not visited before while no reward has come, how many cells were
     visited before)."""
-    been = F.one_hot(windows.tokens.arrived, env.n_cells + 1).cumsum(1) > 0
+    been = F.one_hot(windows.tokens.outcome, env.n_cells + 1).cumsum(1) > 0
     new = ~been.gather(2, windows.next_observation[..., None])[..., 0]
     return new & (windows.tokens.last_reward.cumsum(1) == 0), been[..., :-1].sum(-1)
 

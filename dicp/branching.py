@@ -1,5 +1,5 @@
 """What would have happened? Actions that a planner chose between,
-tried for real from the same moment of a life."""
+tried for real from the same moment of a rollout."""
 
 from collections.abc import Sequence
 from typing import Annotated, NamedTuple
@@ -8,20 +8,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dicp.beliefs import check_life, windows_of
+from dicp.beliefs import check_rollouts, windows_of
 from dicp.checks import Count, Each, Whole, checked, fits_memory, refuse, whole
 from dicp.config import MetaWorldConfig
 from dicp.domain import world_of
 from dicp.envs import Task
 from dicp.envs.worlds import SeenMetaWorld
 from dicp.planning import Imagined, WorldModel
-from dicp.rollout import Life
+from dicp.rollout import Rollouts
 
 __all__ = ["Tried", "rank_agreement", "tried_out"]
 
 
 class Tried(NamedTuple):
-    """Candidates at some moments of a life, as they were imagined and as they really are."""
+    """Candidates at some moments of a rollout, as they were imagined and as they really are."""
 
     action: Float[Tensor, "moment agent candidate d_action"]
     imagined: Imagined    # its fields [moment agent candidate ...]
@@ -32,17 +32,17 @@ class Tried(NamedTuple):
 @checked
 @torch.no_grad()
 def tried_out(
-    model: WorldModel, life: Life, env: MetaWorldConfig, tasks: Sequence[Task],
+    model: WorldModel, rollouts: Rollouts, env: MetaWorldConfig, tasks: Sequence[Task],
     moments: Annotated[Sequence[int], Each(Whole(0), least=1)], n_candidates: Count = 10,
     generator: torch.Generator | None = None,
 ) -> Tried:
-    """Let the model read a life in Meta-World again; at the env steps `moments` draw candidates
+    """Let the model read a rollout in Meta-World again; at the env steps `moments` draw candidates
     from its policy, imagine each, and take each for real in a simulator that stands where the agent
-    stood. The life itself goes on as it did. Raises `ValueError` for moments or tasks that are not
-    the life's, and for what does not fit the memory."""
-    n_tasks, n_rollouts, n_steps = life.reward.shape
-    _check(life, env, tasks, moments, n_candidates)
-    world, tokens = world_of(env, tasks, n_rollouts), windows_of(life, env).tokens
+    stood. The rollout itself goes on as it did. Raises `ValueError` for moments or tasks that are
+    not the rollout's, and for what does not fit the memory."""
+    n_tasks, n_rollouts, n_steps = rollouts.reward.shape
+    _check(rollouts, env, tasks, moments, n_candidates)
+    world, tokens = world_of(env, tasks, n_rollouts), windows_of(rollouts, env).tokens
     context, found = model.begin(n_tasks * n_rollouts), []
     for step in range(max(moments) + 1):
         model.observe(context, tokens.at(step))
@@ -53,7 +53,7 @@ def tried_out(
             imagined = (x if x is None else x[:, 0] for x in imagined)
             real = _for_real(world, action[:, 0], (n_tasks, n_rollouts))
             found.append((action[:, 0], Imagined(*imagined), *real))
-        world.step(life.action[:, :, step])
+        world.step(rollouts.action[:, :, step])
     action, imagined, reward, next_observation = zip(*found, strict=True)
     fields = (None if xs[0] is None else torch.stack(xs) for xs in zip(*imagined, strict=True))
     return Tried(
@@ -62,15 +62,15 @@ def tried_out(
 
 
 def _check(
-    life: Life, env: MetaWorldConfig, tasks: Sequence[Task], moments: Sequence[int],
+    rollouts: Rollouts, env: MetaWorldConfig, tasks: Sequence[Task], moments: Sequence[int],
     n_candidates: int,
 ) -> None:
-    check_life(life, env)
-    n_tasks, n_rollouts, n_steps = life.reward.shape
+    check_rollouts(rollouts, env)
+    n_tasks, n_rollouts, n_steps = rollouts.reward.shape
     for moment in moments:
         whole("moment", moment, 0, n_steps - 1)
     if len(tasks) != n_tasks:
-        raise refuse("the number of tasks", len(tasks), f"{n_tasks}, those of the life")
+        raise refuse("the number of tasks", len(tasks), f"{n_tasks}, those of the rollouts")
     n_tried = len(moments) * n_tasks * n_rollouts * n_candidates
     n_bytes = 20 * n_tried * env.n_observed
     fits_memory("n_candidates", n_candidates, n_bytes, "fewer candidates or moments")

@@ -28,7 +28,7 @@ MODELS = {
 DATA_NAMES = {
     "first": "first episodes",
     "all": "whole histories",
-    "exact": "lives of the exact belief",
+    "exact": "rollouts of the exact belief",
 }
 LAST, FOUND_BY = 10, 5
 METRICS = {

@@ -67,7 +67,7 @@ def _cpu_seconds(part: Part) -> tuple[float, float]:
 
 
 def _kind(run: Run) -> tuple:
-    return run.world_model, run.planner, run.imitates, run.world_model is None and run.name
+    return run.world_model, run.planner, run.target, run.world_model is None and run.name
 
 
 def _worlds_like(world: str) -> list[str]:
@@ -77,8 +77,8 @@ def _worlds_like(world: str) -> list[str]:
 
 def _env_steps(part: Part) -> int:
     where = part.run, part.world, part.split
-    n_lives = len(runs.lives_of(*where)[0]) * runs.n_rollouts_of(*where)
-    return n_lives * runs.episodes_of(*where)[-1] * runs.config_of(*where).env.horizon
+    n_rollouts = len(runs.sizes_of(*where)[0]) * runs.n_rollouts_of(*where)
+    return n_rollouts * runs.episodes_of(*where)[-1] * runs.config_of(*where).env.horizon
 
 
 @checked

@@ -50,8 +50,8 @@ def evaluate(
     n_rollouts: Count | None = None, n_episodes: Count | None = None, seed: Seed = 0,
     greedy: bool = False, name: Annotated[str, text] | None = None,
 ) -> pd.DataFrame:
-    """The result table of lives in held-out tasks: a row an episode (`dicp.results` reads it, and
-    `dicp.plot.returns` draws it).
+    """The result table of rollouts in held-out tasks: a row an episode (`dicp.results` reads it,
+    and `dicp.plot.returns` draws it).
 
     agent: a config (its model is loaded, or trained now), a trained model, or an agent of your own
     (`dicp.rollout.Learner`). plan: None acts by the policy alone; a planner of your own, as
@@ -62,7 +62,7 @@ def evaluate(
     """
     config = _config_of(agent, env)
     world, kind = domain_of(config.env), config.model.world_model
-    n_tasks, usual = world.evaluation.lives(kind, plan)
+    n_tasks, usual = world.evaluation.rollouts(kind, plan)
     tasks = world.split(config.split)[1][:n_tasks] if tasks is None else _as_tasks(tasks)
     world.check_tasks(tasks)
     model = agent
@@ -70,7 +70,7 @@ def evaluate(
         _check_before_training(config, plan)
         model = load_or_train(config).model
     n_episodes = n_episodes or world.evaluation.n_episodes
-    lives = rollout(
+    rollouts = rollout(
         model, config.env, tasks, n_rollouts or usual, n_episodes, plan, seed, greedy, record=False
     )
     settings = {"run": name or _name_of(agent, config), "greedy": greedy}
@@ -78,7 +78,7 @@ def evaluate(
         is_control = type(agent).__module__.startswith("dicp.") and agent.name in results.CONTROLS
         method = agent.name if is_control else OWN
         settings |= {"method": method, "world_model": "none", "config_hash": "none"}
-    return results.from_life(lives, config, tasks, plan, rollout_seed=seed, **settings)
+    return results.from_rollouts(rollouts, config, tasks, plan, rollout_seed=seed, **settings)
 
 
 def _as_tasks(tasks: Sequence[Task]) -> list[Task]:

@@ -65,11 +65,11 @@ class Explorer(ABC):
         one_of("env.name", env.name, self.worlds)
         self.env, self.n_hypotheses, self.start = env, env.n_cells, centre_of(env.size)
         self.next_cell, domain = moves_in(env.size), domain_of(env)             # cell move
-        self.policy, self.pays_once = policy_of(domain.action), domain.pays_once
+        self.policy, self.rewards_once = policy_of(domain.action), domain.rewards_once
 
     @abstractmethod
-    def learn(self, belief: Belief, action: Tensor, reward: Tensor, arrived: Tensor) -> Tensor:
-        """What is possible (fields [row ...]) once `action` from `belief.cell` has led to `arrived`
+    def learn(self, belief: Belief, action: Tensor, reward: Tensor, outcome: Tensor) -> Tensor:
+        """What is possible (fields [row ...]) once `action` from `belief.cell` has led to `outcome`
         and paid `reward`."""
 
     @abstractmethod
@@ -91,8 +91,8 @@ class Explorer(ABC):
         return Belief(start, torch.zeros(batch, dtype=torch.long), everything)
 
     def observe(self, context: Belief, tokens: Tokens) -> Float[Tensor, "batch n_actions"]:
-        acted = (tokens.arrived < self.env.n_cells).nonzero()[:, 0]
-        result = tokens.last_action[acted], tokens.last_reward[acted], tokens.arrived[acted]
+        acted = (tokens.outcome < self.env.n_cells).nonzero()[:, 0]
+        result = tokens.last_action[acted], tokens.last_reward[acted], tokens.outcome[acted]
         context.possible[acted] = self.learn(context.rows(acted), *result)
         stage = self.stage_after(context.stage, tokens.last_reward)
         context.stage = torch.where(tokens.first == 1, 0, stage)
@@ -115,7 +115,7 @@ class Explorer(ABC):
 
     def stage_after(self, stage: Tensor, reward: Tensor) -> Tensor:
         """Rewards in the episode, where only the first of each kind pays."""
-        return stage + reward if self.pays_once else stage
+        return stage + reward if self.rewards_once else stage
 
     def fork(self, state: Belief, beam: Int[Tensor, "batch new_beam"]) -> Belief:
         row = torch.arange(len(beam))[:, None]
@@ -131,18 +131,18 @@ class GoalExplorer(Explorer):
 
     def __init__(self, env: GridConfig):
         super().__init__(env)
-        self.n_goals = 2 if self.pays_once else 1
+        self.n_goals = 2 if self.rewards_once else 1
 
-    def learn(self, belief: Belief, action: Tensor, reward: Tensor, arrived: Tensor) -> Tensor:
+    def learn(self, belief: Belief, action: Tensor, reward: Tensor, outcome: Tensor) -> Tensor:
         """A cell that paid is the goal, one that did not is not."""
         possible = belief.possible.clone()
-        row = torch.arange(len(arrived))
+        row = torch.arange(len(outcome))
         goal = self._goal(belief.stage)
         searching = goal < self.n_goals      # once the door is open, nothing more is learned
         paid = row[searching & (reward > 0)]
         possible[paid, goal[paid]] = False
         row = row[searching]
-        possible[row, goal[row], arrived[row]] = reward[row] > 0
+        possible[row, goal[row], outcome[row]] = reward[row] > 0
         return possible
 
     def imagine(
@@ -159,7 +159,7 @@ class GoalExplorer(Explorer):
         return Imagined.of_chances(paid, next_cell)
 
     def _goal(self, stage: Tensor) -> Tensor:
-        return stage if self.pays_once else torch.zeros_like(stage)
+        return stage if self.rewards_once else torch.zeros_like(stage)
 
 
 @checked
@@ -175,9 +175,9 @@ class ActionExplorer(Explorer):
         # hypothesis action move
         self.does = F.one_hot(torch.tensor(PERMUTATIONS), env.n_actions).float()
 
-    def learn(self, belief: Belief, action: Tensor, reward: Tensor, arrived: Tensor) -> Tensor:
+    def learn(self, belief: Belief, action: Tensor, reward: Tensor, outcome: Tensor) -> Tensor:
         """The permutations under which this action leads there from here."""
-        leads = self.rules.next_cell[:, belief.cell, action] == arrived
+        leads = self.rules.next_cell[:, belief.cell, action] == outcome
         return belief.possible & leads.T[:, None]
 
     def chances(self, state: Belief) -> Float[Tensor, "batch beam action move"]:
@@ -186,8 +186,8 @@ class ActionExplorer(Explorer):
         return torch.einsum("bkh,ham->bkam", possible / possible.sum(-1, keepdim=True), self.does)
 
     def surprise(self, tokens: Tokens, windows: Windows) -> Float[Tensor, "batch n"]:
-        """Nats of where each action of whole lives led; `tokens`: what their agents read, one more
-        than there are steps."""
+        """Nats of where each action of whole rollouts led; `tokens`: what their agents read, one
+        more than there are steps."""
         context = self.begin(len(windows.action))
         rows = torch.arange(len(windows.action))
         chance = []
@@ -220,15 +220,15 @@ class TreasureExplorer(Explorer):
         super().__init__(env)
         self.rewards = domain_of(env).reward
 
-    def learn(self, belief: Belief, action: Tensor, reward: Tensor, arrived: Tensor) -> Tensor:
+    def learn(self, belief: Belief, action: Tensor, reward: Tensor, outcome: Tensor) -> Tensor:
         """A cell has one treasure or none, and each treasure is in one cell."""
         possible = belief.possible.clone()
-        row = torch.arange(len(arrived))
+        row = torch.arange(len(outcome))
         which = self.rewards.index(reward)
-        possible[row, :, arrived] = False
+        possible[row, :, outcome] = False
         found = row[which > 0]
         possible[found, which[found] - 1] = False
-        possible[found, which[found] - 1, arrived[found]] = True
+        possible[found, which[found] - 1, outcome[found]] = True
         return possible
 
     def imagine(
@@ -256,15 +256,15 @@ class NoisyExplorer(Explorer):
         belief = super().begin(batch, context_length, generator)
         return replace(belief, possible=belief.possible.double())
 
-    def learn(self, belief: Belief, action: Tensor, reward: Tensor, arrived: Tensor) -> Tensor:
+    def learn(self, belief: Belief, action: Tensor, reward: Tensor, outcome: Tensor) -> Tensor:
         """Bayes' rule: a visit in vain is less likely where the goal is,
         a reward impossible elsewhere."""
-        possible, row = belief.possible.clone(), torch.arange(len(arrived))
+        possible, row = belief.possible.clone(), torch.arange(len(outcome))
         p_reward = self.env.p_reward
-        possible[row, 0, arrived] *= torch.where(reward > 0, p_reward, 1 - p_reward)
+        possible[row, 0, outcome] *= torch.where(reward > 0, p_reward, 1 - p_reward)
         found = row[reward > 0]
         possible[found] = 0
-        possible[found, 0, arrived[found]] = 1
+        possible[found, 0, outcome[found]] = 1
         return possible / possible.sum(-1, keepdim=True)
 
     def imagine(

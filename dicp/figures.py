@@ -80,13 +80,13 @@ def _of_control(
 def _of_arms(tables: dict[str, pd.DataFrame]) -> dict[str, Figure]:
     if not tables:
         return {}
-    note = ("50 held-out instances, one life each (source: 10, of 10 streams), one training seed; "
-            "bands: 95% bootstrap")
+    note = ("50 held-out instances, one rollout each (source: 10, of 10 streams), "
+            "one training seed; bands: 95% bootstrap")
     figures = {f"metaworld_{value}": plot.ml1_curves(tables, value=value, title=title, note=note)
                for value, title in ml1.claims(tables).items()}
     compared = ml1.rankings(tables)
     if len(compared):
-        note = "50 held-out instances, the last fifth of each life, one training seed"
+        note = "50 held-out instances, the last fifth of each rollout, one training seed"
         figures["metaworld_ranking"] = plot.ml1_rankings(
             compared, title=ml1.better_ranking(tables), note=note)
     return figures

@@ -2,7 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
@@ -32,8 +31,10 @@ class Imagined(NamedTuple):
     entropy: Float[Tensor, "batch beam candidate"] | None = None
     # None: the expected one
     likely_reward: Shaped[Tensor, "batch beam candidate"] | None = None
-    # that the reward is above the likely one; None: it is not
+    # that the reward is above the likely one, and by how much more is to be expected of it then,
+    # times that probability; None: it is never above
     p_higher: Float[Tensor, "batch beam candidate"] | None = None
+    gain_above: Float[Tensor, "batch beam candidate"] | None = None
 
     @classmethod
     def of_chances(
@@ -42,7 +43,8 @@ class Imagined(NamedTuple):
         """Where a reward is 0 or 1; `others`: the fields from `next_observation` on."""
         likely = p_reward >= 0.5
         higher = p_reward.masked_fill(likely, 0)
-        return cls(p_reward, *others)._replace(likely_reward=likely.long(), p_higher=higher)
+        known = dict(likely_reward=likely.long(), p_higher=higher, gain_above=higher)
+        return cls(p_reward, *others)._replace(**known)
 
     @classmethod
     def of_rewards(
@@ -52,6 +54,9 @@ class Imagined(NamedTuple):
         if rewards.is_whole and rewards.n == 2:
             return cls.of_chances(chances[..., 1], *others)
         table, which = rewards.table().to(chances.device), chances.argmax(-1)
-        above = torch.arange(rewards.n, device=chances.device) > which[..., None]
-        likely, higher = table[which].to(rewards.dtype), (chances * above).sum(-1)
-        return cls(chances @ table, *others)._replace(likely_reward=likely, p_higher=higher)
+        above = (table - table[which][..., None]).clamp(min=0)
+        known = dict(
+            likely_reward=table[which].to(rewards.dtype), p_higher=(chances * (above > 0)).sum(-1),
+            gain_above=(chances * above).sum(-1),
+        )
+        return cls(chances @ table, *others)._replace(**known)

@@ -50,7 +50,7 @@ def world_windows(
     sampler: WindowSampler, train: TrainConfig, n: int, n_episodes: int, generator: torch.Generator
 ) -> Windows:
     """`n` windows of the data that a world model alone is trained on (`train.data`); of the exact
-    belief's lives, which are no longer than a window, each is one."""
+    belief's rollouts, which are no longer than a window, each is one."""
     if train.data == "first_episodes":
         return sampler.before_first_update(
             n, n_episodes, train.n_first_episodes, generator, train.n_compared
@@ -75,6 +75,6 @@ def world_losses(
 
 
 def least_return(train: TrainConfig) -> float:
-    """Histories that end below this share are left out; a life that found nothing in its first
+    """Histories that end below this share are left out; a rollout that found nothing in its first
     episodes is none of them."""
     return train.min_final_return if train.data == "histories" else 0.0

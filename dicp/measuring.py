@@ -29,7 +29,7 @@ def measure(run: Run, env: World, split: Split, n_jobs: Count = 2) -> tuple[pd.D
     """(compact result table, CPU seconds of training and of evaluating) of one run. n_jobs:
     processes that collect histories."""
     config, plan = runs.config_of(run, env, split), runs.plan_of(run, env)
-    tasks, n_rollouts = runs.lives_of(run, env, split)
+    tasks, n_rollouts = runs.sizes_of(run, env, split)
     settings = {"run": run.name, "greedy": run.greedy, "privileged": run.privileged}
     settings |= training_of(config, run)
     learns = run.world_model not in (None, "table")
@@ -49,13 +49,13 @@ def measure(run: Run, env: World, split: Split, n_jobs: Count = 2) -> tuple[pd.D
         if run.privileged:
             highest = domain_of(config.env).max_return(tasks).float()
             model = model.prompted(highest.repeat_interleave(n_rollouts))
-        life = rollout(
+        rollouts = rollout(
             model, config.env, tasks, n_rollouts, runs.n_episodes_of(env, run), plan, split,
             run.greedy, run.context_length, record=False,
         )
         if not run.world_model:
             settings |= {"method": run.name, "world_model": "none"}
-        table = results.from_life(life, config, tasks, plan, rollout_seed=split, **settings)
+        table = results.from_rollouts(rollouts, config, tasks, plan, rollout_seed=split, **settings)
     cost = {"run": run.name, "split": split,
             "train_cpu_s": trained.cpu_seconds if trained else 0.0,
             "evaluate_cpu_s": time.process_time() - started,

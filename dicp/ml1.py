@@ -28,7 +28,8 @@ RUNS = {
 }
 TWINS = {"dicp_ad_paper": "ad", "dicp_idt_paper": "idt"}     # DICP's, imitation's
 MEANINGS = {"success": "success per episode, last fifth", "solved_so_far": "solved so far"}
-Last = Annotated[float, Number(0, 1, above=True)]            # share of a life, counted from its end
+# share of a rollout, counted from its end
+Last = Annotated[float, Number(0, 1, above=True)]
 
 
 def _tables(what: str, value: object) -> dict[str, pd.DataFrame]:
@@ -80,13 +81,12 @@ def _of_runs(table: pd.DataFrame) -> pd.DataFrame:
 
 @checked
 def outcomes(table: pd.DataFrame, last: Last = 0.2) -> pd.DataFrame:
-    """What became of each life: a row per (run, split, train_seed, task) with a column for each
+    """What became of each rollout: a row per (run, split, train_seed, task) with a column for each
     meaning of success.
 
     success: episodes with success at any step of them (Meta-World's official criterion), of the
-    `last` share of each life; episode_return: their return. solved_so_far: whether it was solved in
-    any episode of the life (what the paper's figures and tables show).
-    """
+    `last` share of each rollout; episode_return: their return. solved_so_far: whether it was solved
+    in any episode of the rollout (what the paper's figures and tables show). """
     table = _of_runs(table)
     n = table.groupby("run")["episode"].transform("max")
     by = ["run", *CELL]
@@ -100,15 +100,15 @@ def successes(table: pd.DataFrame, last: Last = 0.2) -> pd.DataFrame:
     """Each run's share of successes with its 95% interval over instances (and splits): a row per
     (run, metric), with the columns of `results.summary`; `outcomes` says what the metrics are."""
     table, rows = _of_runs(table), []
-    for run, lives in outcomes(table, last).groupby("run", sort=False):
-        part, cells = table[table["run"] == run], lives.index.to_frame(index=False)[CELL]
+    for run, rollouts in outcomes(table, last).groupby("run", sort=False):
+        part, cells = table[table["run"] == run], rollouts.index.to_frame(index=False)[CELL]
         sizes = {
             "n_tasks": cells["task"].nunique(),
             "n_train_seeds": len(cells[["split", "train_seed"]].drop_duplicates()),
         }
         setting, env_steps = part.iloc[0][list(results.BY)], part["env_steps"].max()
         for metric in MEANINGS:
-            point, low, high = interval(cells, lives[metric])
+            point, low, high = interval(cells, rollouts[metric])
             rows.append({"run": run, **setting, "metric": metric, "value": point,
                          "low": low, "high": high, **sizes, "env_steps": env_steps})
     return pd.DataFrame(rows)
@@ -116,9 +116,9 @@ def successes(table: pd.DataFrame, last: Last = 0.2) -> pd.DataFrame:
 
 @checked
 def above_blind(table: pd.DataFrame) -> pd.DataFrame:
-    """How much more often each run succeeds late in life than the scripted expert that goes blindly
-    for the mean training goal (`dicp.experts`), instance by instance: a row a run (index) with
-    value, low and high of the mean difference (95% over instances).
+    """How much more often each run succeeds late in the rollout than the scripted expert that goes
+    blindly for the mean training goal (`dicp.experts`), instance by instance: a row a run (index)
+    with value, low and high of the mean difference (95% over instances).
 
     What is not above 0 need not have found out anything of its instance. `ValueError` without runs
     of the blind expert.
@@ -139,9 +139,9 @@ def _mean_difference(one: pd.Series, other: pd.Series) -> tuple[float, float, fl
 
 @checked
 def gains(table: pd.DataFrame) -> pd.DataFrame:
-    """How much more often DICP succeeds late in life than its twin which imitates alone, instance
-    by instance: a row a pair (index: DICP's run) with value, low and high of the mean difference
-    (95% over the instances that both lived in)."""
+    """How much more often DICP succeeds late in the rollout than its twin which imitates alone,
+    instance by instance: a row a pair (index: DICP's run) with value, low and high of the mean
+    difference (95% over the instances that both lived in)."""
     late, rows = outcomes(table)["success"], {}
     for run, twin in TWINS.items():
         if {run, twin} <= set(late.index.levels[0]):
@@ -151,10 +151,10 @@ def gains(table: pd.DataFrame) -> pd.DataFrame:
 
 @checked
 def rankings(tables: Tables) -> pd.DataFrame:
-    """What DICP's candidates are ranked by, and what comes of it late in life: a row a run with the
-    task, the imitator (ad | idt), the ranking (policy alone | reward | return-to-go), success and
-    episode_return (means over instances). Tasks in which one ranking alone is recorded are left
-    out: there is nothing to compare."""
+    """What DICP's candidates are ranked by, and what comes of it late in the rollout: a row a run
+    with the task, the imitator (ad | idt), the ranking (policy alone | reward | return-to-go),
+    success and episode_return (means over instances). Tasks in which one ranking alone is recorded
+    are left out: there is nothing to compare."""
     rows, suffixes = [], ("", "_paper", "_paper_reward", "_paper_return_to_go")
     for task, table in tables.items():
         late = outcomes(table)[["success", "episode_return"]].groupby("run").mean()
@@ -225,21 +225,22 @@ def success_per_episode(table: pd.DataFrame) -> pd.DataFrame:
 
 
 @checked
-def ablations(imitates: Annotated[str, OneOf(("ad", "idt"))]) -> dict:
+def ablations(target: Annotated[str, OneOf(("ad", "idt"))]) -> dict:
     """What is changed in DICP-AD or DICP-IDT, one setting at a time: panels for
     `plot.ablations`."""
-    policy, base = f"dicp_{imitates}", f"dicp_{imitates}_paper"
-    name = imitates.upper()
+    policy, base = f"dicp_{target}", f"dicp_{target}_paper"
+    name = target.upper()
     alone = {
         label: {"drawn": run, "likeliest": f"{run}_greedy"}
-        for label, run in ((name, imitates), (f"DICP-{name}, no planner", policy))
+        for label, run in ((name, target), (f"DICP-{name}, no planner", policy))
     }
     changed = {
         "the number of candidates": {5: f"{base}_l5", 10: base, 15: f"{base}_l15"},
         "the imagined steps": {1: base, 2: f"{base}_depth2", 4: f"{base}_depth4"},
         "the ranking": {"reward": base, "return-to-go": f"{base}_return_to_go"},
         "the start of planning": {
-            "at birth": f"{base}_from0", "context full": f"{base}_step0", "... and step 50": base
+            "at the start": f"{base}_from0", "context full": f"{base}_step0",
+            "... and step 50": base,
         },
     }
     planned = {what: {"the paper's planner": points} for what, points in changed.items()}
@@ -251,7 +252,7 @@ def what_matters(
     table: pd.DataFrame, panels: Annotated[Mapping, _panels], least: Share = 0.1
 ) -> str:
     """A title for `plot.ablations`: the panels in which what is changed moves the success late in
-    life by `least`."""
+    rollout by `least`."""
     late = success_per_episode(table).set_index("run")["value"]
     lines = {panel: [late.reindex(list(points.values())).dropna() for points in series.values()]
              for panel, series in panels.items()}

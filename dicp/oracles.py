@@ -22,7 +22,7 @@ from dicp.planning import Imagined, Proposal
 from dicp.policies import policy_of
 from dicp.types import Tokens
 
-__all__ = ["Life", "RandomPolicy", "Simulated", "Simulator"]
+__all__ = ["SimulatedContext", "RandomPolicy", "Simulated", "Simulator"]
 
 
 @checked
@@ -79,7 +79,7 @@ class Simulator:
     def begin(
         self, batch: Count, context_length: Count | None = None,
         generator: torch.Generator | None = None,
-    ) -> "Life":
+    ) -> "SimulatedContext":
         """batch: the agents, as many in each task."""
         if batch % len(self.tasks):
             raise refuse("batch", batch, f"a multiple of the number of tasks, {len(self.tasks)}")
@@ -87,15 +87,17 @@ class Simulator:
         cell = torch.full((batch, 1), self.rules.start)
         start = GridState(cell, torch.zeros(batch, 1, dtype=torch.long))
         task = torch.arange(len(self.tasks))
-        return Life(task.repeat_interleave(batch // len(self.tasks)), start)
+        return SimulatedContext(task.repeat_interleave(batch // len(self.tasks)), start)
 
-    def observe(self, context: "Life", tokens: Tokens) -> Float[Tensor, "batch n_actions"]:
+    def observe(
+        self, context: "SimulatedContext", tokens: Tokens
+    ) -> Float[Tensor, "batch n_actions"]:
         stage = context.state.stage + tokens.last_reward[:, None] * (not self.rules.pays_forever)
         stage = torch.where(tokens.first[:, None] == 1, 0, stage)
         context.state = GridState(tokens.observation[:, None], stage)
         return torch.zeros(len(tokens.observation), self.env.n_actions)
 
-    def root(self, context: "Life") -> Simulated:
+    def root(self, context: "SimulatedContext") -> Simulated:
         return Simulated(context.task, context.state)
 
     def propose(
@@ -128,12 +130,12 @@ class Simulator:
 
 
 @dataclass
-class Life:
+class SimulatedContext:
     """What the simulator remembers of each agent."""
 
     task: Int[Tensor, "batch"]
     state: GridState
     n_transitions = max_plan_depth = math.inf
 
-    def rows(self, index: Tensor) -> "Life":
-        return Life(self.task[index], GridState(*(x[index] for x in self.state)))
+    def rows(self, index: Tensor) -> "SimulatedContext":
+        return SimulatedContext(self.task[index], GridState(*(x[index] for x in self.state)))

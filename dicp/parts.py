@@ -151,7 +151,7 @@ def what_is_wrong(part: Part, table: pd.DataFrame) -> str:
     should have."""
     need_columns(table.columns, ("run", "n_rollouts"), "the result table")
     where = part.run, part.world, part.split
-    tasks = [str(task) for task in runs.lives_of(*where)[0]]
+    tasks = [str(task) for task in runs.sizes_of(*where)[0]]
     wanted = pd.MultiIndex.from_product([tasks, runs.episodes_of(*where)])
     rows = pd.MultiIndex.from_frame(table[["task", "episode"]])
     if set(table["run"]) != {part.run.name} or set(table["split"]) != {part.split}:
@@ -163,7 +163,7 @@ def what_is_wrong(part: Part, table: pd.DataFrame) -> str:
     if len(rows) != len(wanted):
         return f"it has {len(rows)} rows instead of {len(wanted)}"
     if (table["n_rollouts"] != runs.n_rollouts_of(*where)).any():
-        return f"its rows are no means over {runs.n_rollouts_of(*where)} lives"
+        return f"its rows are no means over {runs.n_rollouts_of(*where)} rollouts"
     return ""
 
 

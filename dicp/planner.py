@@ -16,7 +16,7 @@ NEVER = -10**9           # an env step
 
 
 class Clock(NamedTuple):
-    """Where in its life every agent is."""
+    """Where in its rollout every agent is."""
 
     env_step: int
     episode_step: int

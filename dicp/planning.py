@@ -18,6 +18,7 @@ from dicp.imagined import Imagined, Proposal
 
 __all__ = ["Imagined", "Plan", "Proposal", "State", "WorldModel", "best_futures", "search"]
 
+NOISE = 1e-5                     # sums of rewards that differ by less of the largest are equal
 BYTES_OF_A_FUTURE = 600          # while it is ranked: scores, indices, what it leads to
 
 
@@ -178,8 +179,9 @@ def lasting(
     """What more a gain comes to by the end of the episode, if the agent then stays: of one that is
     better than the likely reward, which changes the plan; and of the last one that is imagined."""
     more = sum(discount**step for step in range(1, when.steps_left))
-    better = gain if when.is_last else (imagined.reward - imagined.likely_reward).clamp(min=0)
-    return better * more
+    if when.is_last:
+        return gain * more
+    return 0 * gain if imagined.gain_above is None else imagined.gain_above * more
 
 
 def tie_breaks(
@@ -208,8 +210,9 @@ def tie_breaks(
 def same_place(imagined: Imagined, children: Futures) -> Int[Tensor, "batch future"]:
     """A number for each (next observation, rewards so far)."""
     rewards = children.rewards
-    if rewards.is_floating_point():                     # as whole numbers: the sums that there are
-        rewards = rewards.unique(return_inverse=True)[1]
+    if rewards.is_floating_point():     # as whole numbers: sums that differ by more than noise
+        noise = NOISE * rewards.abs().amax().clamp(min=NOISE)
+        rewards = (rewards / noise).round().unique(return_inverse=True)[1]
     return (imagined.next_observation * (rewards.max() + 1) + rewards).flatten(1)
 
 

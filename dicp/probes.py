@@ -21,8 +21,8 @@ from dicp.config import PlanConfig
 from dicp.config.world import GridConfig
 from dicp.domain import domain_of
 from dicp.envs import Task
-from dicp.explorers import exact_belief
-from dicp.rollout import Learner, Life, rollout
+from dicp.explorers import EXPLORERS, ActionExplorer, exact_belief
+from dicp.rollout import Learner, Rollouts, rollout
 from dicp.types import Windows
 from dicp.windows import stages
 from dicp.worlds import World
@@ -30,8 +30,10 @@ from dicp.worlds import World
 __all__ = ["PROBES", "calibration", "moves", "probe", "recorded_probes", "walks"]
 
 # worlds in which it is known what an action does
-WITHOUT_MOVES = ("darkroom", "dark_key_to_door", "dark_treasure", "noisy_darkroom")
-N_LIVES, N_EPISODES = 8, 4          # of the exact belief in each task
+WITHOUT_MOVES = tuple(
+    world for kind in EXPLORERS if kind is not ActionExplorer for world in kind.worlds
+)
+N_ROLLOUTS, N_EPISODES = 8, 4          # of the exact belief in each task
 N_WALKS, N_STEPS = 256, 8
 PROBES = (
     "never met", "correlation", "in vain", "known", "elsewhere", "move",
@@ -50,25 +52,25 @@ class Probed(NamedTuple):
 @checked
 def probe(model: Learner, env: GridConfig, tasks: list[Task], seed: Seed = 0) -> pd.DataFrame:
     """Columns probe, value, exact: what `calibration` and `walks` say, in Darkroom-Permuted
-    `moves`. The contexts are those of lives of the exact belief in `tasks`, which the model has not
-    been trained on."""
+    `moves`. The contexts are those of rollouts of the exact belief in `tasks`, which the model has
+    not been trained on."""
     plan = PlanConfig.preset("bayes", env.name)
-    life = rollout(exact_belief(env), env, tasks, N_LIVES, N_EPISODES, plan, seed)
+    rollouts = rollout(exact_belief(env), env, tasks, N_ROLLOUTS, N_EPISODES, plan, seed)
     if env.name == "darkroom_permuted":
-        return pd.DataFrame(moves(model, life, env))
-    return pd.DataFrame([*calibration(model, life, env), *walks(model, env, seed=seed)])
+        return pd.DataFrame(moves(model, rollouts, env))
+    return pd.DataFrame([*calibration(model, rollouts, env), *walks(model, env, seed=seed)])
 
 
 @checked
-def calibration(model: Learner, life: Life, env: GridConfig) -> list[Probed]:
+def calibration(model: Learner, rollouts: Rollouts, env: GridConfig) -> list[Probed]:
     """The expected reward, mostly P(reward). Before the first reward (the highest one, where there
     are several): of cells never met (mean, and the correlation with the exact belief's) and of
     cells met in vain; then of a cell that has paid, and in Darkroom of cells never met once another
-    has paid (elsewhere). NaN where a life has no such steps."""
+    has paid (elsewhere). NaN where a rollout has no such steps."""
     one_of("env.name", env.name, WITHOUT_MOVES)
     check_plans(model)
-    windows = windows_of(life, env)
-    every = p_of_each(model, life, env), p_of_each(exact_belief(env), life, env)
+    windows = windows_of(rollouts, env)
+    every = p_of_each(model, rollouts, env), p_of_each(exact_belief(env), rollouts, env)
     said, exact = (rewards.gather(2, windows.action[..., None])[..., 0] for rewards in every)
     before = (windows.tokens.last_reward >= domain_of(env).max_reward).cumsum(1) == 0
     never_met, paid = ~met(windows, env) & before, has_paid(windows, env)
@@ -89,7 +91,7 @@ def calibration(model: Learner, life: Life, env: GridConfig) -> list[Probed]:
 
 def met(windows: Windows, env: GridConfig) -> Bool[Tensor, "batch n"]:
     """Which steps lead to a cell that was visited before."""
-    been = F.one_hot(windows.tokens.arrived, env.n_cells + 1).cumsum(1) > 0
+    been = F.one_hot(windows.tokens.outcome, env.n_cells + 1).cumsum(1) > 0
     return been.gather(2, windows.next_observation[..., None])[..., 0]
 
 
@@ -98,25 +100,27 @@ def new_once_paid(windows: Windows, env: GridConfig) -> Bool[Tensor, "batch n ac
     such cells pay nothing. A planner stays on the goal, and most of its memory says so; none of
     that says anything of another cell."""
     leads = exact_belief(env).next_cell[windows.tokens.observation]     # batch n action
-    been = F.one_hot(windows.tokens.arrived, env.n_cells + 1).cumsum(1) > 0
+    been = F.one_hot(windows.tokens.outcome, env.n_cells + 1).cumsum(1) > 0
     known = windows.tokens.last_reward.cumsum(1) > 0
     return ~been.gather(2, leads) & known[..., None]
 
 
 def has_paid(windows: Windows, env: GridConfig) -> Bool[Tensor, "batch n"]:
-    """Which steps lead to a cell that has paid in this life,
+    """Which steps lead to a cell that has paid in this rollout,
     with as many rewards so far in the episode."""
     place = windows.next_observation
-    if domain_of(env).pays_once:
+    if domain_of(env).rewards_once:
         place = stages(windows.tokens, 3) * env.n_cells + place
     paid = F.one_hot(place, 3 * env.n_cells) * windows.reward[..., None]
     return (paid.cumsum(1) - paid).gather(2, place[..., None])[..., 0] > 0
 
 
 @torch.no_grad()
-def p_of_each(model: Learner, life: Life, env: GridConfig) -> Float[Tensor, "agent step action"]:
-    """P(reward) of every action at each step of a life, as the model imagines it just before."""
-    tokens = tokens_of(life, env)
+def p_of_each(
+    model: Learner, rollouts: Rollouts, env: GridConfig
+) -> Float[Tensor, "agent step action"]:
+    """P(reward) of every action at each step of a rollout, as the model imagines it just before."""
+    tokens = tokens_of(rollouts, env)
     context, said = model.begin(len(tokens.first)), []
     for t in range(tokens.first.shape[1] - 1):                    # the last one is the present
         model.observe(context, tokens.at(t))
@@ -181,20 +185,20 @@ def check_plans(model: Learner) -> None:
 
 @checked
 @torch.no_grad()
-def moves(model: Learner, life: Life, env: GridConfig) -> list[Probed]:
+def moves(model: Learner, rollouts: Rollouts, env: GridConfig) -> list[Probed]:
     """Darkroom-Permuted: by how many nats where an action led was a surprise, a step. The world
     models that count have no such number."""
     one_of("env.name", env.name, ("darkroom_permuted",))
     if not hasattr(model, "predict"):
         raise refuse("model", type(model).__name__, "one that was trained to predict")
-    windows, explorer = windows_of(life, env), exact_belief(env)
+    windows, explorer = windows_of(rollouts, env), exact_belief(env)
     said = model.predict(windows)
     x, y = windows.next_observation // env.size, windows.next_observation % env.size
     surprise = sum(
         F.cross_entropy(logits.movedim(-1, 1), at)
         for logits, at in ((said.next_x, x), (said.next_y, y))
     )
-    exact = explorer.surprise(tokens_of(life, env), windows).mean()
+    exact = explorer.surprise(tokens_of(rollouts, env), windows).mean()
     return [Probed("move", surprise.item(), exact.item())]
 
 

@@ -127,7 +127,7 @@ def probe_models(
                 model = control_of(run, config, [], n_jobs)
             else:
                 model = load_or_train(config, n_jobs=n_jobs).model
-            table = probes.probe(model, config.env, runs.lives_of(run, world, split)[0], split)
+            table = probes.probe(model, config.env, runs.sizes_of(run, world, split)[0], split)
             done[key] = probes.kept_probes(table, run.name, split)
             probes.write_probes(path, done)
             n_made += 1

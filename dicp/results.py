@@ -20,14 +20,14 @@ from dicp.config import Config, PlanConfig, registry
 from dicp.config.env import named
 from dicp.domain import domain_of
 from dicp.recordings import is_recorded, recorded
-from dicp.results_checks import a_life, check_settings, check_tasks, counts_of
+from dicp.results_checks import check_settings, check_tasks, counts_of, recorded_rollouts
 from dicp.rollout_checks import a_plan
 from dicp.tables import CONTROLS, MEASURES, PROVENANCE, REQUIRED, load, save, settings_of, validate
 from dicp.types import Log
 
 __all__ = [
     "BY", "CONTROLS", "MEASURES", "REQUIRED", "build", "compact", "curve", "difference",
-    "env_steps_to_solve", "from_life", "from_source", "in_blocks", "is_recorded", "load",
+    "env_steps_to_solve", "from_rollouts", "from_source", "in_blocks", "is_recorded", "load",
     "normalised", "plan_settings", "recorded", "refuse_pooling", "save",
     "settings_of", "summary", "validate",
 ]
@@ -87,12 +87,12 @@ def build(
 
 
 @checked
-def from_life(
-    life: Annotated[object, a_life], config: Config, tasks: Sequence,
+def from_rollouts(
+    rollouts: Annotated[object, recorded_rollouts], config: Config, tasks: Sequence,
     plan: Annotated[PlanConfig | Callable | None, a_plan] = None, *, rollout_seed: Index = 0,
     **settings,
 ) -> pd.DataFrame:
-    """The full table of one `dicp.rollout.Life` of the model that `config` describes.
+    """The full table of one `dicp.rollout.Rollouts` of the model that `config` describes.
 
     settings: further columns, or replacements: `method="random", world_model="none"` for a control.
     """
@@ -102,17 +102,16 @@ def from_life(
         "train_seed": config.train.seed, "rollout_seed": rollout_seed, "config_hash": config.key,
         **domain_of(config.env).columns,
     }
-    success = life.episode_success
+    success = rollouts.episode_success
     if success is None:
-        success = domain_of(config.env).solved(life.episode_return, tasks)
-    steps = {"plans": getattr(life, "made", None), "deluded": getattr(life, "deluded", None)}
-    made = {
-        name: None if x is None else x.unflatten(-1, (-1, life.horizon)).sum(-1).numpy()
-        for name, x in steps.items()
-    }
+        success = domain_of(config.env).solved(rollouts.episode_return, tasks)
+    made, steps = {}, {"plans": "made", "deluded": "deluded"}
+    for name, field in steps.items():
+        x = getattr(rollouts, field, None)
+        made[name] = None if x is None else x.unflatten(-1, (-1, rollouts.horizon)).sum(-1).numpy()
     return build(
-        life.episode_return.numpy(), columns | settings, tasks=tasks,
-        max_return=life.max_return.tolist(), horizon=life.horizon, success=success, **made,
+        rollouts.episode_return.numpy(), columns | settings, tasks=tasks,
+        max_return=rollouts.max_return.tolist(), horizon=rollouts.horizon, success=success, **made,
     )
 
 
@@ -164,7 +163,7 @@ def compact(table: pd.DataFrame) -> pd.DataFrame:
 @checked
 def in_blocks(table: pd.DataFrame, size: Count) -> pd.DataFrame:
     """The compact table with `size` episodes a row: means over them, and under the number of the
-    last one. For lives of thousands of episodes."""
+    last one. For rollouts of thousands of episodes."""
     table = compact(table)
     if (n := table["episode"].max()) % size:
         raise ValueError(f"size is {size}; allowed: a divisor of the {n} episodes.")

@@ -9,7 +9,7 @@ from dicp.checks import refuse
 from dicp.tables import REQUIRED
 
 
-def a_life(what: str, value: object) -> object:
+def recorded_rollouts(what: str, value: object) -> object:
     """The rule for what `dicp.rollout.rollout` returns, or something that tells as much."""
     needed = "episode_return", "max_return", "horizon", "episode_success"
     if not all(hasattr(value, name) for name in needed):

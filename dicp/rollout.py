@@ -18,7 +18,7 @@ from dicp.rollout_checks import a_plan, check_rollout
 from dicp.thompson import GoalSampler
 from dicp.types import Step, Tokens
 
-__all__ = ["Learner", "Life", "rollout"]
+__all__ = ["Learner", "Rollouts", "rollout"]
 
 
 @runtime_checkable
@@ -43,11 +43,11 @@ class Learner(Protocol):
     def observe(self, context: Any, tokens: Tokens) -> Float[Tensor, "batch n_parameters"]: ...
 
 
-class Life(NamedTuple):
+class Rollouts(NamedTuple):
     """What happened, in order. The agent sees `observation`, acts, earns `reward`, and sees
     `next_observation` come of it (before any reset)."""
 
-    # None where a life was not recorded whole
+    # None where a rollout was not recorded whole
     observation: Shaped[Tensor, "task rollout step ..."] | None
     action: Shaped[Tensor, "task rollout step ..."] | None
     reward: Shaped[Tensor, "task rollout step"]
@@ -80,9 +80,9 @@ def rollout(
     model: Learner, env: WorldConfig, tasks: Sequence[Task], n_rollouts: Count = 32,
     n_episodes: Count = 50, plan: Annotated[PlanConfig | Callable | None, a_plan] = None,
     seed: Seed = 0, greedy: bool = False, context_length: Count | None = None, record: bool = True,
-) -> Life:
-    """`n_rollouts` lives of `n_episodes` in each task, all at once; every life starts from an empty
-    context, which holds at most `context_length` transitions (None: as many as the model was
+) -> Rollouts:
+    """`n_rollouts` rollouts of `n_episodes` in each task, all at once; every rollout starts from an
+    empty context, which holds at most `context_length` transitions (None: as many as the model was
     trained with): the last whole episodes.
 
     Without a plan the action is sampled from the policy (`greedy` takes the most likely one: it
@@ -115,7 +115,7 @@ def rollout(
         steps.append(_kept(domain, tokens.observation, action, step, record) | told)
         tokens = after
     parts = _put_together(domain, steps, shape)
-    return Life(**parts, max_return=domain.max_return(tasks), horizon=env.horizon)
+    return Rollouts(**parts, max_return=domain.max_return(tasks), horizon=env.horizon)
 
 
 def parameters_of(
@@ -172,9 +172,9 @@ def _where(planned: Bool[Tensor, "batch"], proposed: Tensor | None, action: Tens
 def _next_tokens(domain: Domain, before: Tokens, action: Tensor, step: Step) -> Tokens:
     """What agents read after a step."""
     reward, next_observation = step.reward.flatten(), step.next_observation.flatten(0, 1)
-    arrived = domain.outcome(before.observation, next_observation, reward, before.reward_before)
+    outcome = domain.outcome(before.observation, next_observation, reward, before.reward_before)
     first = torch.full((len(reward),), int(step.done))
-    return Tokens(step.observation.flatten(0, 1), action, reward, arrived, first)
+    return Tokens(step.observation.flatten(0, 1), action, reward, outcome, first)
 
 
 def _notice(
@@ -205,7 +205,7 @@ def _kept(
 def _put_together(
     domain: Domain, steps: list[dict[str, Tensor]], shape: tuple[int, int]
 ) -> dict[str, Tensor | None]:
-    """The fields of a life, as agents read them; None for what was not recorded."""
+    """The fields of a rollout, as agents read them; None for what was not recorded."""
     names = "observation", "action", "next_observation", "success", "made", "deluded"
     parts = dict.fromkeys(names)
     spaces = {"observation": domain.observation, "next_observation": domain.observation,

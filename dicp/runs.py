@@ -1,4 +1,4 @@
-"""What is compared: every run as a row of settings, its tasks and lives, and its file's name."""
+"""What is compared: every run as a row of settings, its tasks and rollouts, and its file's name."""
 
 import hashlib
 import json
@@ -11,21 +11,22 @@ from dicp.artifacts import world_parts
 from dicp.checks import Each, OneOf, checked, one_of, text
 from dicp.config import IMITATORS, PLANNERS, Config, PlanConfig
 from dicp.config.env import named
+from dicp.config.wire import with_old_names
 from dicp.domain import domain_of
 from dicp.envs import Task
 from dicp.worlds import World
 
 __all__ = [
     "ABLATIONS", "EXPERTS", "ML1_ABLATIONS", "N_SEEDS", "RANKINGS", "RUNS", "SPLITS", "Run",
-    "Split", "config_of", "episodes_of", "is_retired", "lives_of", "n_episodes_of", "n_rollouts_of",
+    "Split", "config_of", "episodes_of", "is_retired", "sizes_of", "n_episodes_of", "n_rollouts_of",
     "part_name", "plan_of", "planned", "run_named", "runs_in", "runs_of", "with_seeds",
 ]
 
 SPLITS = (0, 1, 2, 3, 4)
 ROOMS = ("dark_treasure", "noisy_darkroom")
 N_SEEDS = (1, 2, 3)        # training seeds of one run
-USUAL_EPISODES = 50        # of a life
-IN_A_ROW = 100             # rows a life is kept in: longer ones as blocks of episodes
+USUAL_EPISODES = 50        # of a rollout
+IN_A_ROW = 100             # rows a rollout is kept in: longer ones as blocks of episodes
 
 Imitator = Annotated[str, OneOf(IMITATORS)]
 Split = Annotated[int, OneOf(SPLITS)]
@@ -41,7 +42,7 @@ class Run(NamedTuple):
     name: str
     world_model: str | None = None          # of the trained model; None for a control
     planner: str = "none"
-    imitates: str = "ad"
+    target: str = "ad"
     greedy: bool = False
     privileged: bool = False                # IDT asked for the highest return of the unseen task
     context_length: int | None = None
@@ -53,16 +54,16 @@ class Run(NamedTuple):
 
 
 @checked
-def runs_of(imitates: Imitator) -> list[Run]:
+def runs_of(target: Imitator) -> list[Run]:
     """A method, and its DICP version without a planner, with the paper's and with the gated one."""
-    name = f"dicp_{imitates}"
-    observed = partial(Run, world_model="observational", imitates=imitates)
+    name = f"dicp_{target}"
+    observed = partial(Run, world_model="observational", target=target)
     planned = [observed(f"{name}_{planner}", planner=planner) for planner in ("paper", "gated")]
-    return [Run(imitates, "none", imitates=imitates), observed(name), *planned]
+    return [Run(target, "none", target=target), observed(name), *planned]
 
 
 RUNS = (
-    *(run for imitates in IMITATORS for run in runs_of(imitates)),
+    *(run for target in IMITATORS for run in runs_of(target)),
     Run("queries", "queries", "bayes"),
     Run("random"), Run("source"), Run("exact_belief", planner="bayes"),
 )
@@ -113,23 +114,24 @@ SEEDS = tuple(
 @checked
 def planned(
     name: Annotated[str, text], planner: Annotated[str, OneOf(PLANNERS)],
-    imitates: Imitator = "ad", **changes,
+    target: Imitator = "ad", **changes,
 ) -> Run:
     """DICP with something changed in its planner."""
     for field in changes:
         one_of("change", field, [f.name for f in fields(PlanConfig)])
-    name = f"dicp_{imitates}_{planner}_{name}"
-    return Run(name, "observational", planner, imitates, plan=tuple(changes.items()))
+    name = f"dicp_{target}_{planner}_{name}"
+    return Run(name, "observational", planner, target, plan=tuple(changes.items()))
 
 
+CONDITIONED = (("return_conditioned", True),)
 ABLATIONS = (
     Run("ad_greedy", "none", greedy=True),
     Run("ad_context_20", "none", context_length=20),
     Run("ad_consecutive", "none", train=(("max_stride", 1),)),
     Run("ad_last_position", "none", train=(("dense", False),)),
     *(Run(f"ad_{n}_tasks", "none", train=(("max_tasks", n),)) for n in (10, 20, 40)),
-    Run("idt_asked", "none", imitates="idt", model=(("asks_return", True),)),
-    Run("idt_privileged", "none", imitates="idt", privileged=True, model=(("asks_return", True),)),
+    Run("idt_asked", "none", target="idt", model=CONDITIONED),
+    Run("idt_privileged", "none", target="idt", privileged=True, model=CONDITIONED),
     *(planned(f"k{k}", "gated", beam_width=k) for k in (1, 5, 20)),
     *(planned(f"k{k}", "paper", beam_width=k) for k in (1, 5, 20)),
     *(planned(f"depth{d}", "gated", depth=d) for d in (2, 4, 16)),
@@ -147,19 +149,19 @@ ML1_PLANS = {
 }
 ML1_ABLATIONS = (
     *(run._replace(name=f"{run.name}_greedy", greedy=True)
-      for imitates in ("ad", "idt") for run in runs_of(imitates)[:2]),
-    *(planned(name, "paper", imitates, **changes)
-      for imitates in ("ad", "idt") for name, changes in ML1_PLANS.items()),
+      for target in ("ad", "idt") for run in runs_of(target)[:2]),
+    *(planned(name, "paper", target, **changes)
+      for target in ("ad", "idt") for name, changes in ML1_PLANS.items()),
 )
 
 # Meta-World's scripted expert, told the goal or going for the mean training goal (`dicp.experts`).
-# It does the same in every episode, so a life is one.
+# It does the same in every episode, so a rollout is one.
 EXPERTS = (Run("blind", greedy=True), Run("informed", greedy=True))
 
 # Meta-World's, in every task the one that its planner does not use
 RANKINGS = tuple(
-    planned(name, "paper", imitates, return_to_go=name == "return_to_go")
-    for imitates in ("ad", "idt") for name in ("reward", "return_to_go")
+    planned(name, "paper", target, return_to_go=name == "return_to_go")
+    for target in ("ad", "idt") for name in ("reward", "return_to_go")
 )
 
 
@@ -202,7 +204,7 @@ def is_possible(run: Run, env: str, task: str | None) -> bool:
     if run.world_model is None:
         return run.name in world.controls
     has = world.config
-    is_trained = run.world_model in has.world_models and run.imitates in has.imitators
+    is_trained = run.world_model in has.world_models and run.target in has.imitators
     return is_trained and run.planner in has.planners
 
 
@@ -226,7 +228,7 @@ def run_named(name: Annotated[str, text], world: World) -> Run:
 def config_of(run: Run, world: World, split: Split) -> Config:
     env, task = world_parts(world)
     kind = run.world_model or "none"
-    settings = dict(world_model=kind, seed=split, split=split, imitates=run.imitates)
+    settings = dict(world_model=kind, seed=split, split=split, target=run.target)
     config = Config.preset(env, task=task, **settings)
     model = replace(config.model, **dict(run.model))
     train = replace(config.train, **dict(run.train))
@@ -240,16 +242,16 @@ def plan_of(run: Run, world: World) -> PlanConfig | None:
 
 @checked
 def n_episodes_of(world: World, run: Run | None = None) -> int:
-    """Of a life; of one that does the same in every episode, one."""
+    """Of a rollout; of one that does the same in every episode, one."""
     return 1 if run in EXPERTS else domain_of(named(*world_parts(world))).evaluation.n_episodes
 
 
 @checked
-def lives_of(run: Run, env: World, split: Split) -> tuple[list[Task], int]:
-    """(tasks, lives in each); of the source the tasks whose histories there are."""
+def sizes_of(run: Run, env: World, split: Split) -> tuple[list[Task], int]:
+    """(tasks, rollouts in each); of the source the tasks whose histories there are."""
     plan, config = plan_of(run, env), config_of(run, env, split)
     world = domain_of(config.env)
-    n_tasks, n_rollouts = world.evaluation.lives(run.world_model, plan)
+    n_tasks, n_rollouts = world.evaluation.rollouts(run.world_model, plan)
     tasks = world.split(split)[1]
     if run.name == "source":
         collected = set(world.source_tasks(config.source, split))
@@ -260,16 +262,16 @@ def lives_of(run: Run, env: World, split: Split) -> tuple[list[Task], int]:
 
 @checked
 def n_rollouts_of(run: Run, world: World, split: Split) -> int:
-    """Lives in each task as the result table counts them: of the source all its kept streams."""
+    """Rollouts in each task as the result table counts them: of the source all its kept streams."""
     if run.name == "source":
         return config_of(run, world, split).source.n_kept
-    return lives_of(run, world, split)[1]
+    return sizes_of(run, world, split)[1]
 
 
 @checked
 def episodes_of(run: Run, world: World, split: Split) -> range:
-    """The episodes under which a life has a row in the compact table: all, or of a long life the
-    last of each of a hundred blocks."""
+    """The episodes under which a rollout has a row in the compact table: all, or of a long rollout
+    the last of each of a hundred blocks."""
     n = n_episodes_of(world, run)
     if run.name == "source":
         config = config_of(run, world, split)
@@ -292,9 +294,7 @@ def part_name(run: Run, env: World, split: Split) -> str:
     unread = domain_of(config.env).unread
     planner = plan and {name: value for name, value in asdict(plan).items()
                         if value != getattr(PlanConfig(), name) and name not in unread}
-    usual = Run._field_defaults
-    acting = {name: value for name, value in run._asdict().items() if value != usual.get(name)}
     key = config.key if run.world_model else config.history_key
-    settings = [key, planner, acting, *lives_of(run, env, split)]
+    settings = [key, planner, with_old_names(run), *sizes_of(run, env, split)]
     settings += [] if n_episodes_of(env, run) == USUAL_EPISODES else [n_episodes_of(env, run)]
     return f"{run.name}-{split}-{hashlib.sha1(json.dumps(settings).encode()).hexdigest()[:10]}.csv"

@@ -73,7 +73,7 @@ def renamed(
 def relabelled(tokens: Tokens, names: Int[Tensor, "batch cell_and_beyond"]) -> Tokens:
     """The same windows in rooms whose cells have these names."""
     return tokens._replace(
-        observation=renamed(names, tokens.observation), arrived=renamed(names, tokens.arrived)
+        observation=renamed(names, tokens.observation), outcome=renamed(names, tokens.outcome)
     )
 
 

@@ -76,10 +76,10 @@ class Trainer:
         check_values(config.env, histories)
         if tasks is not None:
             _check_tasks(config, histories, tasks)
-        if config.model.imitates == "dpt" and tasks is None:
+        if config.model.target == "dpt" and tasks is None:
             tasks, _ = split_of(config.env, config.split)
         histories = histories.map(lambda values: values[: train.max_tasks])
-        optimal_of = tasks[: train.max_tasks] if config.model.imitates == "dpt" else None
+        optimal_of = tasks[: train.max_tasks] if config.model.target == "dpt" else None
         labels = optimal_of, train.push_walls
         self.sampler = WindowSampler(
             config.env, histories, train.n_streams, least_return(train), *labels,

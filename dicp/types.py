@@ -184,7 +184,7 @@ class Tokens(NamedTuple):
 
     In the grids an observation is a cell, all fields are whole numbers [*batch]. In Meta-World
     observations [*batch n_observed], actions [*batch 4] and rewards are floats. At the first token
-    of a life there is no last action (`Domain.no_transition`). `arrived` is what the last action
+    of a rollout there is no last action (`Domain.no_transition`). `outcome` is what the last action
     led to (`Domain.outcome`), a cell in the grids; it differs from `observation` at the first step
     of an episode (a reset in between).
     """
@@ -192,7 +192,7 @@ class Tokens(NamedTuple):
     observation: Shaped[Tensor, "..."]
     last_action: Shaped[Tensor, "..."]
     last_reward: Shaped[Tensor, "*batch"]
-    arrived: Shaped[Tensor, "..."]
+    outcome: Shaped[Tensor, "..."]
     first: Int[Tensor, "*batch"]          # 1 at the first step of an episode
 
     @property

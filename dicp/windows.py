@@ -19,13 +19,13 @@ from dicp.types import Log, Tokens, Windows
 __all__ = ["WindowSampler"]
 
 
-def newborn(tokens: Tokens, env: WorldConfig, n: int) -> Tokens:
+def without_past(tokens: Tokens, env: WorldConfig, n: int) -> Tokens:
     """The last `n` tokens [batch n], as if nothing had come before them."""
     tokens = tokens.last_steps(n).map(Tensor.clone)
     none = domain_of(env).no_transition
     tokens.last_action[:, :1] = none.last_action
     tokens.last_reward[:, :1] = none.last_reward
-    tokens.arrived[:, :1] = none.arrived
+    tokens.outcome[:, :1] = none.outcome
     return tokens
 
 
@@ -155,9 +155,9 @@ class WindowSampler:
         n_compared = min(n_compared, self.n_streams)
         every = (task * self.n_streams + torch.arange(self.n_streams)) * self.n_episodes
         every = every + torch.randint(n_first, every.shape, generator=generator)
-        arrived = self.fields[3][every].long()    # batch stream step
+        outcome = self.fields[3][every].long()    # batch stream step
         went = torch.zeros(*every.shape, self.env.n_cells, dtype=torch.bool)
-        went.scatter_(-1, arrived, True)
+        went.scatter_(-1, outcome, True)
         return every.gather(1, spread_streams(went, n_episodes, n_compared, generator))
 
     def _check_size(self, batch: int, n_episodes: int) -> None:
@@ -205,8 +205,9 @@ def episodes_as_windows(
 
 
 def stages(tokens: Tokens, n_stages: int) -> Int[Tensor, "batch n"]:
-    """Rewards so far in the episode at each token, counted up to `n_stages` - 1."""
+    """Rewards so far in the episode at each token, counted up to `n_stages` - 1 (a sum below 0
+    is 0)."""
     total = tokens.last_reward.cumsum(1)
     # all rewards before the episode began
     older = torch.where(tokens.first == 1, total, 0).cummax(1).values
-    return (total - older).clamp(max=n_stages - 1).long()
+    return (total - older).clamp(0, n_stages - 1).long()

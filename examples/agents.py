@@ -22,7 +22,7 @@ class Rememberer:
         return SimpleNamespace(paid=torch.zeros(batch, ENV.n_cells + 1))
 
     def observe(self, context, tokens):                         # logits of the next action
-        context.paid[torch.arange(len(context.paid)), tokens.arrived] += tokens.last_reward
+        context.paid[torch.arange(len(context.paid)), tokens.outcome] += tokens.last_reward
         return 5.0 * context.paid.gather(1, LEADS_TO[tokens.observation]).clamp(max=1)
 
 

@@ -27,8 +27,8 @@ class Counts:
         return Known(cell=torch.zeros(batch).long(), chance=torch.full((batch, 81), 1 / 81))
 
     def observe(self, known, tokens):
-        agent = (tokens.arrived < 81).nonzero()[:, 0]           # all but those just born
-        known.chance[agent, tokens.arrived[agent]] = tokens.last_reward[agent].float()
+        agent = (tokens.outcome < 81).nonzero()[:, 0]           # all but those just born
+        known.chance[agent, tokens.outcome[agent]] = tokens.last_reward[agent].float()
         known.cell = tokens.observation
         return torch.zeros(len(known.cell), 5)
 

@@ -263,9 +263,9 @@ assert p.env != "dark_key_to_door" or (share[:2].min() > 0.9 and share[2:].max()
 my_guess = None       # what comes first: "direction" or "staying" ("key" or "door")
 
 figure, panels = plt.subplots(1, 3, figsize=(10, 4.3))
-arrived = torch.where(searching, log.next_observation.long().view_as(cell), goal)      # until nothing pays any more
+outcome = torch.where(searching, log.next_observation.long().view_as(cell), goal)      # until nothing pays any more
 for ax, episode in zip(panels, (1, middle, n_episodes), strict=True):
-    ways = torch.cat((cell[shown, :8, episode - 1, :1], arrived[shown, :8, episode - 1]), -1)      # stream step
+    ways = torch.cat((cell[shown, :8, episode - 1, :1], outcome[shown, :8, episode - 1]), -1)      # stream step
     plot.paths(ways, title=f"episode {episode}", ax=ax, **marks)
 guessed = "" if my_guess is None else f"; your guess: first {my_guess}"
 plot.claim(figure, "Eight streams of one policy: scattered, then drawn to what pays, then alike",

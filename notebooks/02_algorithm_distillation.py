@@ -60,7 +60,7 @@ from dicp.envs.tasks import PERMUTATIONS
 from dicp.rollout import rollout
 from dicp.training import Trainer, learning_rate
 from dicp.types import Tokens, Windows
-from dicp.windows import WindowSampler, newborn
+from dicp.windows import WindowSampler, without_past
 
 plot.style()
 def say(**texts): display(Markdown(texts.get(p.env, "")))            # what holds in this world
@@ -68,7 +68,7 @@ def say(**texts): display(Markdown(texts.get(p.env, "")))            # what hold
 
 # %%
 world, train_tasks, name = EnvConfig.preset(p.env), split_tasks(p.env, 0)[0], p.method.upper()
-config = Config.preset(p.env, p.profile, seed=p.seed, imitates=p.method)
+config = Config.preset(p.env, p.profile, seed=p.seed, target=p.method)
 model, origin, log_of_training, _ = load_or_train(config, p.retrain)
 model.requires_grad_(False)                                          # frozen from here on
 n, n_episodes, sample = world.horizon, config.model.context_length // world.horizon, sample_histories(p.env)
@@ -177,7 +177,7 @@ if p.method == "idt": calm.draw, chunk = decision, config.model.chunk           
 
 def as_window(tokens):                                               # IDT needs a window, also of a life, further down
     tokens = Tokens(*(F.pad(x, (0, -x.shape[1] % chunk)) for x in tokens))
-    came = [F.pad(x[:, 1:], (0, 1)) for x in (tokens.last_action, tokens.last_reward, tokens.arrived)]
+    came = [F.pad(x[:, 1:], (0, 1)) for x in (tokens.last_action, tokens.last_reward, tokens.outcome)]
     total = (tokens.last_reward * (1 - tokens.first)).cumsum(1)
     return Windows(tokens, *came, total, came[0], model.prompt - total + (total * tokens.first).cummax(1).values)
 
@@ -317,7 +317,7 @@ life = rollout(model, world, unseen, n_rollouts=4, n_episodes=50, seed=p.seed)
 assert all(torch.equal(value, weights[key]) for key, value in model.state_dict().items())        # nothing was trained
 
 same = dict(run=p.method, greedy=False, max_stride=config.train.max_stride, context_length=config.model.context_length)
-live = results.compact(results.from_life(life, config, unseen, rollout_seed=p.seed, **same))
+live = results.compact(results.from_rollouts(life, config, unseen, rollout_seed=p.seed, **same))
 full = results.recorded(p.env) if results.is_recorded(p.env) else live.iloc[:0]
 
 def recorded(*runs): return full[full["run"].isin(runs)]
@@ -438,7 +438,7 @@ for t in range(life_long):
     tokens = Tokens(*(torch.tensor([column]) for column in zip(*memory[begin:], strict=True)))
     held.append(len(memory) - begin)
     if p.method == "idt" and t % chunk == 0: thrown = torch.randn(1, config.model.d_decision, generator=dice)
-    logits = last_logits(newborn(tokens, world, held[-1]))           # as if nothing had come before
+    logits = last_logits(without_past(tokens, world, held[-1]))           # as if nothing had come before
     noise = -torch.empty_like(logits).exponential_(generator=dice).log()
     actions.append(int((logits + noise).argmax()))                   # Gumbel's trick: a sample from softmax(logits)
     step = room.step(torch.tensor([[actions[-1]]]))
@@ -495,7 +495,7 @@ names = {p.method: name, f"{p.method}_consecutive": "consecutive", f"{p.method}_
 broken, how = recorded(*names), "recorded: all 50 episodes"
 if broken["run"].nunique() < 2:
     both = {key: rollout(model, world, unseen, 2, n_live, seed=p.seed, greedy=key != p.method) for key in list(names)[::2]}
-    broken, how = pd.concat(results.from_life(x, config, unseen, **same | {"run": key}) for key, x in both.items()), "live"
+    broken, how = pd.concat(results.from_rollouts(x, config, unseen, **same | {"run": key}) for key, x in both.items()), "live"
 names = {key: label for key, label in names.items() if key in set(broken["run"])}
 summary = results.summary(broken, by=("run", "method", "planner")).set_index("run").loc[list(names)].reset_index()
 lengths = range(n, config.model.context_length + 1, n)

@@ -68,7 +68,7 @@ plot.style()
 
 # %%
 world, (train_tasks, held_out) = EnvConfig.preset(p.env), split_tasks(p.env, 0)
-configs = {kind: Config.preset(p.env, p.profile, kind, p.seed, imitates=p.method if kind == "observational" else "ad")
+configs = {kind: Config.preset(p.env, p.profile, kind, p.seed, target=p.method if kind == "observational" else "ad")
            for kind in ("observational", "queries")}
 trained = {kind: load_or_train(config, p.retrain) for kind, config in configs.items()}
 models = {kind: made.model.requires_grad_(False) for kind, made in trained.items()}
@@ -87,7 +87,7 @@ def asked(windows):                                      # IDT: for its prompt, 
     return windows._replace(desired_return=desired.expand_as(windows.desired_return))
 
 def moved_before(tokens, action):                        # steps with an action that has moved the agent before
-    moved = (tokens.arrived != tokens.observation.roll(1, 1))[..., None]
+    moved = (tokens.outcome != tokens.observation.roll(1, 1))[..., None]
     return (F.one_hot(tokens.last_action, 6)[..., :5] * moved).cumsum(1).gather(2, action[..., None])[..., 0] > 0
 
 def p_cells(said):                                       # the next cell's x and its y -> P(next cell)
@@ -115,7 +115,7 @@ if moves_hidden:
     row, truth = [moves_believed(name, 12, [one])[0] for name in believers], PERMUTATIONS[held_out[permutation[one]]]
     plot.belief_moves({"": row}, believers, truth=truth, title="Twelve steps in the dark, three opinions on the actions")
 else:
-    visited = read.arrived[0, : 2 * world.horizon + 1].unique()[:-1]   # without the last, which stands for "nowhere yet"
+    visited = read.outcome[0, : 2 * world.horizon + 1].unique()[:-1]   # without the last, which stands for "nowhere yet"
     row = [rewards_believed(name, 2, slice(1))[0] for name in believers]
     plot.belief_panels({"": row}, believers, title="Two episodes in the dark, three opinions on where a reward may be",
                        marks=[{"visited": visited, "agent": start}] * 3)
@@ -216,9 +216,9 @@ def imagined_arrival(model, context, cell, target):
         state = model.advance(state, torch.tensor([[action]]), torch.tensor([[0]]), torch.tensor([[cell]]))
 
 if moves_hidden:
-    cell, action, arrived = (x[one].tolist() for x in (read.observation, read.last_action, read.arrived))
+    cell, action, outcome = (x[one].tolist() for x in (read.observation, read.last_action, read.outcome))
     left = [moves for moves in PERMUTATIONS
-            if all(leads_to[cell[t], moves[action[t + 1]]] == arrived[t + 1] for t in range(12))]
+            if all(leads_to[cell[t], moves[action[t + 1]]] == outcome[t + 1] for t in range(12))]
     plain = torch.tensor([[sum(moves[a] == m for moves in left) / len(left) for m in range(5)] for a in range(5)])
     assert torch.allclose(plain.flatten(), row[-1])
 else:
@@ -252,7 +252,7 @@ if moves_hidden:
     plot.belief_moves(rows, [f"after {n} steps" for n in after], truth=truth, seen=seen, inches=1.9,
                       title=f"What was tried, one model knows, the other {'half ' * bool(half)}knows")
 else:
-    marks = [{"visited": read.arrived[0, : n * world.horizon + 1].unique()[:-1], "agent": start} for n in after]
+    marks = [{"visited": read.outcome[0, : n * world.horizon + 1].unique()[:-1], "agent": start} for n in after]
     rows = {name: [rewards_believed(name, n, slice(1))[0] for n in after] for name in believers}
     if p.env == "dark_key_to_door":
         keyed = with_key()
@@ -473,8 +473,8 @@ def ask(model, tokens, query):                           # -> (the answer, [laye
         x = block.finish(x, weights @ v)
     return model.transformer.norm(x)[:, -1:], torch.stack(looks)
 
-def about(model, tokens, action, arrived, stage=0):      # the next step of one agent; stage: its rewards in the episode
-    return model.query(tokens.observation[0, -1], *(torch.tensor(x) for x in (action, arrived, stage)))
+def about(model, tokens, action, outcome, stage=0):      # the next step of one agent; stage: its rewards in the episode
+    return model.query(tokens.observation[0, -1], *(torch.tensor(x) for x in (action, outcome, stage)))
 
 untrained, blank = new_model(world, model.config).requires_grad_(False), world.n_cells + 1
 
@@ -492,7 +492,7 @@ if moves_hidden:                                         # what does an action d
     name, says = "an action", "P(its true move)"
 else:                                                    # what is paid there? asked by cells: been at most often, never
     tokens = keyed if p.env == "dark_key_to_door" else Tokens(*(field[:1, :n] for field in read))     # a full context
-    things, n_rewards = tokens.arrived[0], int(model.stages(tokens)[1][0, -1])
+    things, n_rewards = tokens.outcome[0], int(model.stages(tokens)[1][0, -1])
     often = int(things[1:].bincount().argmax())
     never = next(x for x in range(world.n_cells) if x not in things)
     def question(model, cell, stage=n_rewards): return ask(model, tokens, about(model, tokens, 0, cell, stage))
@@ -600,7 +600,7 @@ def the_fifth(name, n):                                  # after n steps, four a
     return float(belief[~tried[agents]].mean())
 
 def searched_once(n):                                    # P(reward), after n episodes, in cells of episode 1 only
-    seen = F.one_hot(read.arrived[:64, : n * world.horizon + 1], world.n_cells + 1)[..., :-1]
+    seen = F.one_hot(read.outcome[:64, : n * world.horizon + 1], world.n_cells + 1)[..., :-1]
     first, later = (part.any(1) for part in (seen[:, : world.horizon + 1], seen[:, world.horizon + 1 :]))
     return float(rewards_believed("queries", n)[first & ~later].mean())
 

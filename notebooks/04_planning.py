@@ -68,7 +68,7 @@ arm = p.env == "metaworld"
 room = "darkroom" if arm else p.env                          # an arm's search is hard to draw
 world, held_out = EnvConfig.preset(room), split_tasks(room, 0)[1][:8]
 kinds = {"queries": "ad", "observational": p.method}                     # the first has no policy, it imitates nobody
-configs = {kind: Config.preset(room, p.profile, kind, p.seed, imitates=who) for kind, who in kinds.items()}
+configs = {kind: Config.preset(room, p.profile, kind, p.seed, target=who) for kind, who in kinds.items()}
 explorer, trained = (load_or_train(c, p.retrain).model.requires_grad_(False) for c in configs.values())
 bayes, paper = PlanConfig.preset("bayes", room), PlanConfig.preset("paper", room)
 permuted, dark, n = room == "darkroom_permuted", room == "darkroom", world.horizon
@@ -280,7 +280,7 @@ def moment(step):                                            # what it plans, an
     plan = search(trained, trained.root(context), paper, min(n - step % n, context.max_plan_depth), dice)
     *key, goal = (int(cell) for cell in rules.goals[row // astray.observation.shape[1]] if cell >= 0)
     return {"plan": plan.next_observation[0], "claims": plan.next_observation[0][plan.reward[0] == 1].tolist(), "goal": goal,
-            "key": key[0] if key else None, "visited": seen.arrived[row, 1 : step + 1].unique(),
+            "key": key[0] if key else None, "visited": seen.outcome[row, 1 : step + 1].unique(),
             "walked": astray.observation.flatten(0, 1)[row, step - step % n : step + 1]}
 
 if permuted:
@@ -330,7 +330,7 @@ def thinks(step):
     plan = search(explorer, root, bayes, n - step % n, dice, curious)
     assert isclose(worth(explorer, root, plan, bayes.curiosity * bool(curious)), float(plan.score), rel_tol=0.02)
     panel = {"plan": plan.next_observation[0], "walked": read.observation[0, step - step % n : step + 1], **marks}
-    return panel if permuted else panel | {"belief": belief[step], "visited": read.arrived[0, 1 : step + 1].unique()}
+    return panel if permuted else panel | {"belief": belief[step], "visited": read.outcome[0, 1 : step + 1].unique()}
 
 tried = max(int((read.last_action[0] == action).int().argmax()) for action in range(5))
 key_at = int(read.last_reward[0].argmax())
@@ -386,7 +386,7 @@ def first_episode(curiosity):                                # Permuted: what is
     for t in range(steps):
         explorer.observe(context, Tokens(*(field[:1, t] for field in tokens)))
         doubts.append(explorer.imagine(explorer.root(context), uncertainty=True).entropy[0, 0])
-    return {"doubts": torch.stack(doubts), "action": lives.action[0, 0, :steps], "reward": lives.reward[0, 0, :steps]}, \
+    return {"uncertainty": torch.stack(doubts), "action": lives.action[0, 0, :steps], "reward": lives.reward[0, 0, :steps]}, \
         float(lives.episode_return.float().mean())
 
 if permuted:
@@ -443,7 +443,7 @@ def plain_choice(model, root, n_candidates, dice):           # one candidate at 
     return choice
 
 if arm:
-    arms = Config.preset(p.env, p.profile, "observational", p.seed, imitates=p.method, task=p.task)
+    arms = Config.preset(p.env, p.profile, "observational", p.seed, target=p.method, task=p.task)
     cut = p.profile == "fast" and not is_shipped(arms)       # not one of the paper's five tasks, or another seed
     if cut: display(Markdown(f"No weights of {p.task} with seed {p.seed} are shipped: a small part of the whole is collected "
                              "and trained now (15 minutes on one core), to show how it works, not how well."))
@@ -481,14 +481,14 @@ my_guess = None       # env steps until the Bayes planner reaches 0.9 of the hig
 
 acts = "paper" if arm and p.planner != "none" else p.planner                             # Meta-World has no other planner
 kind, who = {"none": ("none", p.method), "bayes": ("queries", "ad")}.get(acts, ("observational", p.method))
-config, plan = Config.preset(p.env, p.profile, kind, p.seed, imitates=who, task=p.task if arm else None), \
+config, plan = Config.preset(p.env, p.profile, kind, p.seed, target=who, task=p.task if arm else None), \
     PlanConfig.preset(acts, p.env, p.task if arm else None)
 config, lived_in = (config.cut() if arm and cut else config), instances if arm else held_out
 ready = {"queries": explorer, "observational": dicp if arm else trained}
 model = ready.get(kind) or load_or_train(config, p.retrain).model
 n_episodes = {"darkroom": 20, "darkroom_permuted": 6}.get(p.env, 12)
 mine = rollout(model, config.env, lived_in, 1, n_episodes, plan, p.seed)
-mine = results.from_life(mine, config, lived_in, plan)
+mine = results.from_rollouts(mine, config, lived_in, plan)
 who = {"none": f"{p.method.upper()} alone, without a planner",
        "bayes": f"queries, with the Bayes planner (they imitate nobody: `method`, {p.method}, plays no part)"}
 who = who.get(acts, f"DICP-{p.method.upper()} with the {acts} planner")

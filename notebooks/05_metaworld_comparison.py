@@ -117,7 +117,7 @@ assert shares["sweep"] > 0.99 and max(value for name, value in shares.items() if
 # step. When will it pay?
 
 # %%
-config = Config.preset("metaworld", p.profile, "observational", p.seed, imitates=p.method, task=p.task)
+config = Config.preset("metaworld", p.profile, "observational", p.seed, target=p.method, task=p.task)
 cut = p.profile == "fast" and not is_shipped(config)         # not one of the five, or another seed
 if cut:
     display(Markdown(f"No weights of {p.task} with seed {p.seed} are shipped: a small part of the whole is collected and "
@@ -195,7 +195,7 @@ class Pushed:                                                # a policy that is 
         return torch.cat((self.push, parameters[:, 3:4], parameters[:, 4:] - 100), dim=1) if step < 20 else parameters
 
 push = torch.nn.functional.normalize(torch.randn(40, 3, generator=torch.Generator().manual_seed(p.seed)), dim=1)
-twin = Config.preset("metaworld", p.profile, seed=p.seed, imitates=p.method, task=p.task)
+twin = Config.preset("metaworld", p.profile, seed=p.seed, target=p.method, task=p.task)
 policies = {p.method.upper(): load_or_train(twin).model} if is_shipped(twin) else {}
 policies[f"DICP-{p.method.upper()}"] = model                 # its policy alone, without a planner
 
@@ -285,7 +285,7 @@ my_guess = None       # rank correlation of imagined and real rewards in reach, 
 
 agree, dice = {}, torch.Generator().manual_seed(p.seed)
 for name, full in ml1.TASKS.items():
-    one = Config.preset("metaworld", world_model="observational", imitates=p.method, task=full)          # seed 0
+    one = Config.preset("metaworld", world_model="observational", target=p.method, task=full)          # seed 0
     if not is_shipped(one): continue
     knows, few = load_or_train(one).model, splits[name][1][:5]
     lived = rollout(knows, one.env, few, 1, 3, seed=p.seed)

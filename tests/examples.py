@@ -51,7 +51,7 @@ from dicp.models import HierarchicalModel, InContextModel, new_model
 from dicp.oracles import RandomPolicy, Simulator
 from dicp.parts import Part
 from dicp.planning import WorldModel
-from dicp.rollout import Learner, Life, rollout
+from dicp.rollout import Learner, Rollouts, rollout
 from dicp.runs import Run, run_named
 from dicp.training import Trainer
 from dicp.types import Log, Tokens, Windows
@@ -65,7 +65,7 @@ ENV, ARM = EnvConfig(), MetaWorldConfig()
 
 
 @cache
-def life() -> Life:
+def rollouts() -> Rollouts:
     return rollout(RandomPolicy(ENV), ENV, [(0, 3)], 1, 2)
 
 
@@ -81,16 +81,16 @@ BY_TYPE: dict[Any, Callable[[], Any]] = {
     dict: dict,
     set: set,
     torch.Generator: torch.Generator,
-    Life: life,
-    Tokens: lambda: tokens_of(life(), ENV),
-    Windows: lambda: windows_of(life(), ENV),
+    Rollouts: rollouts,
+    Tokens: lambda: tokens_of(rollouts(), ENV),
+    Windows: lambda: windows_of(rollouts(), ENV),
     Learner: lambda: RandomPolicy(ENV),
     RandomPolicy: lambda: RandomPolicy(ENV),
     WorldModel: lambda: Simulator(ENV, [(0, 3)]),
     Simulator: lambda: Simulator(ENV, [(0, 3)]),
     Explorer: lambda: exact_belief(ENV),
     InContextModel: small_model,
-    HierarchicalModel: lambda: new_model(ENV, dataclasses.replace(SMALL, imitates="idt")).prompted(
+    HierarchicalModel: lambda: new_model(ENV, dataclasses.replace(SMALL, target="idt")).prompted(
         torch.ones(1)
     ),
     GridRules: lambda: GridRules.of(ENV, TASKS),

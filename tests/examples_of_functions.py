@@ -83,7 +83,7 @@ def meta_world() -> Any:
     return MetaWorld("reach-v3", [INSTANCE])
 
 
-def life() -> SimpleNamespace:
+def rollouts() -> SimpleNamespace:
     return SimpleNamespace(
         episode_return=torch.ones(2, 2, 12),
         max_return=np.array([10, 20]),
@@ -144,7 +144,7 @@ FUNCTIONS: dict[str, Callable[[], dict]] = {
     "paper.paper_curve": lambda: {"method": "AD"},
     "recordings.write_recorded": lambda: {"costs": pd.DataFrame(columns=list(COSTS))},
     "results.build": built,
-    "results.from_life": lambda: {"life": life(), "tasks": TASKS},
+    "results.from_rollouts": lambda: {"rollouts": rollouts(), "tasks": TASKS},
     "results.from_source": lambda: {"log": log(), "tasks": TASKS},
     "results.refuse_pooling": lambda: {"by": ["method"]},
     "results.difference": lambda: {"run": "ad", "other": "ad"},

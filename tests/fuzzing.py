@@ -32,7 +32,7 @@ OPEN = {
     ("PlanConfig.preset", "changes"),
     ("expect", "answer"),
     ("expect_number", "answer"),
-    ("from_life", "settings"),
+    ("from_rollouts", "settings"),
     ("from_source", "settings"),
     ("planned", "changes"),
 }

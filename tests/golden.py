@@ -35,9 +35,9 @@ def deeds(path: Path) -> list:
         return [answers(model, plan) for plan in plans_of(model)]
     tasks, done = split_of(model.env, record["split"])[1][:2], []
     for plan in plans_of(model):
-        life = rollout(model, model.env, tasks, N_ROLLOUTS, 3, plan, seed=0)
-        digest = hashlib.sha1(life.action.byte().numpy().tobytes()).hexdigest()[:10]
-        returns = life.episode_return.flatten().tolist()
+        rollouts = rollout(model, model.env, tasks, N_ROLLOUTS, 3, plan, seed=0)
+        digest = hashlib.sha1(rollouts.action.byte().numpy().tobytes()).hexdigest()[:10]
+        returns = rollouts.episode_return.flatten().tolist()
         done.append({"planner": plan.planner if plan else "none", "actions": digest, "returns": returns})
     return done
 

@@ -30,7 +30,7 @@ ENV, GOALS, START = EnvConfig(), [(0, 0), (8, 1)], 40
 
 
 @pytest.fixture(scope="module")
-def life():
+def rollouts():
     return rollout(RandomPolicy(ENV), ENV, GOALS, n_rollouts=3, n_episodes=4, seed=0)
 
 
@@ -59,19 +59,19 @@ class Recorder(RandomPolicy):
 
 def test_tokens_are_what_the_agents_read():
     agent = Recorder(ENV)
-    life = rollout(agent, ENV, GOALS, n_rollouts=3, n_episodes=3, seed=1)
-    assert torch.equal(torch.stack(tokens_of(life, ENV), dim=-1)[:, :-1], torch.stack(agent.read, dim=1))
+    rollouts = rollout(agent, ENV, GOALS, n_rollouts=3, n_episodes=3, seed=1)
+    assert torch.equal(torch.stack(tokens_of(rollouts, ENV), dim=-1)[:, :-1], torch.stack(agent.read, dim=1))
 
 
-def test_a_whole_life_ends_in_the_present(life):
-    tokens = tokens_of(life, ENV)
+def test_a_whole_life_ends_in_the_present(rollouts):
+    tokens = tokens_of(rollouts, ENV)
     assert tokens.observation.shape == (6, 81) and (tokens.observation[:, -1] == START).all()
     assert (tokens.first[:, -1] == 1).all()
-    assert torch.equal(tokens.arrived[:, -1], life.next_observation.flatten(0, 1)[:, -1])
+    assert torch.equal(tokens.outcome[:, -1], rollouts.next_observation.flatten(0, 1)[:, -1])
 
 
-def test_windows_are_those_of_the_sampler(life):
-    mine, sampler = windows_of(life, ENV), WindowSampler(ENV, log_of(life))
+def test_windows_are_those_of_the_sampler(rollouts):
+    mine, sampler = windows_of(rollouts, ENV), WindowSampler(ENV, log_of(rollouts))
     theirs = sampler.history(64, 4, 1, torch.Generator().manual_seed(0))
     rows = [(mine.action == action).all(1).nonzero()[0, 0] for action in theirs.action]
     for a, b in zip((*mine.tokens, *mine[1:]), (*theirs.tokens, *theirs[1:]), strict=True):
@@ -86,12 +86,12 @@ def test_exact_belief_by_hand():
         assert belief[cell] == pytest.approx(1 / (81 - n_before))
 
 
-def test_visited_cells_are_ruled_out(life):
-    nothing = life.reward.sum(-1).flatten() == 0
+def test_visited_cells_are_ruled_out(rollouts):
+    nothing = rollouts.reward.sum(-1).flatten() == 0
     assert nothing.any()
-    tokens = tokens_of(life, ENV)
+    tokens = tokens_of(rollouts, ENV)
     belief = believed_rewards(GoalExplorer(ENV), remember(GoalExplorer(ENV), tokens), ENV, tokens.observation[:, -1])
-    visited = torch.zeros(6, 82, dtype=torch.bool).scatter_(1, tokens.arrived, True)[:, :81]
+    visited = torch.zeros(6, 82, dtype=torch.bool).scatter_(1, tokens.outcome, True)[:, :81]
     assert (belief[nothing][visited[nothing]] == 0).all() and (belief[nothing][~visited[nothing]] > 1 / 81).all()
 
 
@@ -102,8 +102,8 @@ def test_a_simulator_believes_in_its_goals():
 
 
 @pytest.mark.parametrize("kind", ["observational", "queries"])
-def test_one_step_beliefs_are_what_the_planner_imagines(kind, life):
-    model, tokens = model_of(kind), up_to(tokens_of(life, ENV), 31)
+def test_one_step_beliefs_are_what_the_planner_imagines(kind, rollouts):
+    model, tokens = model_of(kind), up_to(tokens_of(rollouts, ENV), 31)
     context, cell = remember(model, tokens), tokens.observation[:, -1]
     belief = believed_rewards(model, context, ENV, cell)
     reached = GridRules.of(ENV, [(0, 0)]).next_cell[0, cell]                  # agent action
@@ -114,23 +114,23 @@ def test_one_step_beliefs_are_what_the_planner_imagines(kind, life):
     assert inner.any() and belief.shape == (6, 81) and ((belief > 0) & (belief < 1)).all()
 
 
-def test_the_context_of_remember_is_the_window(life):
-    model, tokens = model_of("observational"), up_to(tokens_of(life, ENV), 80)
+def test_the_context_of_remember_is_the_window(rollouts):
+    model, tokens = model_of("observational"), up_to(tokens_of(rollouts, ENV), 80)
     torch.testing.assert_close(remember(model, tokens).h, model(tokens)[:, -1], atol=1e-4, rtol=1e-4)
 
 
-def test_last_episodes_begin_a_life(life):
-    windows = windows_of(life, ENV)
+def test_last_episodes_begin_a_life(rollouts):
+    windows = windows_of(rollouts, ENV)
     short = last_episodes(windows, 40, ENV)
-    born = WindowSampler(ENV, log_of(life)).history(64, 2, 1, torch.Generator().manual_seed(0))
+    born = WindowSampler(ENV, log_of(rollouts)).history(64, 2, 1, torch.Generator().manual_seed(0))
     first = torch.stack([field[:, 0] for field in born.tokens], dim=-1)
     assert (torch.stack([field[:, 0] for field in short.tokens], dim=-1) == first[0]).all()
-    assert torch.equal(short.tokens.arrived[:, 1:], windows.tokens.arrived[:, 41:])
+    assert torch.equal(short.tokens.outcome[:, 1:], windows.tokens.outcome[:, 41:])
     assert torch.equal(short.reward, windows.reward[:, 40:]) and (windows.tokens.last_action[:, 40] < 5).all()
 
 
-def test_first_arrivals_step_by_step(life):
-    windows = windows_of(life, ENV)
+def test_first_arrivals_step_by_step(rollouts):
+    windows = windows_of(rollouts, ENV)
     new, n_visited = first_arrivals(windows, ENV)
     for row, (cells, rewards) in enumerate(zip(windows.next_observation.tolist(), windows.reward.tolist(), strict=True)):
         for t, cell in enumerate(cells):
@@ -139,16 +139,16 @@ def test_first_arrivals_step_by_step(life):
 
 
 @pytest.mark.parametrize("kind", ["observational", "queries"])
-def test_p_reward_ignores_what_comes_later(kind, life):
-    model, windows = model_of(kind), windows_of(life, ENV)
+def test_p_reward_ignores_what_comes_later(kind, rollouts):
+    model, windows = model_of(kind), windows_of(rollouts, ENV)
     early = Windows(up_to(windows.tokens, 30), *(x[:, :30] for x in windows[1:]))
     torch.testing.assert_close(p_reward(model, windows)[:, :30], p_reward(model, early), atol=1e-5, rtol=1e-4)
 
 
-def test_p_reward_of_two_levels_is_read_off_the_chunks(life):
+def test_p_reward_of_two_levels_is_read_off_the_chunks(rollouts):
     """IDT reads what happened as well as the tokens, and draws its decisions."""
     torch.manual_seed(0)
-    model, windows = new_model(ENV, ModelConfig("observational", "idt", n_layers=1)), windows_of(life, ENV)
+    model, windows = new_model(ENV, ModelConfig("observational", "idt", n_layers=1)), windows_of(rollouts, ENV)
     torch.manual_seed(0)
     expected = model.world_model_head(model.read(windows), windows.action).reward.softmax(-1)[..., 1]
     torch.manual_seed(0)
@@ -160,20 +160,20 @@ def test_beliefs_in_key_to_door_are_about_the_key_then_about_the_door():
     env = EnvConfig.preset("dark_key_to_door")
     model = Simulator(env, [((5, 4), (0, 0))])
     context = model.begin(1)
-    fields = {"observation": START, "last_action": env.n_actions, "last_reward": 0, "arrived": env.n_cells, "first": 1}
+    fields = {"observation": START, "last_action": env.n_actions, "last_reward": 0, "outcome": env.n_cells, "first": 1}
     model.observe(context, Tokens(**{name: torch.tensor([x]) for name, x in fields.items()}))
     assert believed_rewards(model, context, env, torch.tensor([START])).nonzero().tolist() == [[0, START + 9]]
-    fields |= {"observation": START + 9, "last_action": 0, "last_reward": 1, "arrived": START + 9, "first": 0}
+    fields |= {"observation": START + 9, "last_action": 0, "last_reward": 1, "outcome": START + 9, "first": 0}
     model.observe(context, Tokens(**{name: torch.tensor([x]) for name, x in fields.items()}))
     assert believed_rewards(model, context, env, torch.tensor([START + 9])).nonzero().tolist() == [[0, 0]]
 
 
-def test_beliefs_end_where_imagination_ends(life):
+def test_beliefs_end_where_imagination_ends(rollouts):
     """IDT imagines to the end of its chunk of ten steps; what lies farther away is unknown."""
     torch.manual_seed(0)
     model = new_model(ENV, ModelConfig("observational", "idt", n_layers=1))
     model.prompt.fill_(18)
-    tokens = up_to(tokens_of(life, ENV), 28)                                     # three steps of the chunk are left
+    tokens = up_to(tokens_of(rollouts, ENV), 28)                                     # three steps of the chunk are left
     belief = believed_rewards(model, remember(model, tokens), ENV, tokens.observation[:, -1])
     far = torch.stack([(torch.tensor([[c // 9, c % 9]]) - torch.stack((torch.arange(81) // 9, torch.arange(81) % 9), 1))
                        .abs().sum(-1) > 3 for c in tokens.observation[:, -1].tolist()])
@@ -186,38 +186,38 @@ def test_nobody_knows_the_walk_in_permuted():
         believed_rewards(exact_belief(env), exact_belief(env).begin(1), env, torch.tensor([0]))
 
 
-def unrecorded(life):
-    return life._replace(observation=None, action=None, next_observation=None)
+def unrecorded(rollouts):
+    return rollouts._replace(observation=None, action=None, next_observation=None)
 
 
 @pytest.mark.parametrize("sentence, call", [
-    ("life is None; allowed: a Life", lambda life: tokens_of(None, ENV)),
-    ("life.observation is None; allowed: a life", lambda life: tokens_of(unrecorded(life), ENV)),
-    ("life.observation is None; allowed: a life", lambda life: windows_of(unrecorded(life), ENV)),
-    ("life is 'Life'; allowed: a life in a grid", lambda life: log_of(unrecorded(life))),
-    ("env.horizon is 50; allowed: 20", lambda life: windows_of(life, EnvConfig(horizon=50))),
-    ("env is MetaWorldConfig.*; allowed: the world", lambda life: windows_of(life, MetaWorldConfig(horizon=20))),
-    ("env is .*size=3.*; allowed: the world", lambda life: tokens_of(life, EnvConfig(size=3))),
-    ("n_steps is 81; allowed: 1 to 80", lambda life: last_episodes(windows_of(life, ENV), 81, ENV)),
-    ("tokens is 3; allowed: a Tokens", lambda life: remember(GoalExplorer(ENV), 3)),
-    ("model is None; allowed: a Learner", lambda life: remember(None, tokens_of(life, ENV))),
+    ("rollouts is None; allowed: a Rollouts", lambda rollouts: tokens_of(None, ENV)),
+    ("rollouts.observation is None; allowed: those of rollout", lambda rollouts: tokens_of(unrecorded(rollouts), ENV)),
+    ("rollouts.observation is None; allowed: those of rollout", lambda rollouts: windows_of(unrecorded(rollouts), ENV)),
+    ("rollouts is 'Rollouts'; allowed: rollouts in a grid", lambda rollouts: log_of(unrecorded(rollouts))),
+    ("env.horizon is 50; allowed: 20", lambda rollouts: windows_of(rollouts, EnvConfig(horizon=50))),
+    ("env is MetaWorldConfig.*; allowed: the world", lambda rollouts: windows_of(rollouts, MetaWorldConfig(horizon=20))),
+    ("env is .*size=3.*; allowed: the world", lambda rollouts: tokens_of(rollouts, EnvConfig(size=3))),
+    ("n_steps is 81; allowed: 1 to 80", lambda rollouts: last_episodes(windows_of(rollouts, ENV), 81, ENV)),
+    ("tokens is 3; allowed: a Tokens", lambda rollouts: remember(GoalExplorer(ENV), 3)),
+    ("model is None; allowed: a Learner", lambda rollouts: remember(None, tokens_of(rollouts, ENV))),
     ("context is None; allowed: what model.begin",
-     lambda life: believed_rewards(GoalExplorer(ENV), None, ENV, torch.tensor([0]))),
+     lambda rollouts: believed_rewards(GoalExplorer(ENV), None, ENV, torch.tensor([0]))),
     ("cell is 81; allowed: numbers of cells, from 0 to 80",
-     lambda life: believed_rewards(GoalExplorer(ENV), GoalExplorer(ENV).begin(1), ENV, torch.tensor([81]))),
+     lambda rollouts: believed_rewards(GoalExplorer(ENV), GoalExplorer(ENV).begin(1), ENV, torch.tensor([81]))),
     ("model.config.world_model is 'none'; allowed: 'observational'",
-     lambda life: p_reward(model_of("none"), windows_of(life, ENV))),
+     lambda rollouts: p_reward(model_of("none"), windows_of(rollouts, ENV))),
 ])
-def test_what_nothing_is_known_of_is_refused(sentence, call, life):
+def test_what_nothing_is_known_of_is_refused(sentence, call, rollouts):
     with pytest.raises(ValueError, match=sentence):
-        call(life)
+        call(rollouts)
 
 
 def test_a_large_room_takes_more_than_a_byte_a_cell():
     env = EnvConfig(size=30)
-    life = rollout(RandomPolicy(env), env, [(0, 0)], 1, 1)
-    log = log_of(life)
-    assert torch.equal(log.observation.long(), life.observation) and log.observation.max() > 255
+    rollouts = rollout(RandomPolicy(env), env, [(0, 0)], 1, 1)
+    log = log_of(rollouts)
+    assert torch.equal(log.observation.long(), rollouts.observation) and log.observation.max() > 255
 
 
 def test_lives_of_the_exact_belief_are_of_training_tasks_and_as_long_as_a_window():
@@ -225,9 +225,9 @@ def test_lives_of_the_exact_belief_are_of_training_tasks_and_as_long_as_a_window
     config = replace(config, train=replace(config.train, data="exact_belief", n_streams=2))
     log, (tasks, _) = lives_of_the_exact_belief(config), split_of(config.env, config.split)
     assert log.reward.shape == (len(tasks), 2, config.model.context_length)
-    led_to = log.next_observation.long()
+    next_observation = log.next_observation.long()
     goals = torch.tensor([x * 9 + y for x, y in tasks])[:, None, None]
-    assert torch.equal(led_to == goals, log.reward > 0) and log.reward.any(-1).any(-1).all()
+    assert torch.equal(next_observation == goals, log.reward > 0) and log.reward.any(-1).any(-1).all()
     earned = log.reward.unflatten(-1, (-1, config.env.horizon)).float().sum(-1).mean((0, 1))
     assert (earned.diff() > 1).all()                            # an episode brings more than the one before
     with pytest.raises(ValueError, match="env is .*allowed: "):
@@ -235,10 +235,10 @@ def test_lives_of_the_exact_belief_are_of_training_tasks_and_as_long_as_a_window
 
 
 @pytest.mark.parametrize("kind", ["queries", "heads", "observational"])
-def test_who_is_asked_about_another_room_says_so(kind, life):
-    model, windows = model_of(kind), windows_of(life, ENV)
+def test_who_is_asked_about_another_room_says_so(kind, rollouts):
+    model, windows = model_of(kind), windows_of(rollouts, ENV)
     tokens = windows.tokens
-    for field, value, allowed in (("observation", 81, "0 to 80"), ("arrived", 82, "0 to 81"), ("last_action", 6, "0 to 5"),
+    for field, value, allowed in (("observation", 81, "0 to 80"), ("outcome", 82, "0 to 81"), ("last_action", 6, "0 to 5"),
                                   ("last_reward", 2, "from 0 to 1"), ("observation", -1, "0 to 80")):
         odd = tokens._replace(**{field: torch.full_like(getattr(tokens, field), value)})
         for ask in (lambda odd=odd: p_reward(model, windows._replace(tokens=odd)), lambda odd=odd: remember(model, odd)):

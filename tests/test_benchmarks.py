@@ -127,13 +127,14 @@ def test_every_comparison_is_ready_in_every_world(name, env, monkeypatch):
 
 def test_agents_of_meta_world_act_with_full_contexts(monkeypatch):
     monkeypatch.setattr(metaworld_acting, "N_AGENTS", 2)
-    small, preset, searched = dict(d_model=16, n_layers=1, n_heads=1, d_ff=16, context_length=200, forgets=1), Config.preset, []
+    small = dict(d_model=16, n_layers=1, n_heads=1, d_ff=16, context_length=200, n_forget_episodes=1)
+    preset, searched = Config.preset, []
     monkeypatch.setattr(metaworld_acting.Config, "preset", lambda *args, **kwargs: replace(
         c := preset(*args, **kwargs), model=replace(c.model, **small)))
     search = metaworld_acting.search
     monkeypatch.setattr(metaworld_acting, "search", lambda *args: searched.append(args[2].depth) or search(*args))
     rows = metaworld_acting.measure(3, 1)
-    assert [(row["imitates"], row["depth"]) for row in rows] == [(name, depth) for name in ("ad", "idt") for depth in (0, 1, 4)]
+    assert [(row["target"], row["depth"]) for row in rows] == [(name, depth) for name in ("ad", "idt") for depth in (0, 1, 4)]
     assert sorted(searched) == 6 * [1] + 6 * [4] and all(row["ms"] > 0 for row in rows)
     config = metaworld_acting.Config.preset("metaworld")
     living = metaworld_acting.Living(metaworld_acting.new_model(config.env, config.model), None, torch.Generator())

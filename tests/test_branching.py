@@ -21,17 +21,18 @@ def test_agreement_by_hand():
     assert rank_agreement(imagined, real).tolist() == pytest.approx([1, -1, 1])
 
 
-@pytest.mark.parametrize("imitates", ["ad", "idt"])
-def test_what_was_done_is_what_would_have_happened(imitates):
-    """Let the policy be so sure that every candidate is the action that the life took: then all come true."""
+@pytest.mark.parametrize("target", ["ad", "idt"])
+def test_what_was_done_is_what_would_have_happened(target):
+    """Let the policy be so sure that every candidate is the action that the rollout took: then all come true."""
     pytest.importorskip("metaworld")
     env = MetaWorldConfig(horizon=20)
     torch.manual_seed(0)
-    model = new_model(env, Config.preset("metaworld", world_model="observational", imitates=imitates).model)
-    if imitates == "idt":
+    model = new_model(env, Config.preset("metaworld", world_model="observational", target=target).model)
+    if target == "idt":
         model.prompt.fill_(100.0)
-    life = rollout(model, env, INSTANCES, 2, 2, seed=1)
-    replayed = tried_out(model, life, env, INSTANCES, [0, 7, 25], n_candidates=3, generator=torch.Generator().manual_seed(0))
+    rollouts = rollout(model, env, INSTANCES, 2, 2, seed=1)
+    generator = torch.Generator().manual_seed(0)
+    replayed = tried_out(model, rollouts, env, INSTANCES, [0, 7, 25], n_candidates=3, generator=generator)
     assert replayed.action.shape == (3, 4, 3, 4) and replayed.reward.shape == (3, 4, 3)
     assert replayed.next_observation.shape == replayed.imagined.next_observation.shape == (3, 4, 3, 11)
 
@@ -40,24 +41,24 @@ def test_what_was_done_is_what_would_have_happened(imitates):
             return getattr(model, name)
 
         def propose(self, root, n, generator):
-            return Proposal(life.action.flatten(0, 1)[:, None, None, self.moment].expand(-1, 1, n, -1))
+            return Proposal(rollouts.action.flatten(0, 1)[:, None, None, self.moment].expand(-1, 1, n, -1))
 
     for moment in (0, 7, 25):
         sure = Sure()
         sure.moment = moment
-        tried = tried_out(sure, life, env, INSTANCES, [moment], n_candidates=2)
-        assert torch.equal(tried.reward[0], life.reward.flatten(0, 1)[:, moment, None].expand(-1, 2))
-        assert torch.equal(tried.next_observation[0, :, 0], life.next_observation.flatten(0, 1)[:, moment])
-    assert torch.equal(windows_of(life, env).reward, life.reward.flatten(0, 1))
+        tried = tried_out(sure, rollouts, env, INSTANCES, [moment], n_candidates=2)
+        assert torch.equal(tried.reward[0], rollouts.reward.flatten(0, 1)[:, moment, None].expand(-1, 2))
+        assert torch.equal(tried.next_observation[0, :, 0], rollouts.next_observation.flatten(0, 1)[:, moment])
+    assert torch.equal(windows_of(rollouts, env).reward, rollouts.reward.flatten(0, 1))
     for sentence, moments, tasks in (
         ("moment is 40; allowed: a whole number from 0 to 39", [40], INSTANCES),
         (r"moments\[0\] is -1; allowed", [-1], INSTANCES), ("moments is None; allowed: a seq", None, INSTANCES),
         (r"moments is \[\]; allowed", [], INSTANCES), ("number of tasks is 1; allowed: 2", [0], INSTANCES[:1]),
     ):
         with pytest.raises(ValueError, match=sentence):
-            tried_out(model, life, env, tasks, moments)
+            tried_out(model, rollouts, env, tasks, moments)
     with pytest.raises(ValueError, match="n_candidates is 1[0-9]*; allowed: fewer candidates .*GiB"):
-        tried_out(model, life, env, INSTANCES, [0], 2**50)
+        tried_out(model, rollouts, env, INSTANCES, [0], 2**50)
 
 
 def test_candidates_that_cannot_be_put_in_order_are_refused():

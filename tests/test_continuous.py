@@ -34,9 +34,9 @@ class Moving:
         assert action.shape == self.point.shape and action.abs().max() <= 1
         self.point, self.t = self.point + 0.1 * action, self.t + 1
         reward = 1 - (self.point - self.goals[:, None]).norm(dim=-1)
-        arrived, done = self.observation(), self.t == self.horizon
-        observation = self.reset() if done else arrived
-        return Step(reward, arrived, observation, done, reward > 0.9)
+        outcome, done = self.observation(), self.t == self.horizon
+        observation = self.reset() if done else outcome
+        return Step(reward, outcome, observation, done, reward > 0.9)
 
 
 class Drift(Domain):
@@ -150,7 +150,7 @@ def check_updates(domain, task, n_streams, n_updates, n_steps):
     distribution = type(model.policy.action_dist)
     sample = distribution.sample
 
-    def record(self):                                                # the dice of stable-baselines3, for our own actor
+    def record(self):                                                # the numbers that stable-baselines3 draws
         action = sample(self)
         drawn.append((action - self.distribution.mean) / self.distribution.stddev)
         return action
@@ -161,8 +161,8 @@ def check_updates(domain, task, n_streams, n_updates, n_steps):
     finally:
         distribution.sample = sample
     recorder = Recorder(domain, 1, n_streams, source.env_steps)
-    original, dice = torch.randn, iter(drawn)
-    torch.randn = lambda shape, generator: next(dice).detach()[None]
+    original, values = torch.randn, iter(drawn)
+    torch.randn = lambda shape, generator: next(values).detach()[None]
     try:
         for start in range(0, source.env_steps, n_steps):
             observation, data = act(agents, world, observation, recorder, start, torch.Generator())

@@ -25,7 +25,7 @@ def test_the_first_tokens_of_a_grid_by_hand():
 def test_the_first_tokens_of_an_arm_by_hand():
     tokens = domain_of(ARM).first_tokens(torch.ones(2, 11))
     assert [tuple(field.shape) for field in tokens] == [(2, 11), (2, 4), (2,), (2, 23), (2,)]
-    assert not tokens.last_action.any() and not tokens.arrived.any() and tokens.last_reward.dtype == torch.float32
+    assert not tokens.last_action.any() and not tokens.outcome.any() and tokens.last_reward.dtype == torch.float32
 
 
 def test_an_arm_is_told_where_an_action_led_and_what_it_changed():
@@ -87,8 +87,8 @@ def test_steps_and_windows_are_cut_stacked_and_joined():
     step = Tokens(*(torch.arange(2) + 10 * i for i in range(5)))
     windows = Tokens.stack([step, step.map(lambda x: x + 1), step])
     assert windows.observation.tolist() == [[0, 1, 0], [1, 2, 1]] and windows.at(1).first.tolist() == [41, 42]
-    assert windows.last_steps(2).arrived.tolist() == [[31, 30], [32, 31]]
-    assert torch.equal(windows.last_steps(9).arrived, windows.arrived)
+    assert windows.last_steps(2).outcome.tolist() == [[31, 30], [32, 31]]
+    assert torch.equal(windows.last_steps(9).outcome, windows.outcome)
     assert windows.rows(torch.tensor([1, 1])).last_action.tolist() == [[11, 12, 11]] * 2
     longer = Tokens.concat((windows, windows), dim=1)
     assert longer.first.shape == (2, 6)

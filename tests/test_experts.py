@@ -38,9 +38,9 @@ def test_its_actions_are_the_librarys_and_depend_on_what_is_seen_now_alone():
 
 
 def test_who_is_told_the_goal_reaches_it_and_every_episode_is_the_same():
-    life = rollout(experts.informed_expert(REACH, FAR), REACH, FAR, 1, 2, greedy=True)
-    assert life.episode_success.all()
-    assert torch.equal(life.reward[..., :100], life.reward[..., 100:])
+    rollouts = rollout(experts.informed_expert(REACH, FAR), REACH, FAR, 1, 2, greedy=True)
+    assert rollouts.episode_success.all()
+    assert torch.equal(rollouts.reward[..., :100], rollouts.reward[..., 100:])
     blind = experts.blind_expert(REACH, FAR, FAR)                   # goes between the two
     assert not rollout(blind, REACH, FAR, 1, 1, greedy=True).episode_success.any()
 

@@ -203,7 +203,7 @@ def test_a_wrong_word_gets_one_sentence(arguments, sentence, capsys):
 def test_train_and_evaluate_what_is_shipped(capsys, tmp_path):
     said = run(capsys, "train", "--world-model", "observational")
     assert said.startswith("dicp_ad in darkroom, shipped: policy ")
-    file = tmp_path / "lives.csv.gz"
+    file = tmp_path / "rollouts.csv.gz"
     sizes = ["--episodes", "2", "--rollouts", "1"]
     said = run(capsys, "evaluate", "--world-model", "observational", "--planner", "gated", *sizes, "--out", str(file))
     assert "all_episodes" in said and len(results.load(file)) == 8 * 2

@@ -1,4 +1,4 @@
-"""What `tools/found_again.py` counts, on lives small enough to do by hand."""
+"""What `tools/found_again.py` counts, on rollouts small enough to do by hand."""
 
 import importlib.util
 from pathlib import Path

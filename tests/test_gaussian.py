@@ -18,7 +18,7 @@ from dicp.policies import LEAST_LOG_STD, Gaussian, PolicyHead, policy_of
 from dicp.rollout import rollout
 from dicp.training import Trainer
 from dicp.types import Log, Tokens, Windows
-from dicp.windows import WindowSampler, newborn
+from dicp.windows import WindowSampler, without_past
 
 ENV = MetaWorldConfig(horizon=5)
 MODELS = ("ad", "idt")
@@ -47,7 +47,7 @@ def test_histories_in_which_nothing_succeeds_are_left_out():
     for failures, seen in ((False, [1]), (True, [1, 2, 3])):
         windows = sampler.history(99, 2, 1, torch.Generator().manual_seed(0), failures=failures)
         assert windows.reward.unique().tolist() == seen
-    presets = {task: Config.preset("metaworld", task=task, world_model="observational", imitates="idt").train
+    presets = {task: Config.preset("metaworld", task=task, world_model="observational", target="idt").train
                for task in ("reach-v3", "sweep-v3", "pick-place-v3")}
     assert {train.min_final_success for train in presets.values()} == {0.1}
     assert {task: (train.failures_share, train.world_model_weight) for task, train in presets.items()} == {
@@ -56,13 +56,13 @@ def test_histories_in_which_nothing_succeeds_are_left_out():
 
 
 @pytest.mark.parametrize("kind", ["none", "observational"])
-@pytest.mark.parametrize("imitates", MODELS)
-def test_failures_are_not_imitated_but_the_world_model_learns_from_them(kind, imitates):
+@pytest.mark.parametrize("target", MODELS)
+def test_failures_are_not_imitated_but_the_world_model_learns_from_them(kind, target):
     """The first instance succeeds; in the other two the hand is moved in another way, which shows in a policy's gradient."""
     log = make_log(3, 2, 80)
     log.success.zero_()
     log.success[0] = 1
-    model = ModelConfig(kind, imitates, context_length=20, d_model=16, n_layers=1, n_heads=2, d_ff=16, chunk=5)
+    model = ModelConfig(kind, target, context_length=20, d_model=16, n_layers=1, n_heads=2, d_ff=16, chunk=5)
     train = TrainConfig(updates=2, batch_size=6, n_streams=2, max_stride=2, min_final_success=0.5)
     config = Config(ENV, SourceConfig(n_streams=2, env_steps=80, n_steps=10, batch_size=20), model, train)
     other = log._replace(action=torch.cat((log.action[:1], -log.action[1:])))            # what was done where nothing succeeds
@@ -72,7 +72,7 @@ def test_failures_are_not_imitated_but_the_world_model_learns_from_them(kind, im
         return losses(trainer.model, trainer.sampler, trainer.config.train, trainer.generator)
 
     first, second = terms_of(log), terms_of(other)
-    if imitates == "ad":                                                                 # IDT draws its decisions
+    if target == "ad":                                                                 # IDT draws its decisions
         assert first["policy"] == second["policy"]
     assert terms_of(log, failures_share=0.0) == terms_of(other, failures_share=0.0)
     if kind == "observational":
@@ -84,13 +84,14 @@ def test_failures_are_not_imitated_but_the_world_model_learns_from_them(kind, im
     assert trainer.update == 1
 
 
-def make_model(imitates="ad", seed=0, **changes):
+def make_model(target="ad", seed=0, **changes):
     torch.manual_seed(seed)
-    settings = dict(context_length=20, d_model=16, n_layers=2, d_ff=16, d_head_hidden=16, chunk=5, forgets=2) | changes
-    model = new_model(ENV, ModelConfig("observational", imitates, **settings))
+    settings = dict(context_length=20, d_model=16, n_layers=2, d_ff=16, d_head_hidden=16, chunk=5) | changes
+    settings = dict(n_forget_episodes=2) | settings
+    model = new_model(ENV, ModelConfig("observational", target, **settings))
     for parameter in model.parameters():                             # away from symmetric starts
         parameter.data += 0.1 * torch.randn(parameter.shape)
-    if imitates == "idt":
+    if target == "idt":
         model.prompt.fill_(30.0)
     return model.eval()
 
@@ -149,12 +150,12 @@ def test_what_an_action_does_is_linear_where_the_mlp_is_silent():
 def test_embedding_by_hand():
     """Which number feeds which input: centred and scaled, the jump of a reset, and birth."""
     embed = ContinuousEmbedding(domain_of(ENV), 1)
-    observation, arrived = torch.full((11,), 0.5), torch.full((11,), 0.5)
+    observation, outcome = torch.full((11,), 0.5), torch.full((11,), 0.5)
     observation[:4] = torch.tensor([0.1, 0.75, 0.1, 1.0])
-    arrived[:4] = torch.tensor([0.2, 0.75, 0.1, 1.0])
-    before = arrived - torch.tensor([0.02, *[0.0] * 10])             # the hand moved by 20 mm, the reward rose by 0.3
-    arrived = domain_of(ENV).outcome(before, arrived, torch.tensor(5.0), torch.tensor(4.7))
-    fields = Tokens(observation, torch.tensor([0.1, 0.2, 0.3, 0.4]), torch.tensor(5.0), arrived, torch.tensor(1))
+    outcome[:4] = torch.tensor([0.2, 0.75, 0.1, 1.0])
+    before = outcome - torch.tensor([0.02, *[0.0] * 10])             # the hand moved by 20 mm, the reward rose by 0.3
+    outcome = domain_of(ENV).outcome(before, outcome, torch.tensor(5.0), torch.tensor(4.7))
+    fields = Tokens(observation, torch.tensor([0.1, 0.2, 0.3, 0.4]), torch.tensor(5.0), outcome, torch.tensor(1))
     inputs = torch.zeros(41)
     with torch.no_grad():
         embed.bias.zero_()
@@ -234,9 +235,9 @@ def test_windows_say_what_happened():
     assert torch.equal(windows.next_observation[0, ends], log.terminal_observation[0, 0])
     inside = [t for t in range(39) if t not in ends]
     assert torch.equal(windows.next_observation[0, inside], log.observation[0, 0, [t + 1 for t in inside]])
-    arrived, moved, rise = windows.tokens.arrived[0, 1:].split((11, 11, 1), dim=-1)
-    assert torch.equal(arrived, windows.next_observation[0, :-1])
-    assert torch.equal(moved, arrived - windows.tokens.observation[0, :-1])
+    outcome, moved, rise = windows.tokens.outcome[0, 1:].split((11, 11, 1), dim=-1)
+    assert torch.equal(outcome, windows.next_observation[0, :-1])
+    assert torch.equal(moved, outcome - windows.tokens.observation[0, :-1])
     for t in range(39):
         before = windows.reward[0, t - 1] if t % 5 else 0.0
         assert rise[t, 0] == windows.reward[0, t] - before
@@ -251,9 +252,9 @@ def told(tokens, n):
     return Tokens(*(x[:, :n] for x in tokens))
 
 
-@pytest.mark.parametrize("imitates", MODELS)
-def test_the_future_changes_nothing(imitates):
-    model, windows, other = make_model(imitates), windows_of(), windows_of(seed=1)
+@pytest.mark.parametrize("target", MODELS)
+def test_the_future_changes_nothing(target):
+    model, windows, other = make_model(target), windows_of(), windows_of(seed=1)
 
     def read(windows):
         torch.manual_seed(0)                                         # of IDT's decisions
@@ -279,16 +280,16 @@ def test_acting_equals_the_whole_window():
     for t in range(40):
         begin = 0 if t < 20 else 10 * ((t - 20) // 10 + 1)
         acted = model.observe(context, Tokens(*(x[:, t] for x in tokens)))
-        window = newborn(told(tokens, t + 1), ENV, t + 1 - begin)
+        window = without_past(told(tokens, t + 1), ENV, t + 1 - begin)
         assert torch.allclose(acted, model.policy_head(model(window))[:, -1], atol=1e-4)
         held.append(context.n_transitions + 1)
         assert torch.equal(context.observation, tokens.observation[:, t])
     assert max(held) == 20 and held[20] == 11
 
 
-@pytest.mark.parametrize("imitates", MODELS)
-def test_imagined_steps_are_read_as_real_ones(imitates):
-    model, tokens = make_model(imitates), windows_of().tokens
+@pytest.mark.parametrize("target", MODELS)
+def test_imagined_steps_are_read_as_real_ones(target):
+    model, tokens = make_model(target), windows_of().tokens
     context = model.begin(3, generator=torch.Generator().manual_seed(0))
     for t in range(6):
         model.observe(context, Tokens(*(x[:, t] for x in tokens)))
@@ -301,16 +302,16 @@ def test_imagined_steps_are_read_as_real_ones(imitates):
         state = model.advance(state, came.last_action, came.last_reward, came.observation)
     for t in (6, 7):
         now, before = (Tokens(*(x[:, i] for x in tokens)) for i in (t, t - 1))
-        arrived = domain_of(ENV).outcome(before.observation, now.observation, now.last_reward, before.reward_before)
-        model.observe(context, now._replace(arrived=arrived))
+        outcome = domain_of(ENV).outcome(before.observation, now.observation, now.last_reward, before.reward_before)
+        model.observe(context, now._replace(outcome=outcome))
     assert torch.allclose(state.h[:, 0], context.h, atol=1e-4) and torch.allclose(state.h[:, 1], context.h, atol=1e-4)
     for ours in (state.reward_before[:, 0], state.reward_before[:, 1], model.root(context).reward_before[:, 0]):
         assert torch.equal(ours, tokens.last_reward[:, 7])
 
 
-@pytest.mark.parametrize("imitates", MODELS)
-def test_candidates_are_the_mean_and_draws(imitates):
-    model, tokens = make_model(imitates), windows_of().tokens
+@pytest.mark.parametrize("target", MODELS)
+def test_candidates_are_the_mean_and_draws(target):
+    model, tokens = make_model(target), windows_of().tokens
     context = model.begin(3, generator=torch.Generator().manual_seed(0))
     out = model.observe(context, Tokens(*(x[:, 0] for x in tokens)))
     action = model.propose(model.root(context), 2000, torch.Generator().manual_seed(1)).action
@@ -381,37 +382,38 @@ def test_plans_end_with_the_episode_and_see_what_one_step_does_not():
 # --- acting in Meta-World ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("imitates", MODELS)
-def test_a_life_in_reach(imitates):
+@pytest.mark.parametrize("target", MODELS)
+def test_a_life_in_reach(target):
     pytest.importorskip("metaworld")
     from dicp.domain import world_of
 
-    model, tasks = make_model(imitates), [(0.01, 0.65, 0.02, -0.05, 0.85, 0.2), (0.0, 0.6, 0.02, 0.05, 0.81, 0.1)]
+    model, tasks = make_model(target), [(0.01, 0.65, 0.02, -0.05, 0.85, 0.2), (0.0, 0.6, 0.02, 0.05, 0.81, 0.1)]
     plan = PlanConfig.preset("paper", "metaworld", start_after=10, start_after_step=2)
-    life = rollout(model, ENV, tasks, 2, 4, plan, seed=1)
-    assert life.planned[0, 0].tolist() == [False] * 10 + [False, False, True, True, True] * 2
+    rollouts = rollout(model, ENV, tasks, 2, 4, plan, seed=1)
+    assert rollouts.planned[0, 0].tolist() == [False] * 10 + [False, False, True, True, True] * 2
     world = world_of(ENV, tasks, 2)
     seen = world.reset()
     for t in range(20):
-        assert torch.equal(life.observation[:, :, t], seen)
-        outcome = world.step(life.action[:, :, t])
-        assert torch.equal(life.reward[:, :, t], outcome.reward) and torch.equal(life.success[:, :, t], outcome.success)
-        assert torch.equal(life.next_observation[:, :, t], outcome.next_observation)
+        assert torch.equal(rollouts.observation[:, :, t], seen)
+        outcome = world.step(rollouts.action[:, :, t])
+        assert torch.equal(rollouts.reward[:, :, t], outcome.reward) and torch.equal(rollouts.success[:, :, t], outcome.success)
+        assert torch.equal(rollouts.next_observation[:, :, t], outcome.next_observation)
         seen = outcome.observation
-    assert torch.equal(life.episode_return, life.reward.unflatten(-1, (4, 5)).sum(-1)) and life.max_return.tolist() == [50, 50]
+    assert torch.equal(rollouts.episode_return, rollouts.reward.unflatten(-1, (4, 5)).sum(-1))
+    assert rollouts.max_return.tolist() == [50, 50]
     brief = rollout(model, ENV, tasks, 2, 4, plan, seed=1, record=False)
-    assert brief.observation is None and torch.equal(brief.reward, life.reward)
-    assert torch.equal(brief.episode_success, life.success.unflatten(-1, (4, 5)).any(-1))
+    assert brief.observation is None and torch.equal(brief.reward, rollouts.reward)
+    assert torch.equal(brief.episode_success, rollouts.success.unflatten(-1, (4, 5)).any(-1))
 
 
-@pytest.mark.parametrize("imitates", MODELS)
-def test_training_learns_and_goes_on(imitates):
+@pytest.mark.parametrize("target", MODELS)
+def test_training_learns_and_goes_on(target):
     """Actions that follow the observation, rewards that follow the action: the loss falls, and a resumed run is the same."""
     log = make_log()
     action = (log.observation[..., :4] - 0.5).mul(4).clamp(-1, 1)
     log = log._replace(action=action, reward=5 + 5 * action[..., 0])
     small = dict(d_model=16, n_layers=1, d_ff=16, d_head_hidden=16, chunk=5)
-    model = ModelConfig("observational", imitates, context_length=20, **small)
+    model = ModelConfig("observational", target, context_length=20, **small)
     source = SourceConfig(n_streams=2, env_steps=40, n_steps=10, batch_size=20)
     config = Config(ENV, source, model, TrainConfig(updates=60, batch_size=16, warmup=5, n_streams=2, max_stride=2))
     trainer = Trainer(config, log)
@@ -430,7 +432,7 @@ def test_training_learns_and_goes_on(imitates):
 
 
 def test_what_metaworld_lacks_is_refused():
-    for change in (dict(imitates="dpt"), dict(world_model="queries")):
+    for change in (dict(target="dpt"), dict(world_model="queries")):
         with pytest.raises(ValueError, match="allowed: "):
             Config.preset("metaworld", **change)
     with pytest.raises(ValueError, match="task is 'reach-v2'; allowed: .*Did you mean 'reach-v3'?"):

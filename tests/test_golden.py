@@ -17,6 +17,7 @@ from golden import GOLDEN, WEIGHTS, deeds
 
 from dicp import artifacts, reproduce, runs
 from dicp.config import ENVS, IMITATORS, ML1_TASKS, PLANNERS, PROFILES, WORLD_MODELS, Config, PlanConfig
+from dicp.config.wire import old_name
 from dicp.history import LearningHistories
 
 N_PRESETS, DIGEST = 603, "964192c584"
@@ -72,15 +73,29 @@ def test_presets_say_what_they_said():
     for env, task in [*((name, None) for name in ENVS), *(("metaworld", task) for task in ML1_TASKS)]:
         for settings in itertools.product(PROFILES, WORLD_MODELS, IMITATORS):
             with suppress(ValueError):                                      # DPT in Meta-World, say
-                profile, kind, imitates = settings
-                config = Config.preset(env, profile, kind, 1, 2, imitates, task)
-                said[f"{env} {task} {settings}"] = [asdict(config), config.key, config.history_key]
+                profile, kind, target = settings
+                config = Config.preset(env, profile, kind, 1, 2, target, task)
+                said[f"{env} {task} {settings}"] = [with_first_names(config), config.key, config.history_key]
         for planner in PLANNERS:
             with suppress(ValueError):
                 plan = PlanConfig.preset(planner, env, task)
                 said[f"{env} {task} {planner}"] = plan and asdict(plan)
     text = json.dumps(said, sort_keys=True)
     assert (len(said), hashlib.sha1(text.encode()).hexdigest()[:10]) == (N_PRESETS, DIGEST)
+
+
+def with_first_names(config: Config) -> dict:
+    """Fields as they were called when the digest was made."""
+    parts = asdict(config)
+    return parts | {"model": {old_name(field): value for field, value in parts["model"].items()}}
+
+
+def test_new_and_old_names_of_fields_are_read():
+    config = Config.preset("darkroom", target="idt")
+    new, old = asdict(config), with_first_names(config)
+    assert {"imitates", "forgets", "asks_return"} <= old["model"].keys()
+    assert {"target", "n_forget_episodes", "return_conditioned"} <= new["model"].keys()
+    assert Config.from_dict(new) == Config.from_dict(old) == config
 
 
 def test_all_that_is_shipped_is_looked_at():

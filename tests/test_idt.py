@@ -10,7 +10,7 @@ from dicp.models.idt import HierarchicalModel
 from dicp.planning import WorldModel, search
 from dicp.rollout import Learner, rollout
 from dicp.types import Tokens, Windows
-from dicp.windows import newborn
+from dicp.windows import without_past
 
 ENV, CHUNK, PROMPT = EnvConfig(), 5, 12.5
 
@@ -29,7 +29,7 @@ def model_of(kind: str = "observational", certain: bool = True, n_layers: int = 
 
 
 def random_windows(batch: int = 2, n_episodes: int = 3, seed: int = 0) -> Windows:
-    """A random life, and PROMPT in every episode as the desired return."""
+    """A random rollout, and PROMPT in every episode as the desired return."""
     g, shape = torch.Generator().manual_seed(seed), (batch, n_episodes * ENV.horizon)
     cell, action, reward, next_cell = (torch.randint(n, shape, generator=g) for n in (81, 5, 2, 81))
     inside = torch.arange(shape[1]) % ENV.horizon > 0
@@ -186,7 +186,7 @@ def test_the_generator_draws_the_decisions_and_nothing_else():
 @pytest.mark.parametrize("n_held", [1, 2, 3])
 @torch.no_grad()
 def test_a_full_context_is_the_window_of_the_last_episodes(n_held):
-    """At every step of five episodes, as if the life had begun with the oldest of them."""
+    """At every step of five episodes, as if the rollout had begun with the oldest of them."""
     model, windows = model_of(), random_windows(n_episodes=5)
     context = model.begin(2, n_held * ENV.horizon)
     for t in range(5 * ENV.horizon):
@@ -194,7 +194,7 @@ def test_a_full_context_is_the_window_of_the_last_episodes(n_held):
         begin = max(t // ENV.horizon + 1 - n_held, 0) * ENV.horizon
         last = begin + n_held * ENV.horizon
         recent = Windows(Tokens(*(x[:, begin:last] for x in windows.tokens)), *(x[:, begin:last] for x in windows[1:]))
-        recent = recent._replace(tokens=newborn(recent.tokens, ENV, recent.action.shape[1]))
+        recent = recent._replace(tokens=without_past(recent.tokens, ENV, recent.action.shape[1]))
         expected = model.policy_head(read(model, recent))[:, t - begin]
         torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-3)
         assert context.n_transitions == t - begin
@@ -250,18 +250,18 @@ def test_imagining_equals_what_would_be_seen(n):
     """Forking beams, until the end of the chunk; each must be as the agent that really lived so."""
     model, past, g = model_of(certain=False), random_windows(), torch.Generator().manual_seed(3)
     context, _ = live(model, past, n)
-    state, lives = model.root(context), [[[]], [[]]]                           # row beam step
+    state, rollouts = model.root(context), [[[]], [[]]]                           # row beam step
     for _ in range(context.max_plan_depth - 1):
-        beam = torch.randint(len(lives[0]), (2, 3), generator=g)
+        beam = torch.randint(len(rollouts[0]), (2, 3), generator=g)
         cell, action, reward = (torch.randint(b, (2, 3), generator=g) for b in (81, 5, 2))
         state = model.advance(model.fork(state, beam), action, reward, cell)
-        lives = [[lives[r][beam[r, k]] + [(cell[r, k], action[r, k], reward[r, k])] for k in range(3)] for r in range(2)]
+        rollouts = [[rollouts[r][beam[r, k]] + [(cell[r, k], action[r, k], reward[r, k])] for k in range(3)] for r in range(2)]
     imagined = model.imagine(state, return_to_go=True, uncertainty=True)
     policy = model.propose(state).log_probability
-    assert len(lives[0][0]) == CHUNK - 1 - (n - 1) % CHUNK
+    assert len(rollouts[0][0]) == CHUNK - 1 - (n - 1) % CHUNK
     for k in range(3):
         context, _ = live(model, past, n)                                       # the same decisions: seeded
-        for step in zip(*(lives[r][k] for r in range(2)), strict=True):
+        for step in zip(*(rollouts[r][k] for r in range(2)), strict=True):
             cell, action, reward = (torch.stack(x) for x in zip(*step, strict=True))
             logits = model.observe(context, Tokens(cell, action, reward, cell, torch.zeros_like(cell)))
         real = model.imagine(model.root(context), return_to_go=True, uncertainty=True)
@@ -305,7 +305,7 @@ def test_some_agents_plan_as_all_do():
     certain = model_of()
     context, _ = live(certain, windows, 23)
     part = context.rows(rows)
-    for t in range(23, 60):                                                     # it lives on, through reviews
+    for t in range(23, 60):                                                     # it goes on, through reviews
         tokens = at(windows.tokens, t)
         logits = certain.observe(context, tokens)
         assert torch.allclose(logits[rows], certain.observe(part, Tokens(*(x[rows] for x in tokens))), atol=1e-4)
@@ -316,6 +316,6 @@ def test_a_rollout_runs_and_changes_no_weight():
     assert type(model) is HierarchicalModel and type(new_model(ENV, ModelConfig("none", "ad", 40))) is InContextModel
     model.prompt.fill_(PROMPT)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    life = rollout(model, ENV, [(4, 3), (0, 8)], 2, 3)
-    assert life.action.shape == (2, 2, 60) and len(life.action.unique()) > 1
+    rollouts = rollout(model, ENV, [(4, 3), (0, 8)], 2, 3)
+    assert rollouts.action.shape == (2, 2, 60) and len(rollouts.action.unique()) > 1
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())

@@ -35,8 +35,8 @@ def test_success_by_hand():
 
 
 def test_success_does_not_depend_on_blocks():
-    life = np.random.default_rng(0).random((4, 1, 20)) < 0.3
-    whole = run("idt", life)
+    rollouts = np.random.default_rng(0).random((4, 1, 20)) < 0.3
+    whole = run("idt", rollouts)
     pd.testing.assert_frame_equal(ml1.successes(whole), ml1.successes(results.in_blocks(whole, 4)))
 
 
@@ -53,7 +53,8 @@ def test_what_the_numbers_say_by_hand():
     never, always = [[[0] * 10]] * 2, [[[1] * 10]] * 2
     reach = {"ad": never, "dicp_ad_paper": always, "idt": LIFE, "dicp_idt_paper": never, "dicp_idt": always, "source": always}
     push = {"ad": never, "dicp_ad_paper": LIFE, "idt": never}                        # no DICP-IDT
-    tables = {name: pd.concat([run(*named) for named in lives.items()]) for name, lives in (("reach", reach), ("push", push))}
+    each = {"reach": reach, "push": push}
+    tables = {name: pd.concat([run(*named) for named in of.items()]) for name, of in each.items()}
     said = ml1.claims(tables)
     assert said["success"].endswith(" in 1 of 3 comparisons")           # LIFE: ahead in one of two instances, which is no proof
     assert " 3 of 7 agents " in said["solved_so_far"]
@@ -129,9 +130,9 @@ def test_one_life_counted_in_two_ways():
 def ranked():
     """Late successes: the policy alone in half of them, DICP-AD by reward in all, by return-to-go and DICP-IDT in none."""
     never, always = [[[0] * 10]] * 2, [[[1] * 10]] * 2
-    lives = {"ad": always, "dicp_ad": LIFE, "dicp_ad_paper": always, "dicp_ad_paper_return_to_go": never,
+    rollouts = {"ad": always, "dicp_ad": LIFE, "dicp_ad_paper": always, "dicp_ad_paper_return_to_go": never,
              "dicp_idt_paper": never, "dicp_ad_paper_depth2": never, "random": never}
-    return {"push": pd.concat([run(*named) for named in lives.items()])}
+    return {"push": pd.concat([run(*named) for named in rollouts.items()])}
 
 
 def test_rankings_by_hand():

@@ -7,7 +7,7 @@ from dicp.config import EnvConfig, ModelConfig
 from dicp.models import HierarchicalModel, InContextModel, QueryModel, TableModel, new_model
 from dicp.models.transformer import rotary, rotate
 from dicp.types import Tokens
-from dicp.windows import newborn
+from dicp.windows import without_past
 
 ENV = EnvConfig()
 KINDS = ("none", "observational")
@@ -17,7 +17,7 @@ def random_tokens(batch: int, n: int, seed: int = 0) -> Tokens:
     """The first one has no past."""
     g = torch.Generator().manual_seed(seed)
     below = (ENV.n_cells, ENV.n_actions, 2, ENV.n_cells, 2)
-    return newborn(Tokens(*(torch.randint(b, (batch, n), generator=g) for b in below)), ENV, n)
+    return without_past(Tokens(*(torch.randint(b, (batch, n), generator=g) for b in below)), ENV, n)
 
 
 def at(tokens: Tokens, index) -> Tokens:
@@ -74,12 +74,12 @@ def lived(n_episodes: int, batch: int = 2) -> Tokens:
 @pytest.mark.parametrize("n_held", [1, 2, 3])
 @torch.no_grad()
 def test_a_full_context_is_the_window_of_the_last_episodes(n_held):
-    """At every step of six episodes, as if the life had begun with the oldest of them."""
+    """At every step of six episodes, as if the rollout had begun with the oldest of them."""
     model, tokens, horizon = model_of("observational", 60), lived(6), ENV.horizon
     context = model.begin(2, n_held * horizon)
     for t in range(6 * horizon):
         begin = max(t // horizon + 1 - n_held, 0) * horizon
-        window = newborn(at(tokens, slice(begin, t + 1)), ENV, t + 1 - begin)
+        window = without_past(at(tokens, slice(begin, t + 1)), ENV, t + 1 - begin)
         torch.testing.assert_close(model.observe(context, at(tokens, t)), model.policy_head(model(window))[:, -1],
                                    atol=1e-4, rtol=1e-3)
         assert context.n_transitions == t - begin
@@ -134,12 +134,12 @@ def test_imagined_futures_equal_the_same_tokens_read_as_one_window():
     assert list(model.imagine(state)[2:5]) == [None] * 3                        # nothing that was not asked for
 
 
-@pytest.mark.parametrize("kind, imitates, expected", [
+@pytest.mark.parametrize("kind, target, expected", [
     ("none", "ad", InContextModel), ("observational", "dpt", InContextModel), ("none", "idt", HierarchicalModel),
     ("queries", "ad", QueryModel), ("queries", "idt", QueryModel), ("table", "ad", TableModel),
 ])
-def test_the_config_says_which_model(kind, imitates, expected):
-    model = new_model(ENV, ModelConfig(kind, imitates, context_length=20))
+def test_the_config_says_which_model(kind, target, expected):
+    model = new_model(ENV, ModelConfig(kind, target, context_length=20))
     assert type(model) is expected and model.can_plan == (kind != "none")
 
 
@@ -153,7 +153,7 @@ def test_a_context_that_was_not_trained_is_refused(n):
     "field, value, sentence",
     [("d_model", 0, "model.d_model is 0; allowed"), ("n_heads", 3, "d_model is 32; allowed: a multiple of 2 \\* n_heads = 6"),
      ("dropout", 1.0, "model.dropout is 1.0; allowed"), ("world_model", "obs", "world_model is 'obs'; allowed: 'none'"),
-     ("imitates", "ppo", "imitates is 'ppo'; allowed: 'ad'"), ("chunk", 0, "model.chunk is 0; allowed")],
+     ("target", "ppo", "target is 'ppo'; allowed: 'ad'"), ("chunk", 0, "model.chunk is 0; allowed")],
 )
 def test_impossible_architectures_are_refused(field, value, sentence):
     with pytest.raises(ValueError, match=sentence):

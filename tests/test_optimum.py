@@ -36,7 +36,7 @@ def test_a_walk_found_by_annealing_is_worth_what_it_says():
 
 
 def test_key_and_door_where_one_step_is_all():
-    """Nine cells, one step: five cells can be looked at, each in an episode of its own, once a life."""
+    """Nine cells, one step: five cells can be looked at, each in an episode of its own, once a rollout."""
     bounds = optimum.dark_key_to_door(3, 1, 5)
     keys = [5, 4, 3, 2, 1]                       # episodes in which a key among the five cells pays
     assert bounds.high == pytest.approx(sum(keys) / 5 / 9)

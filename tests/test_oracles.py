@@ -17,9 +17,9 @@ ENV, GOALS = EnvConfig(), all_tasks("darkroom")
 PERMUTED, KEY = EnvConfig("darkroom_permuted", horizon=50), EnvConfig("dark_key_to_door", horizon=50)
 
 
-def tokens(cell: int, reward: int = 0, arrived: int | None = None, first: int = 0, action: int = 0) -> Tokens:
+def tokens(cell: int, reward: int = 0, outcome: int | None = None, first: int = 0, action: int = 0) -> Tokens:
     """One agent's token; explorers of goals take no interest in the action."""
-    return Tokens(*(torch.tensor([x]) for x in (cell, action, reward, cell if arrived is None else arrived, first)))
+    return Tokens(*(torch.tensor([x]) for x in (cell, action, reward, cell if outcome is None else outcome, first)))
 
 
 def chances(model: Explorer, context) -> list[float]:
@@ -38,7 +38,7 @@ def test_each_world_has_its_belief():
 def test_the_belief_by_hand():
     model = GoalExplorer(ENV)
     context = model.begin(1)
-    model.observe(context, tokens(40, arrived=81, first=1))                    # at birth, in the centre
+    model.observe(context, tokens(40, outcome=81, first=1))                    # at the start, in the centre
     assert chances(model, context) == pytest.approx([1 / 81] * 5)
     model.observe(context, tokens(49))                                         # +x, nothing there
     assert chances(model, context) == pytest.approx([1 / 80] * 4 + [0])        # not here; the start is still possible
@@ -46,14 +46,14 @@ def test_the_belief_by_hand():
     assert chances(model, context) == pytest.approx([0] + [1 / 79] * 3 + [0])
     model.observe(context, tokens(41, reward=1))                               # +y pays
     assert chances(model, context) == [0, 0, 0, 0, 1]
-    model.observe(context, tokens(40, arrived=41, reward=1, first=1))          # the last step of an episode, then the reset
+    model.observe(context, tokens(40, outcome=41, reward=1, first=1))          # the last step of an episode, then the reset
     assert chances(model, context) == [0, 0, 1, 0, 0]
 
 
 def test_imagined_evidence_counts_for_its_own_future_alone():
     model = GoalExplorer(ENV)
     context = model.begin(1)
-    model.observe(context, tokens(40, arrived=81, first=1))
+    model.observe(context, tokens(40, outcome=81, first=1))
     state = model.fork(model.root(context), torch.tensor([[0, 0]]))
     state = model.advance(state, torch.tensor([[0, 4]]), torch.tensor([[0, 1]]), torch.tensor([[49, 40]]))
     reward = model.imagine(state).reward[0]
@@ -98,7 +98,7 @@ def test_the_belief_over_key_and_door_by_hand():
     """The key lies at 49, one step from the start, the door at 51; +x is action 0, +y is 2."""
     model = exact_belief(KEY)
     context = model.begin(1)
-    model.observe(context, tokens(40, arrived=81, first=1))
+    model.observe(context, tokens(40, outcome=81, first=1))
     assert chances(model, context) == pytest.approx([1 / 81] * 5)
     model.observe(context, tokens(41))                                         # no key at 41
     model.observe(context, tokens(40))                                         # nor at 40
@@ -125,8 +125,8 @@ def test_the_belief_over_key_and_door_by_hand():
 def test_a_key_taken_in_the_last_step_of_an_episode_is_a_key():
     model = exact_belief(KEY)
     context = model.begin(1)
-    model.observe(context, tokens(40, arrived=81, first=1))
-    model.observe(context, tokens(40, reward=1, arrived=41, first=1))          # +y, then the reset
+    model.observe(context, tokens(40, outcome=81, first=1))
+    model.observe(context, tokens(40, reward=1, outcome=41, first=1))          # +y, then the reset
     assert chances(model, context) == [0, 0, 1, 0, 0]
 
 
@@ -134,7 +134,7 @@ def test_imagined_keys_open_imagined_doors():
     """Two futures: one finds the key at 49, one does not; then both go to 50."""
     model = exact_belief(KEY)
     context = model.begin(1)
-    model.observe(context, tokens(40, arrived=81, first=1))
+    model.observe(context, tokens(40, outcome=81, first=1))
     state = model.fork(model.root(context), torch.tensor([[0, 0]]))
     state = model.advance(state, torch.tensor([[0, 0]]), torch.tensor([[1, 0]]), torch.tensor([[49, 49]]))
     state = model.advance(state, torch.tensor([[2, 2]]), torch.tensor([[0, 0]]), torch.tensor([[50, 50]]))
@@ -160,7 +160,7 @@ def believed(model: ActionExplorer, context) -> list[list]:
 def born() -> tuple[ActionExplorer, Belief]:
     model = ActionExplorer(PERMUTED)
     context = model.begin(1)
-    model.observe(context, tokens(0, arrived=81, first=1, action=5))
+    model.observe(context, tokens(0, outcome=81, first=1, action=5))
     return model, context
 
 
@@ -233,7 +233,7 @@ def test_imagined_moves_are_evidence_for_their_own_future_alone():
 @pytest.mark.parametrize("env, tasks", [
     (ENV, [(0, 0), (4, 4), (5, 4)]), (PERMUTED, [0, 17, 119]), (KEY, [((4, 5), (5, 5)), ((4, 4), (4, 4)), ((0, 0), (8, 8))])])
 def test_the_truth_is_always_possible_and_chances_are_right(env, tasks):
-    """Random lives. What is believed certain happens, what is believed impossible does not."""
+    """Random rollouts. What is believed certain happens, what is believed impossible does not."""
     model, world, g = exact_belief(env), GridWorld(env, tasks, 8), torch.Generator().manual_seed(0)
     context, cell, row = model.begin(24), world.reset().flatten(), torch.arange(24)
     now = Tokens(cell, *(torch.full_like(cell, x) for x in (5, 0, 81, 1)))
@@ -259,8 +259,8 @@ def test_the_truth_is_always_possible_and_chances_are_right(env, tasks):
     (KEY, [((4, 5), (5, 5)), ((4, 4), (4, 4)), ((0, 0), (8, 8)), ((8, 1), (2, 7))], 8),
 ])
 def test_who_starts_with_the_rules_alone_ends_optimal(env, tasks, n_episodes):
-    life = rollout(exact_belief(env), env, tasks, 2, n_episodes, PlanConfig.preset("bayes"))
-    share = life.episode_return / life.max_return[:, None, None]
+    rollouts = rollout(exact_belief(env), env, tasks, 2, n_episodes, PlanConfig.preset("bayes"))
+    share = rollouts.episode_return / rollouts.max_return[:, None, None]
     assert (share[..., -1] == 1).all() and share[..., 0].mean() < 0.99, share.mean(1)
 
 
@@ -270,7 +270,7 @@ def test_who_starts_with_the_rules_alone_ends_optimal(env, tasks, n_episodes):
     (KEY, [((4, 5), (5, 5)), ((4, 4), (4, 4)), ((0, 0), (8, 8))]),
 ])
 def test_the_simulator_is_always_right(env, tasks):
-    """Random lives: at every step, what it imagines of the action taken is what happens."""
+    """Random rollouts: at every step, what it imagines of the action taken is what happens."""
     model, world, g = Simulator(env, tasks), GridWorld(env, tasks, 4), torch.Generator().manual_seed(0)
     context, cell = model.begin(12), world.reset().flatten()
     now = Tokens(cell, *(torch.full_like(cell, x) for x in (5, 0, 81, 1)))
@@ -296,10 +296,10 @@ def test_a_random_policy_earns_what_the_random_walk_says():
     for _ in range(20):
         at = at @ walk
         visits += at
-    life = rollout(RandomPolicy(ENV), ENV, GOALS, 40, 50)
-    expected = visits / life.max_return
-    share = (life.episode_return / life.max_return[:, None, None]).mean(dim=(1, 2))
-    assert share.mean().item() == pytest.approx(expected.mean().item(), rel=0.05) and not life.planned.any()
+    rollouts = rollout(RandomPolicy(ENV), ENV, GOALS, 40, 50)
+    expected = visits / rollouts.max_return
+    share = (rollouts.episode_return / rollouts.max_return[:, None, None]).mean(dim=(1, 2))
+    assert share.mean().item() == pytest.approx(expected.mean().item(), rel=0.05) and not rollouts.planned.any()
     held_out = [GOALS.index(goal) for goal in split_tasks("darkroom", 0)[1]]
     assert expected[held_out].mean().item() == pytest.approx(0.0177, abs=1e-4)           # the dashed line of the figures
 

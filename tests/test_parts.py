@@ -245,7 +245,7 @@ def test_a_table_with_holes_is_not_kept(cache, done, monkeypatch):
     one_more = pd.concat([table, table.tail(1).assign(episode=4)])
     with pytest.raises(store.StoreError, match="it has 25 rows instead of 24"):
         parts.write_part(part(), one_more, cost)
-    with pytest.raises(store.StoreError, match="means over 32 lives"):
+    with pytest.raises(store.StoreError, match="means over 32 rollouts"):
         parts.write_part(part(), table.assign(n_rollouts=31), cost)
     assert not part().files_exist
     made = {part().path.name: (table.drop(index=table.index[2]), cost)}

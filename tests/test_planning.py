@@ -23,9 +23,9 @@ from dicp.planning import (
     search,
     tie_breaks,
 )
-from dicp.rollout import Life, rollout
+from dicp.rollout import Rollouts, rollout
 from dicp.types import Tokens
-from dicp.windows import newborn
+from dicp.windows import without_past
 
 ENV, PAPER = EnvConfig(), PlanConfig.preset("paper", ties="order")             # ties by a rule, not by chance
 EXHAUSTIVE = replace(PAPER, beam_width=5**3, depth=3)
@@ -217,7 +217,8 @@ def test_a_small_reward_is_left_for_a_large_one_that_can_be_kept(p_find, steps_l
         def imagine(self, state, action=None, *, return_to_go=False, uncertainty=False):
             said = super().imagine(state)
             likely = torch.where(said.reward == p_find, 0.0, said.reward)
-            return said._replace(likely_reward=likely, p_higher=said.reward * (said.reward == p_find))
+            find = said.reward * (said.reward == p_find)
+            return said._replace(likely_reward=likely, p_higher=find, gain_above=find)
 
         def advance(self, state, action, reward, next_cell):
             return next_cell
@@ -467,7 +468,7 @@ def best_imagined(model: InContextModel, past: Tokens, depth: int) -> float:
 
 def test_an_exhaustive_beam_equals_brute_force_in_a_transformers_imagination():
     model, g = random_model(), torch.Generator().manual_seed(0)
-    past = newborn(Tokens(*(torch.randint(below, (2, 6), generator=g) for below in (81, 5, 2, 81, 2))), ENV, 6)
+    past = without_past(Tokens(*(torch.randint(below, (2, 6), generator=g) for below in (81, 5, 2, 81, 2))), ENV, 6)
     context = model.begin(2)
     for t in range(6):
         model.observe(context, Tokens(*(field[:, t] for field in past)))
@@ -480,8 +481,8 @@ def test_an_exhaustive_beam_equals_brute_force_in_a_transformers_imagination():
 
 
 def returns(env: EnvConfig, tasks: list, plan: PlanConfig):
-    life = rollout(Simulator(env, tasks), env, tasks, 1, 2, plan)
-    return life.episode_return[:, 0].tolist(), life.max_return[:, None].expand(-1, 2).tolist()
+    rollouts = rollout(Simulator(env, tasks), env, tasks, 1, 2, plan)
+    return rollouts.episode_return[:, 0].tolist(), rollouts.max_return[:, None].expand(-1, 2).tolist()
 
 
 @pytest.mark.parametrize("planner", ["bayes", "wide"])
@@ -545,33 +546,33 @@ class Spy:
 
 def test_planning_at_every_step_stops_at_the_end_of_the_episode(monkeypatch):
     spy = Spy(monkeypatch)
-    life = rollout(Simulator(ENV, [(4, 6)]), ENV, [(4, 6)], 3, 2, replace(PAPER, start_after=5))
+    rollouts = rollout(Simulator(ENV, [(4, 6)]), ENV, [(4, 6)], 3, 2, replace(PAPER, start_after=5))
     assert spy.calls == [(3, min(8, 20 - t % 20)) for t in range(5, 40)]
-    assert not life.planned[..., :5].any() and life.planned[..., 5:].all()
+    assert not rollouts.planned[..., :5].any() and rollouts.planned[..., 5:].all()
 
 
 def test_without_replanning_a_plan_is_carried_out_until_it_ends(monkeypatch):
     spy, plan = Spy(monkeypatch), PlanConfig.preset("bayes", depth=8)
-    life = rollout(Simulator(ENV, [(4, 6)]), ENV, [(4, 6)], 3, 2, plan)
+    rollouts = rollout(Simulator(ENV, [(4, 6)]), ENV, [(4, 6)], 3, 2, plan)
     assert spy.calls == [(3, 8), (3, 8), (3, 4)] * 2
-    assert life.planned.all() and life.episode_return.unique() == life.max_return
+    assert rollouts.planned.all() and rollouts.episode_return.unique() == rollouts.max_return
 
 
 def test_without_replanning_a_surprised_agent_plans_anew_alone(monkeypatch):
     """Both agents believe that the goal is two steps away. One is right; the other misses the reward at every step that
     it spends there, and plans again at the next."""
     spy, believed = Spy(monkeypatch), [(4, 6), (4, 6)]
-    life = rollout(Simulator(ENV, believed), ENV, [(4, 6), (0, 0)], 1, 2, PlanConfig.preset("bayes"))
+    rollouts = rollout(Simulator(ENV, believed), ENV, [(4, 6), (0, 0)], 1, 2, PlanConfig.preset("bayes"))
     assert spy.calls == [(2, 20), *[(1, 20 - t) for t in range(2, 20)]] * 2
-    assert life.next_observation[:, 0, :20].tolist() == [[4 * 9 + 5, *[4 * 9 + 6] * 19]] * 2
-    assert life.episode_return[0].tolist() == [[19, 19]]
+    assert rollouts.next_observation[:, 0, :20].tolist() == [[4 * 9 + 5, *[4 * 9 + 6] * 19]] * 2
+    assert rollouts.episode_return[0].tolist() == [[19, 19]]
 
 
-def in_context(life: Life, n: int) -> torch.Tensor:
+def in_context(rollouts: Rollouts, n: int) -> torch.Tensor:
     """Where a reward is among the tokens of the last `n` episodes, the present one included."""
-    earned, known = life.reward.unflatten(-1, (-1, life.horizon)), []
-    for t in range(life.reward.shape[-1]):
-        episode, step = divmod(t, life.horizon)
+    earned, known = rollouts.reward.unflatten(-1, (-1, rollouts.horizon)), []
+    for t in range(rollouts.reward.shape[-1]):
+        episode, step = divmod(t, rollouts.horizon)
         before = earned[..., max(episode + 1 - n, 0) : episode, :].flatten(-2).any(-1)
         known.append(before | earned[..., episode, :step].any(-1))
     return torch.stack(known, -1)
@@ -580,14 +581,15 @@ def in_context(life: Life, n: int) -> torch.Tensor:
 @pytest.mark.parametrize("n_episodes", [1, 2])
 def test_gated_plans_exactly_while_a_reward_is_in_the_context(n_episodes):
     plan = PlanConfig.preset("gated", beam_width=2, depth=2)
-    life = rollout(random_model(40), ENV, [(4, 4), (4, 5), (0, 0)], 8, 4, plan, context_length=20 * n_episodes)
-    assert torch.equal(life.planned, in_context(life, n_episodes))
-    assert not life.planned[2].any() and 0 < life.planned[:2].float().mean() < 1
+    rollouts = rollout(random_model(40), ENV, [(4, 4), (4, 5), (0, 0)], 8, 4, plan, context_length=20 * n_episodes)
+    assert torch.equal(rollouts.planned, in_context(rollouts, n_episodes))
+    assert not rollouts.planned[2].any() and 0 < rollouts.planned[:2].float().mean() < 1
 
 
 @pytest.mark.parametrize("n_episodes", [1, 2])
 def test_the_curious_are_those_without_a_reward_in_the_context(n_episodes, monkeypatch):
     spy, plan = Spy(monkeypatch), replace(PAPER, beam_width=2, depth=2, start_after=0, ties="random", curiosity=0.1)
-    life = rollout(random_model(40), ENV, [(4, 4), (4, 5), (0, 0)], 8, 4, plan, context_length=20 * n_episodes)
-    assert life.planned.all() and torch.equal(torch.stack(spy.curious, -1).view(3, 8, 80), ~in_context(life, n_episodes))
+    rollouts = rollout(random_model(40), ENV, [(4, 4), (4, 5), (0, 0)], 8, 4, plan, context_length=20 * n_episodes)
+    curious = torch.stack(spy.curious, -1).view(3, 8, 80)
+    assert rollouts.planned.all() and torch.equal(curious, ~in_context(rollouts, n_episodes))
     assert len(torch.stack(spy.curious).unique()) == 2

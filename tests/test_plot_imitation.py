@@ -8,7 +8,7 @@ from dicp import plot
 
 def test_what_is_drawn():
     plot.style()
-    figure = plot.episodes({"episode 1": [40, 41], "episode 2": [40, 49, 58]}, title="A life", start=40, goal=58)
+    figure = plot.episodes({"episode 1": [40, 41], "episode 2": [40, 49, 58]}, title="A rollout", start=40, goal=58)
     assert [ax.get_title(loc="left") for ax in figure.axes] == ["episode 1", "episode 2"]
 
     examples, inside = {"in a row": [[1, 2]], "every 3rd": [[1, 4]]}, {"in a row": [0, 1], "every 3rd": [0, 2]}

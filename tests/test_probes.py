@@ -24,8 +24,8 @@ def lived(name, n_episodes=4):
 
 @pytest.mark.parametrize("name", ["darkroom", "dark_key_to_door"])
 def test_the_exact_belief_is_its_own_measure(name):
-    env, life = lived(name)
-    rows = {row.probe: row for row in calibration(exact_belief(env), life, env)}
+    env, rollouts = lived(name)
+    rows = {row.probe: row for row in calibration(exact_belief(env), rollouts, env)}
     for row in rows.values():
         assert row.value == pytest.approx(row.exact, abs=1e-6)
     assert rows["known"].value == 1 and rows["in vain"].value == 0
@@ -34,11 +34,11 @@ def test_the_exact_belief_is_its_own_measure(name):
 
 
 def test_a_table_is_measured_by_its_three_numbers():
-    env, life = lived("darkroom")
+    env, rollouts = lived("darkroom")
     table = TableModel(env, Config.preset(world_model="table").model)
     p_reward = torch.tensor([0.02, 0.001, 0.99])
     table.chance.copy_(torch.stack((1 - p_reward, p_reward), dim=1))
-    rows = {row.probe: row.value for row in calibration(table, life, env)}
+    rows = {row.probe: row.value for row in calibration(table, rollouts, env)}
     assert rows["never met"] == pytest.approx(0.02) and rows["in vain"] == pytest.approx(0.001)
     assert rows["known"] == pytest.approx(0.99) and rows["elsewhere"] == pytest.approx(0.02)
     assert rows["correlation"] != rows["correlation"]               # a constant has none
@@ -47,8 +47,8 @@ def test_a_table_is_measured_by_its_three_numbers():
 
 def test_of_a_key_and_a_door_each_counts_in_its_own_stage():
     """The key's cell pays in no episode after the key, the door's not before it."""
-    env, life = lived("dark_key_to_door", 12)
-    windows = windows_of(life, env)
+    env, rollouts = lived("dark_key_to_door", 12)
+    windows = windows_of(rollouts, env)
     known = has_paid(windows, env)
     assert known.any() and windows.reward[known].all()
     keys, doors = (torch.tensor([x * 9 + y for x, y in cells]) for cells in zip(*GOALS["dark_key_to_door"], strict=True))
@@ -91,15 +91,15 @@ def test_along_a_walk_the_exact_belief_counts_the_cells_that_are_left():
 def test_moves_are_measured_in_nats():
     """Before anything was tried each of five actions may do anything: log 5, less where a wall makes moves alike."""
     env, _ = lived("darkroom_permuted")
-    life = rollout(RandomPolicy(env), env, [7], 6, 1, None, 0)
-    explorer, windows = exact_belief(env), windows_of(life, env)
-    surprise = explorer.surprise(tokens_of(life, env), windows)
+    rollouts = rollout(RandomPolicy(env), env, [7], 6, 1, None, 0)
+    explorer, windows = exact_belief(env), windows_of(rollouts, env)
+    surprise = explorer.surprise(tokens_of(rollouts, env), windows)
     stays = windows.next_observation[:, 0] == windows.tokens.observation[:, 0]         # in the corner three moves do
     expected = torch.where(stays, torch.tensor(5 / 3).log(), torch.tensor(5.0).log())
     torch.testing.assert_close(surprise[:, 0], expected)
     assert (surprise[:, -10:] < 1e-6).all()                                           # by then all is known
     model = new_model(env, Config.preset("darkroom_permuted", world_model="queries").model)
-    (row,) = moves(model, life, env)
+    (row,) = moves(model, rollouts, env)
     assert row.exact == pytest.approx(surprise.mean().item()) and row.value > row.exact
 
 
@@ -113,20 +113,20 @@ def test_a_model_is_probed_in_every_world(name, probes):
 
 
 def test_other_worlds_are_refused():
-    env, life = lived("darkroom_permuted", 1)
+    env, rollouts = lived("darkroom_permuted", 1)
     with pytest.raises(ValueError, match="env.name is 'darkroom_permuted'"):
-        calibration(exact_belief(env), life, env)
+        calibration(exact_belief(env), rollouts, env)
     with pytest.raises(ValueError, match="env.name is 'darkroom_permuted'"):
         walks(exact_belief(env), env)
-    env, life = lived("darkroom", 1)
+    env, rollouts = lived("darkroom", 1)
     with pytest.raises(ValueError, match="env.name is 'darkroom'"):
-        moves(exact_belief(env), life, env)
+        moves(exact_belief(env), rollouts, env)
 
 
 def test_who_cannot_be_asked_is_refused():
-    env, life = lived("darkroom", 1)
+    env, rollouts = lived("darkroom", 1)
     with pytest.raises(ValueError, match="model is 'RandomPolicy'; allowed: one that can plan"):
         walks(RandomPolicy(env), env)
-    env, life = lived("darkroom_permuted", 1)
+    env, rollouts = lived("darkroom_permuted", 1)
     with pytest.raises(ValueError, match="allowed: one that was trained to predict"):
-        moves(exact_belief(env), life, env)
+        moves(exact_belief(env), rollouts, env)

@@ -15,7 +15,7 @@ from dicp.oracles import RandomPolicy
 from dicp.rollout import rollout
 from dicp.selection import new_names, relabelled, remembered, renamed
 from dicp.types import Tokens
-from dicp.windows import WindowSampler, newborn
+from dicp.windows import WindowSampler, without_past
 
 WORLDS = ("darkroom", "darkroom_permuted", "dark_key_to_door", "dark_treasure", "noisy_darkroom")
 TASKS = {
@@ -55,7 +55,7 @@ def test_a_query_sees_what_came_before_it_and_neither_its_answer_nor_what_follow
     windows, at = lived(model), 5
     before = model.predict(windows)
     other = 1 - windows.tokens.last_reward[:, at + 1 :]
-    later = changed(windows, at + 1, last_reward=other, last_action=0, arrived=0, observation=0)
+    later = changed(windows, at + 1, last_reward=other, last_action=0, outcome=0, observation=0)
     after = model.predict(later)
     for one, two in zip(before.logits, after.logits, strict=True):
         assert torch.equal(one[:, : at + 1], two[:, : at + 1])
@@ -80,9 +80,9 @@ def test_nobody_reads_a_query(name):
     model = small(name)
     windows, at = lived(model), 4
     one = model.predict(windows)
-    action, led_to = windows.action.clone(), windows.next_observation.clone()
-    action[:, at], led_to[:, at] = (action[:, at] + 1) % 5, (led_to[:, at] + 1) % model.env.n_cells
-    two = model.predict(windows._replace(action=action, next_observation=led_to))
+    action, next_observation = windows.action.clone(), windows.next_observation.clone()
+    action[:, at], next_observation[:, at] = (action[:, at] + 1) % 5, (next_observation[:, at] + 1) % model.env.n_cells
+    two = model.predict(windows._replace(action=action, next_observation=next_observation))
     others = torch.arange(one.reward.shape[1]) != at
     for a, b in zip(one.logits, two.logits, strict=True):
         assert torch.equal(a[:, others], b[:, others])
@@ -123,7 +123,7 @@ def test_a_full_context_answers_as_the_window_of_the_last_episodes(name):
     windows, n = lived(model, n_episodes=3), model.env.horizon
     chance, next_cell = answers_while_acting(model, windows)
     tokens = Tokens(*(x[:, n:].clone() for x in windows.tokens))
-    tokens.last_action[:, 0], tokens.last_reward[:, 0], tokens.arrived[:, 0] = 5, 0, model.env.n_cells
+    tokens.last_action[:, 0], tokens.last_reward[:, 0], tokens.outcome[:, 0] = 5, 0, model.env.n_cells
     last = type(windows)(tokens, *(x[:, n:] for x in windows[1:]))
     p = model.predict(last._replace(next_observation=next_cell[:, n:]))
     assert torch.allclose(chance[:, -n:], expected(model, p)[:, -n:], atol=1e-6)
@@ -131,10 +131,10 @@ def test_a_full_context_answers_as_the_window_of_the_last_episodes(name):
 
 @pytest.mark.parametrize("name", WORLDS)
 def test_a_context_of_one_episode_forgets_all_of_it(name):
-    """What an agent believes in its second episode is what a newborn who lives that episode alone believes."""
+    """What an agent believes in its second episode is what one that has that episode alone believes."""
     model = small(name)
     windows = lived(model)
-    second = newborn(windows.tokens, model.env, model.env.horizon)
+    second = without_past(windows.tokens, model.env, model.env.horizon)
     contexts = model.begin(len(second.first), model.env.horizon), model.begin(len(second.first))
     for tokens, context in zip((windows.tokens, second), contexts, strict=True):
         for t in range(tokens.first.shape[1]):
@@ -163,8 +163,8 @@ def test_what_was_imagined_is_read_as_if_it_had_happened(name):
         state = model.fork(model.advance(state, action, reward, imagined), beam.expand(batch, -1))
     chance = model.imagine(state).reward                                     # batch beam action
     for k in range(3):
-        cells, actions, rewards, arrived = (torch.stack([step[i][:, k] for step in path], 1) for i in range(4))
-        parts = zip(windows.tokens, (arrived, actions, rewards, arrived, torch.zeros_like(actions)), strict=True)
+        cells, actions, rewards, outcome = (torch.stack([step[i][:, k] for step in path], 1) for i in range(4))
+        parts = zip(windows.tokens, (outcome, actions, rewards, outcome, torch.zeros_like(actions)), strict=True)
         tokens = Tokens(*(torch.cat((old[:, : at + 1], new), 1) for old, new in parts))
         for a in range(5):
             action = torch.cat((windows.action[:, :at], actions, torch.full((batch, 1), a)), 1)
@@ -190,14 +190,15 @@ def test_relabelled_cells_keep_their_rows_and_columns():
     windows, env = lived(model, n_rollouts=40), model.env
     generator = torch.Generator().manual_seed(0)
     names = new_names(len(windows.action), env, generator)
-    tokens, led_to = relabelled(windows.tokens, names), renamed(names, windows.next_observation)
-    nowhere = windows.tokens.arrived == env.n_cells
-    assert torch.equal(tokens.arrived == env.n_cells, nowhere) and nowhere[:, 0].all()
-    for old, new in ((windows.tokens.observation, tokens.observation), (windows.next_observation, led_to)):
+    tokens, next_observation = relabelled(windows.tokens, names), renamed(names, windows.next_observation)
+    nowhere = windows.tokens.outcome == env.n_cells
+    assert torch.equal(tokens.outcome == env.n_cells, nowhere) and nowhere[:, 0].all()
+    for old, new in ((windows.tokens.observation, tokens.observation), (windows.next_observation, next_observation)):
         for of in (lambda x: x // env.size, lambda x: x % env.size):
             one, two = of(old), of(new)
             assert torch.equal(one[:, :, None] == one[:, None], two[:, :, None] == two[:, None])
-    assert not torch.equal(led_to[0], led_to[1]) or not torch.equal(windows.next_observation[0], windows.next_observation[1])
+    real = windows.next_observation
+    assert not torch.equal(next_observation[0], next_observation[1]) or not torch.equal(real[0], real[1])
     starts = tokens.observation[:, 0]
     assert len(starts.unique()) > 10                    # of 25 cells: each window has its own labels
     for unused in ("last_action", "last_reward", "first"):
@@ -297,19 +298,19 @@ def test_the_lines_of_two_cells_meet_once_at_most(size):
 @pytest.mark.parametrize("kind, name", [("queries", "darkroom"), ("heads", "darkroom"), ("heads", "darkroom_permuted")])
 def test_in_training_alone_tokens_may_count_more_often(kind, name):
     model = small(name, relabels=False, kind=kind)
-    windows, dice = lived(model), torch.Generator().manual_seed(0)
+    windows, generator = lived(model), torch.Generator().manual_seed(0)
     plain = model.predict(windows).reward
-    torch.testing.assert_close(model.predict(windows, dice).reward, plain)
-    often = model.predict(windows, dice, 64).reward
+    torch.testing.assert_close(model.predict(windows, generator).reward, plain)
+    often = model.predict(windows, generator, 64).reward
     assert torch.allclose(often[:, 0], plain[:, 0], atol=1e-6) and not torch.allclose(often, plain, atol=1e-4)
 
 
 def test_what_is_forgotten_is_not_repeated():
     """Where moves are hidden tokens are forgotten; one that counts 64 times is forgotten as well, and nothing is NaN."""
-    model, dice = small("darkroom_permuted", n_episodes=4), torch.Generator().manual_seed(0)
+    model, generator = small("darkroom_permuted", n_episodes=4), torch.Generator().manual_seed(0)
     windows = lived(model, n_episodes=4)
     for _ in range(20):
-        said = model.predict(windows, dice, 64)
+        said = model.predict(windows, generator, 64)
         assert all(x.isfinite().all() for x in said.logits)
         torch.testing.assert_close(said.next_x[:, 0], model.predict(windows).next_x[:, 0])
 
@@ -330,6 +331,6 @@ def test_the_presets_repeat_and_draw_lines_where_a_planner_stays():
     for name, most, lines in (("darkroom", 64, 4), ("darkroom_permuted", 64, 4), ("dark_key_to_door", 1, 2)):
         config = Config.preset(name, world_model="queries")
         assert (config.train.most_repeats, config.model.n_lines) == (most, lines)
-    assert Config.preset("darkroom", world_model="heads", imitates="idt").train.most_repeats == 1
-    with pytest.raises(ValueError, match="train.most_repeats is 2; allowed: 1, with imitates 'idt'"):
+    assert Config.preset("darkroom", world_model="heads", target="idt").train.most_repeats == 1
+    with pytest.raises(ValueError, match="train.most_repeats is 2; allowed: 1, with target 'idt'"):
         Config(model=ModelConfig("heads", "idt"), train=TrainConfig(most_repeats=2))

@@ -144,8 +144,8 @@ def test_the_worlds_of_the_examples_keep_the_contract(name, monkeypatch):
 def test_settings_follow_from_the_horizon():
     registry.REGISTERED["ring"] = type("Plain", (RingDomain,), {"presets": (), "config_class": dataclass(frozen=True)(
         type("Seven", (WorldConfig,), {"__annotations__": {"name": str, "horizon": int}, "name": "ring", "horizon": 7}))})
-    for imitates in ("ad", "idt"):
-        config = Config.preset("ring", imitates=imitates)
+    for target in ("ad", "idt"):
+        config = Config.preset("ring", target=target)
         assert (config.model.context_length, config.model.chunk, config.source.n_steps) == (28, 7, 7)
     assert PlanConfig.preset("paper", "ring").start_after == 28 and config.source.env_steps == 350
 
@@ -431,10 +431,10 @@ def test_in_a_room_of_ones_own_queries_and_the_table_learn_and_plan(kind):
         losses = [trainer.step() for _ in range(3)]
         assert len(losses) == 3
         model = trainer.model.eval().requires_grad_(False)
-    life = rollout(model, config.env, held_out, 4, 12, PlanConfig.preset("bayes", "hall"))
-    assert life.planned.all()
+    rollouts = rollout(model, config.env, held_out, 4, 12, PlanConfig.preset("bayes", "hall"))
+    assert rollouts.planned.all()
     if kind == "table":
-        assert (life.episode_return[..., -1] == life.max_return[:, None]).float().mean() > 0.8
+        assert (rollouts.episode_return[..., -1] == rollouts.max_return[:, None]).float().mean() > 0.8
 
 
 def test_a_random_world_draws_from_the_generator_that_it_is_given():
@@ -471,3 +471,33 @@ def test_a_table_needs_to_know_where_actions_lead():
     sentence = "world_model is 'table'.* hall does not say where actions lead; allowed: .* leads_to"
     with pytest.raises(ValueError, match=sentence):
         new_model(HallConfig(), Config.preset("hall", world_model="table").model)
+
+
+def test_a_cell_may_take_away_and_a_table_counts_it():
+    class Loss(HallDomain):
+        reward = Space(2, values=(-1.0, 1.0))
+
+        def make(self, tasks, n_streams):
+            pays = 2 * torch.eye(16)[list(tasks)] - 1
+            return TabularWorld(moves_in(4)[None], pays, self.config.horizon, n_streams, start=5)
+
+    register("hall", Loss)
+    check_world(HallConfig())
+    model = new_model(HallConfig(), Config.preset("hall", world_model="table").model)
+    log = log_of(rollout(RandomPolicy(HallConfig()), HallConfig(), [3, 9], 4, 2))
+    counts = model.count(WindowSampler(HallConfig(), log).history(8, 2, 1, torch.Generator().manual_seed(0)))
+    assert counts.sum() == 8 * 12 and counts[1, 1] == 0 and counts[2, 0] == 0      # what a cell gives stays the same
+
+
+def test_queries_refuse_a_world_in_which_an_action_jumps():
+    leads = moves_in(4).clone()
+    leads[6, 4] = 15
+
+    class Jump(HallDomain):
+        leads_to = leads[None]
+
+    register("hall", Jump)
+    sentence = "world_model is 'queries', and in hall action 4 leads from cell 6 to 15; allowed: .* change by 1 at most"
+    with pytest.raises(ValueError, match=sentence):
+        new_model(HallConfig(), Config.preset("hall", world_model="queries").model)
+    assert new_model(HallConfig(), Config.preset("hall", world_model="table").model) is not None

@@ -16,7 +16,7 @@ from dicp.domain import arm, grids
 from dicp.domain.base import Evaluation
 from dicp.envs import split_tasks
 from dicp.models import new_model
-from dicp.runs import ABLATIONS, RUNS, config_of, lives_of, part_name, plan_of
+from dicp.runs import ABLATIONS, RUNS, config_of, part_name, plan_of, sizes_of
 from dicp.store import StoreError
 
 BY_NAME = {run.name: run for run in (*RUNS, *ABLATIONS)}
@@ -24,11 +24,11 @@ BY_NAME = {run.name: run for run in (*RUNS, *ABLATIONS)}
 
 def test_every_method_is_there_with_every_planner():
     assert len(BY_NAME) == len(RUNS) + len(ABLATIONS)
-    for imitates in IMITATORS:
-        names = (imitates, f"dicp_{imitates}", f"dicp_{imitates}_paper", f"dicp_{imitates}_gated")
+    for target in IMITATORS:
+        names = (target, f"dicp_{target}", f"dicp_{target}_paper", f"dicp_{target}_gated")
         kinds = [("none", "none"), ("observational", "none"), ("observational", "paper"), ("observational", "gated")]
         assert [(BY_NAME[n].world_model, BY_NAME[n].planner) for n in names] == kinds
-        assert all(BY_NAME[n].imitates == imitates for n in names)
+        assert all(BY_NAME[n].target == target for n in names)
     assert {"queries", "random", "source", "exact_belief"} <= set(BY_NAME)
 
 
@@ -36,10 +36,10 @@ def test_every_method_is_there_with_every_planner():
 def test_every_run_has_valid_settings_and_held_out_tasks(env):
     for run in BY_NAME.values():
         for split in (0, 4):
-            config, (tasks, lives) = config_of(run, env, split), lives_of(run, env, split)
+            config, (tasks, rollouts) = config_of(run, env, split), sizes_of(run, env, split)
             assert config.train.seed == config.split == split and config.env.name == env
             fewest = 2 if run.world_model in ALONE else 8
-            assert lives >= fewest and len(tasks) >= 8 and set(tasks) <= set(split_tasks(env, split)[1])
+            assert rollouts >= fewest and len(tasks) >= 8 and set(tasks) <= set(split_tasks(env, split)[1])
             assert (plan_of(run, env) is None) == (run.planner == "none")
 
 
@@ -58,8 +58,8 @@ def test_meta_world_runs_four_methods_and_two_controls(monkeypatch):
         assert config.env.task == "peg-insert-side-v3" and config.split == 1 and (plan is None) == (run.planner == "none")
         assert runs.n_episodes_of(world, run) == (1 if run.name in ("blind", "informed") else 2000)
         assert runs.n_episodes_of(world) == 2000 and runs.n_episodes_of("metaworld-door-open-v3") == 200
-        tasks, lives = lives_of(run, world, 1)
-        assert (len(tasks), lives) == ((10, 10) if run.name == "source" else (50, 1))
+        tasks, rollouts = sizes_of(run, world, 1)
+        assert (len(tasks), rollouts) == ((10, 10) if run.name == "source" else (50, 1))
     assert len({part_name(run, world, 0) for run in runs.runs_in(world)}) == len(names)
     monkeypatch.setattr(arm, "ML1_EPISODES", {})
     assert part_name(BY_NAME["ad"], world, 0) != part_name(BY_NAME["ad"], "metaworld-reach-v3", 0)
@@ -93,7 +93,7 @@ def test_what_is_not_trained_keeps_its_name_when_the_training_changes(monkeypatc
 
 @pytest.fixture
 def asked(tmp_path, monkeypatch):
-    """An empty cache and nothing recorded, short lives; the runs that were made, in order."""
+    """An empty cache and nothing recorded, short rollouts; the runs that were made, in order."""
     monkeypatch.setenv("DICP_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(recordings, "RECORDED", tmp_path / "data")
     short = Evaluation(n_episodes=3, sizes=(2, 4))

@@ -55,27 +55,27 @@ def test_planner_settings_become_flat_columns():
 
 
 def test_a_life_becomes_a_table():
-    life = SimpleNamespace(episode_return=torch.tensor(RETURNS), max_return=torch.tensor(HIGHEST), horizon=20,
+    rollouts = SimpleNamespace(episode_return=torch.tensor(RETURNS), max_return=torch.tensor(HIGHEST), horizon=20,
                            episode_success=None)
-    full = results.from_life(life, Config.preset(seed=3), TASKS, PlanConfig.preset("gated"), rollout_seed=7)
+    full = results.from_rollouts(rollouts, Config.preset(seed=3), TASKS, PlanConfig.preset("gated"), rollout_seed=7)
     assert len(full) == 12 and full["episode_return"].sum() == 65
     row = full.iloc[0]
     assert (row.train_seed, row.rollout_seed, row.planner, row.beam_width) == (3, 7, "gated", 10)
-    control = results.from_life(life, Config.preset(), TASKS, method="random", world_model="none")
+    control = results.from_rollouts(rollouts, Config.preset(), TASKS, method="random", world_model="none")
     assert set(control["method"]) == {"random"} and set(control["planner"]) == {"none"}
 
 
 def test_meta_world_says_which_task_and_what_success_was():
     success = torch.tensor([[[True, False, True]]])
-    life = SimpleNamespace(episode_return=torch.tensor([[[3.0, 2.0, 9.0]]]), max_return=torch.tensor([1000.0]), horizon=100,
+    rollouts = SimpleNamespace(episode_return=torch.tensor([[[3.0, 2.0, 9.0]]]), max_return=torch.tensor([1000.0]), horizon=100,
                            episode_success=success)
-    full = results.from_life(life, Config.preset("metaworld", task="push-v3"), [(0.1, 0.2)])
+    full = results.from_rollouts(rollouts, Config.preset("metaworld", task="push-v3"), [(0.1, 0.2)])
     assert full["success"].tolist() == [1, 0, 1] and full["solved_so_far"].tolist() == [1, 1, 1]
     assert set(full["ml1_task"]) == {"push-v3"} and set(full["task"]) == {"(0.1, 0.2)"}
 
 
 def test_blocks_of_episodes():
-    """Two lives of four episodes, two episodes a row."""
+    """Two rollouts of four episodes, two episodes a row."""
     returns = np.array([[[1, 3, 0, 4], [0, 2, 2, 6]]])
     settings = {"env": "darkroom", "split": 0, "method": "ad", "world_model": "none", "planner": "none", "train_seed": 0}
     full = results.build(returns, settings, tasks=[(0, 1)], max_return=[10], horizon=20)

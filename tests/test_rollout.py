@@ -1,4 +1,4 @@
-"""Acting in context: a batch is its agents one by one, a life obeys the rules, and nothing learns but the context."""
+"""Acting in context: a batch is its agents one by one, a rollout obeys the rules, and nothing learns but the context."""
 
 from dataclasses import replace
 
@@ -32,8 +32,8 @@ def model_of(kind: str = "observational", env: EnvConfig = ENV, context_length: 
     return model
 
 
-def same(life, other) -> bool:
-    return all(torch.equal(a, b) for a, b in zip(life[:5], other[:5], strict=True))
+def same(rollouts, other) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(rollouts[:5], other[:5], strict=True))
 
 
 @pytest.mark.parametrize("kind, plan", [
@@ -58,18 +58,18 @@ def test_a_batch_is_its_agents_one_by_one(kind, plan):
     (EnvConfig("dark_key_to_door", horizon=10), [((4, 5), (5, 5)), ((4, 4), (4, 4))]),
 ])
 def test_a_life_obeys_the_rules(env, tasks):
-    """Its actions, played again in the world, give the same life."""
-    life, world = rollout(RandomPolicy(env), env, tasks, 8, 3), GridWorld(env, tasks, 8)
+    """Its actions, played again in the world, give the same rollout."""
+    rollouts, world = rollout(RandomPolicy(env), env, tasks, 8, 3), GridWorld(env, tasks, 8)
     cell = world.reset()
     for t in range(3 * env.horizon):
-        outcome = world.step(life.action[..., t])
-        assert torch.equal(life.observation[..., t], cell)
-        assert torch.equal(life.next_observation[..., t], outcome.next_observation)
-        assert torch.equal(life.reward[..., t], outcome.reward)
+        outcome = world.step(rollouts.action[..., t])
+        assert torch.equal(rollouts.observation[..., t], cell)
+        assert torch.equal(rollouts.next_observation[..., t], outcome.next_observation)
+        assert torch.equal(rollouts.reward[..., t], outcome.reward)
         cell = outcome.observation
-    assert torch.equal(life.max_return, world.max_return) and life.horizon == env.horizon
-    assert torch.equal(life.episode_return[..., 1], life.reward[..., env.horizon : 2 * env.horizon].sum(-1))
-    assert (life.episode_return <= life.max_return[:, None, None]).all() and not life.planned.any()
+    assert torch.equal(rollouts.max_return, world.max_return) and rollouts.horizon == env.horizon
+    assert torch.equal(rollouts.episode_return[..., 1], rollouts.reward[..., env.horizon : 2 * env.horizon].sum(-1))
+    assert (rollouts.episode_return <= rollouts.max_return[:, None, None]).all() and not rollouts.planned.any()
 
 
 def test_a_longer_life_begins_as_a_shorter_one():
@@ -83,23 +83,23 @@ def test_a_longer_life_begins_as_a_shorter_one():
 def test_the_seed_decides_everything():
     first, again, other = (rollout(model_of(), ENV, TASKS, 2, 2, GATED, seed=seed) for seed in (1, 1, 2))
     assert same(first, again) and not same(first, other)
-    assert not torch.equal(first.action[:, 0], first.action[:, 1])           # two rollouts of a task are two lives
+    assert not torch.equal(first.action[:, 0], first.action[:, 1])           # two rollouts of a task are two rollouts
 
 
 @pytest.mark.parametrize("kind", ["none", "observational", "queries"])
 def test_a_rollout_changes_no_weight(kind):
     model = model_of(kind)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    life = rollout(model, ENV, TASKS, 2, 3, None if kind == "none" else GATED)
-    assert life.reward.any()
+    rollouts = rollout(model, ENV, TASKS, 2, 3, None if kind == "none" else GATED)
+    assert rollouts.reward.any()
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
 def test_a_planned_action_is_the_plans():
     """A planner that always plans from the first step leaves no action to chance."""
-    lives = [rollout(model_of(), ENV, TASKS, 2, 2, replace(GATED, needs_reward=False), seed=seed) for seed in (1, 2)]
-    assert lives[0].planned.all() and same(*lives)
+    rollouts = [rollout(model_of(), ENV, TASKS, 2, 2, replace(GATED, needs_reward=False), seed=seed) for seed in (1, 2)]
+    assert rollouts[0].planned.all() and same(*rollouts)
 
 
 def test_actions_are_sampled_from_the_policy():
@@ -122,12 +122,12 @@ def test_a_shorter_context_forgets():
 def test_a_large_room_is_recorded_as_it_is():
     """Cells of a room of more than 256 have numbers that do not fit into one byte."""
     env, task = EnvConfig(size=30, horizon=10), (0, 15)
-    life, world = rollout(RandomPolicy(env), env, [task], 4, 1), GridWorld(env, [task], 4)
+    rollouts, world = rollout(RandomPolicy(env), env, [task], 4, 1), GridWorld(env, [task], 4)
     world.reset()
     for t in range(10):
-        outcome = world.step(life.action[..., t])
-        assert torch.equal(life.next_observation[..., t], outcome.next_observation)
-    assert (life.next_observation > 256).any()
+        outcome = world.step(rollouts.action[..., t])
+        assert torch.equal(rollouts.next_observation[..., t], outcome.next_observation)
+    assert (rollouts.next_observation > 256).any()
 
 
 def with_infinite_prompt(model: Model) -> Model:
@@ -216,20 +216,20 @@ def test_a_plan_that_counts_on_a_cell_that_has_not_paid_is_deluded():
     """By hand: who is told the goal counts on it before it has paid; then it has. The exact belief never does, before the
     last cell but one is ruled out; and what it was paid for an age ago is not in a short context."""
     env, plan = EnvConfig("darkroom", size=3, horizon=6), PlanConfig.preset("bayes", "darkroom")
-    life = rollout(Simulator(env, [(0, 0)]), env, [(0, 0)], 1, 2, plan)
-    assert life.made[0, 0].tolist() == [True, *[False] * 5] * 2
-    assert life.deluded[0, 0].nonzero().flatten().tolist() == [0]
-    life = rollout(exact_belief(env), env, [(0, 0)], 8, 4, plan)
-    assert life.made.any(-1).all() and not (life.deluded & ~life.made).any()
-    n_met = F.one_hot(life.next_observation[0], 9).amax(1).sum(-1)
-    assert not life.deluded[0][n_met < 8].any()
+    rollouts = rollout(Simulator(env, [(0, 0)]), env, [(0, 0)], 1, 2, plan)
+    assert rollouts.made[0, 0].tolist() == [True, *[False] * 5] * 2
+    assert rollouts.deluded[0, 0].nonzero().flatten().tolist() == [0]
+    rollouts = rollout(exact_belief(env), env, [(0, 0)], 8, 4, plan)
+    assert rollouts.made.any(-1).all() and not (rollouts.deluded & ~rollouts.made).any()
+    n_met = F.one_hot(rollouts.next_observation[0], 9).amax(1).sum(-1)
+    assert not rollouts.deluded[0][n_met < 8].any()
 
 
 def test_made_and_deluded_plans_are_counted_in_the_results():
     env, plan, tasks = EnvConfig("darkroom", size=3, horizon=6), PlanConfig.preset("bayes", "darkroom"), [(0, 0), (2, 2)]
     config = Config(env, model=ModelConfig(context_length=12))
-    life = rollout(Simulator(env, tasks), env, tasks, 3, 2, plan)
-    table = results.compact(results.from_life(life, config, tasks, plan, method="simulator", world_model="none"))
+    rollouts = rollout(Simulator(env, tasks), env, tasks, 3, 2, plan)
+    table = results.compact(results.from_rollouts(rollouts, config, tasks, plan, method="simulator", world_model="none"))
     assert table["plans"].tolist() == [1, 1, 1, 1]
     assert table.sort_values(["episode", "task"])["deluded"].tolist() == [1, 1, 0, 0]
-    assert "plans" not in results.from_life(rollout(RandomPolicy(env), env, tasks, 2, 2), config, tasks)
+    assert "plans" not in results.from_rollouts(rollout(RandomPolicy(env), env, tasks, 2, 2), config, tasks)

@@ -13,8 +13,10 @@ from dicp.config.env import NoisyConfig, TreasureConfig
 from dicp.domain import domain_of, split_of, world_of
 from dicp.evaluation import evaluate, make_env
 from dicp.explorers import NoisyExplorer, TreasureExplorer, exact_belief
+from dicp.imagined import Imagined
 from dicp.models import TableModel
 from dicp.oracles import RandomPolicy
+from dicp.planning import Futures, same_place
 from dicp.rollout import rollout
 from dicp.testing import check_world
 from dicp.types import Tokens, Windows
@@ -25,9 +27,9 @@ RIGHT, LEFT, UP, DOWN, STAY = range(5)
 START = 12                                          # the middle of 5 x 5: (2, 2)
 
 
-def tokens(cell: int, reward: float = 0.0, arrived: int | None = None, first: int = 0) -> Tokens:
+def tokens(cell: int, reward: float = 0.0, outcome: int | None = None, first: int = 0) -> Tokens:
     """One agent's token."""
-    return Tokens(*(torch.tensor([x]) for x in (cell, 0, reward, cell if arrived is None else arrived, first)))
+    return Tokens(*(torch.tensor([x]) for x in (cell, 0, reward, cell if outcome is None else outcome, first)))
 
 
 def expected(model, context) -> list[float]:
@@ -82,11 +84,45 @@ def test_the_highest_return_is_that_of_the_way_to_the_large_treasure():
     assert highest.tolist() == pytest.approx([8, 5, 7.3])          # on the way there is the small one
 
 
+def test_the_small_treasure_under_the_start_is_found_by_a_step_alone():
+    env = gymnasium.make("dicp/DarkTreasure-v0", small=(6, 6), large=(0, 0)).unwrapped
+    env.reset()
+    assert [mark.reached for mark in env._marks()] == [False, False]
+    env.step(STAY)
+    assert [mark.reached for mark in env._marks()] == [True, False]
+
+
+def test_treasure_is_solved_where_the_small_one_alone_would_not_do():
+    """A room of 5 x 5, eight steps from the middle: the small treasure beside it brings 8 x 0.3, the large one in a corner
+    is four steps away and brings 5."""
+    domain, tasks = domain_of(TREASURE), [((2, 3), (0, 0)), ((2, 3), (4, 4))]
+    returns = torch.tensor([[2.1, 2.4, 2.7], [1.0, 2.4, 5.0]])
+    assert domain.solved(returns, tasks).tolist() == [[False, False, True], [False, False, True]]
+
+
+def test_sums_of_rewards_that_differ_in_the_last_bit_are_one_place():
+    """0.1 + 0.2 and 0.3 are no two places; 0.3 and 0.4 are."""
+    sums = torch.tensor([[0.1 + 0.2, 0.3, 0.4]], dtype=torch.float32) + torch.tensor([[6e-8, 0.0, 0.0]])
+    assert len(sums.unique()) == 3
+    children = Futures(*[torch.zeros(1, 1, 3)] * 3, rewards=sums[:, None])
+    imagined = Imagined(torch.zeros(1, 1, 3), torch.tensor([[[4, 4, 4]]]))
+    one, two, three = same_place(imagined, children)[0].tolist()
+    assert one == two != three
+
+
+def test_a_reward_above_a_likely_one_counts_by_its_gain_alone():
+    """0.3 is likely; half of what is less likely is nothing, half is 1. The loss is no part of the gain."""
+    chances = torch.tensor([[[[0.2, 0.6, 0.2]]]])
+    said = Imagined.of_rewards(chances, domain_of(TREASURE).reward, torch.zeros(1, 1, 1))
+    assert said.reward.item() == pytest.approx(0.38) and said.likely_reward.item() == pytest.approx(0.3)
+    assert said.p_higher.item() == pytest.approx(0.2) and said.gain_above.item() == pytest.approx(0.2 * 0.7)
+
+
 def test_the_belief_over_two_treasures_by_hand():
     model = exact_belief(TREASURE)
     assert type(model) is TreasureExplorer
     context = model.begin(1)
-    model.observe(context, tokens(START, arrived=25, first=1))
+    model.observe(context, tokens(START, outcome=25, first=1))
     assert expected(model, context) == pytest.approx([1.3 / 25] * 5)
     model.observe(context, tokens(17))                             # right: nothing there
     assert expected(model, context) == pytest.approx([1.3 / 24] * 4 + [0])
@@ -95,16 +131,17 @@ def test_the_belief_over_two_treasures_by_hand():
     said = model.imagine(model.root(context))
     assert said.likely_reward[0, 0].tolist() == pytest.approx([0, 0, 0, 0, 0.3])
     assert said.p_higher[0, 0].tolist() == pytest.approx([1 / 23] * 3 + [0, 0])
+    assert said.gain_above[0, 0].tolist() == pytest.approx([1 / 23] * 3 + [0, 0])
     model.observe(context, tokens(19, 1.0))                        # up: the large one
     assert expected(model, context) == pytest.approx([0, 0, 1, 0.3, 1])      # up is the wall: it stays
-    model.observe(context, tokens(START, 1.0, arrived=19, first=1))
+    model.observe(context, tokens(START, 1.0, outcome=19, first=1))
     assert expected(model, context) == [0] * 5
 
 
 def test_a_large_treasure_alone_leaves_the_small_one_possible():
     model = exact_belief(TREASURE)
     context = model.begin(1)
-    model.observe(context, tokens(START, arrived=25, first=1))
+    model.observe(context, tokens(START, outcome=25, first=1))
     model.observe(context, tokens(13, 1.0))
     assert expected(model, context) == pytest.approx([0.3 / 24] * 3 + [0.3 / 24, 1])
 
@@ -118,7 +155,7 @@ def test_with_sums_of_rewards_alone_the_small_treasure_is_never_left():
                      for how in (plan, replace(plan, rewards_persist=False, discount=0.97)))
     found_small = (sums.episode_return / sums.max_return[:, None, None]).amax(-1) < 0.5
     assert found_small.float().mean() > 0.2                        # and there it stays
-    share = [(life.episode_return / life.max_return[:, None, None])[..., -1].mean() for life in (lasting, sums)]
+    share = [(rollouts.episode_return / rollouts.max_return[:, None, None])[..., -1].mean() for rollouts in (lasting, sums)]
     assert share[0] > 0.95 > 0.85 > share[1]
 
 
@@ -201,7 +238,7 @@ def test_the_belief_counts_visits_by_hand():
     model = exact_belief(NOISY)
     assert type(model) is NoisyExplorer
     context = model.begin(1)
-    model.observe(context, tokens(START, 0, arrived=25, first=1))
+    model.observe(context, tokens(START, 0, outcome=25, first=1))
     assert expected(model, context) == pytest.approx([0.4 / 25] * 5)
     model.observe(context, tokens(17, 0))
     assert expected(model, context) == pytest.approx([0.4 / 24.6] * 4 + [0.4 * 0.6 / 24.6])
@@ -217,8 +254,8 @@ def test_the_belief_is_what_is_counted():
     """Among many agents that did the same, as often as it says: Bayes' rule is not needed to check Bayes' rule."""
     env = replace(NOISY, size=3, horizon=12)
     goals = [(x, y) for x in range(3) for y in range(3)]
-    life = rollout(RandomPolicy(env), env, goals, 600, 1, seed=0)
-    windows = windows_of(life, env)
+    rollouts = rollout(RandomPolicy(env), env, goals, 600, 1, seed=0)
+    windows = windows_of(rollouts, env)
     model = exact_belief(env)
     context, said = model.begin(len(windows.action)), []
     for t in range(12):
@@ -241,9 +278,9 @@ def test_in_a_noisy_room_a_return_above_the_expected_highest_is_no_error():
 
 def test_histories_of_both_are_kept_and_read_as_they_were():
     for env, kind in ((TREASURE, torch.float32), (NOISY, torch.uint8)):
-        life = rollout(RandomPolicy(env), env, split_of(env, 0)[0][:3], 2, 2)
-        log = log_of(life)
-        assert log.reward.dtype == kind and torch.equal(log.reward, life.reward.to(kind))
+        rollouts = rollout(RandomPolicy(env), env, split_of(env, 0)[0][:3], 2, 2)
+        log = log_of(rollouts)
+        assert log.reward.dtype == kind and torch.equal(log.reward, rollouts.reward.to(kind))
 
 
 # ---- one agent -----------------------------------------------------------------------------------

@@ -25,8 +25,8 @@ KINDS = [
 HUGE = 10**12
 
 
-def model_config(kind: str = "observational", imitates: str = "ad", **changes) -> ModelConfig:
-    return replace(ModelConfig(kind, imitates, context_length=100), **changes)
+def model_config(kind: str = "observational", target: str = "ad", **changes) -> ModelConfig:
+    return replace(ModelConfig(kind, target, context_length=100), **changes)
 
 
 def refused(match: str):
@@ -41,16 +41,16 @@ def bytes_of(*tensors) -> int:
 
 
 @pytest.mark.parametrize("env", [GRID, ARM], ids=["grid", "arm"])
-@pytest.mark.parametrize("kind, imitates", KINDS)
+@pytest.mark.parametrize("kind, target", KINDS)
 @pytest.mark.parametrize(
     "changes",
     [{}, {"d_model": 512}, {"d_ff": 4096}, {"n_layers": 40}, {"d_head_hidden": 2048}],
     ids=str,
 )
-def test_the_estimate_of_a_model_is_near_the_truth(env, kind, imitates, changes):
+def test_the_estimate_of_a_model_is_near_the_truth(env, kind, target, changes):
     if env is ARM and kind == "queries":
         return
-    config = model_config(kind, imitates, **changes)
+    config = model_config(kind, target, **changes)
     with torch.device("meta"):
         model = new_model(env, config)
     truth = bytes_of(*model.state_dict().values())
@@ -58,13 +58,13 @@ def test_the_estimate_of_a_model_is_near_the_truth(env, kind, imitates, changes)
     assert 0.9 * truth < model_bytes(env, config) < 2 * truth + objects
 
 
-@pytest.mark.parametrize("kind, imitates", KINDS[1:])
-def test_the_estimate_of_a_context_is_near_the_truth(kind, imitates):
-    model = new_model(GRID, model_config(kind, imitates))
-    if imitates == "idt":
+@pytest.mark.parametrize("kind, target", KINDS[1:])
+def test_the_estimate_of_a_context_is_near_the_truth(kind, target):
+    model = new_model(GRID, model_config(kind, target))
+    if target == "idt":
         model.prompt.fill_(1)
     context = model.begin(7)
-    caches = [context.cache] + ([context.decisions] if imitates == "idt" else [])
+    caches = [context.cache] + ([context.decisions] if target == "idt" else [])
     truth = bytes_of(*(cache.memory for cache in caches))
     assert truth < 7 * context_bytes(GRID, model.config, 100) < 1.5 * truth
 
@@ -96,9 +96,9 @@ def test_a_room_that_cannot_fit_is_refused():
         new_model(world, model_config())
 
 
-@pytest.mark.parametrize("kind, imitates", KINDS)
-def test_contexts_that_cannot_fit_are_refused(kind, imitates):
-    model = new_model(GRID, model_config(kind, imitates))
+@pytest.mark.parametrize("kind, target", KINDS)
+def test_contexts_that_cannot_fit_are_refused(kind, target):
+    model = new_model(GRID, model_config(kind, target))
     with refused(f"batch is {10**10}"):
         model.begin(10**10)
     for wrong in (0, -1, True, 1.5, "2", None, [], 2**63, float("nan")):
@@ -123,7 +123,7 @@ def test_a_batch_that_cannot_fit_is_refused():
             ModelConfig("queries", context_length=100),
             "model.world_model is 'queries'; allowed",
         ),
-        (ModelConfig(imitates="dpt", context_length=100), "model.imitates is 'dpt'; allowed"),
+        (ModelConfig(target="dpt", context_length=100), "model.target is 'dpt'; allowed"),
         (ModelConfig(context_length=80), "model.context_length is 80; allowed"),
     ],
 )

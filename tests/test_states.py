@@ -27,9 +27,9 @@ SMALL = dict(context_length=40, d_model=8, n_layers=1, n_heads=1, d_ff=8, d_head
 
 
 def tiny(
-    kind: str = "observational", imitates: str = "ad", dropout: float = 0.0, **changes
+    kind: str = "observational", target: str = "ad", dropout: float = 0.0, **changes
 ) -> Config:
-    model = ModelConfig(kind, imitates, dropout=dropout, **SMALL)
+    model = ModelConfig(kind, target, dropout=dropout, **SMALL)
     return Config(
         ENV,
         SOURCE,

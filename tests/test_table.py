@@ -20,12 +20,12 @@ def table(name: str, n_episodes: int = 2, size: int = 3, horizon: int = 6) -> Ta
 
 def window(name: str, cells: list[int], rewards: list[int], horizon: int) -> Windows:
     """One window of an agent that stays where it is put (its actions play no part in the counts)."""
-    reward, arrived = torch.tensor([rewards]), torch.tensor([cells])
+    reward, outcome = torch.tensor([rewards]), torch.tensor([cells])
     first = torch.zeros_like(reward)
     first[:, ::horizon] = 1
     before = torch.cat((torch.zeros_like(reward[:, :1]), reward[:, :-1]), dim=1)
-    tokens = Tokens(arrived, arrived * 0, before, arrived, first)
-    return Windows(tokens, arrived * 0, reward, arrived, reward, reward, reward)
+    tokens = Tokens(outcome, outcome * 0, before, outcome, first)
+    return Windows(tokens, outcome * 0, reward, outcome, reward, reward, reward)
 
 
 def counted(model: TableModel, windows: Windows) -> tuple[torch.Tensor, torch.Tensor]:
@@ -66,8 +66,8 @@ def test_acting_asks_for_what_was_counted(name):
     env, horizon = model.env, model.env.horizon
     give(model, torch.arange(len(model.chance)) / 10)
     tasks = [(1, 1), (2, 1)] if name == "darkroom" else [((1, 1), (1, 2)), ((1, 2), (1, 1))]
-    life = rollout(RandomPolicy(env), env, tasks, 8, 4, seed=1)
-    read, windows = tokens_of(life, env), windows_of(life, env)
+    rollouts = rollout(RandomPolicy(env), env, tasks, 8, 4, seed=1)
+    read, windows = tokens_of(rollouts, env), windows_of(rollouts, env)
     context = model.begin(16)
     for t in range(4 * horizon):
         model.observe(context, Tokens(*(x[:, t] for x in read)))
@@ -75,17 +75,18 @@ def test_acting_asks_for_what_was_counted(name):
         said = model.imagine(model.root(context))
         held = Tokens(*(x[:, start : t + 1] for x in windows.tokens))
         for action in range(5):
-            arrived = said.next_observation[:, 0, action]
-            led_to = torch.cat((windows.next_observation[:, start:t], arrived[:, None]), dim=1)
-            asked = Windows(held, led_to, torch.cat((windows.reward[:, start:t], arrived[:, None] * 0), 1), *(led_to,) * 4)
+            outcome = said.next_observation[:, 0, action]
+            cell = torch.cat((windows.next_observation[:, start:t], outcome[:, None]), dim=1)
+            reward = torch.cat((windows.reward[:, start:t], outcome[:, None] * 0), 1)
+            asked = Windows(held, cell, reward, *(cell,) * 4)
             assert torch.equal(said.reward[:, 0, action], model.chance[model.kinds(asked)[:, -1], 1])
 
 
 def test_an_action_that_moved_the_agent_is_known_and_the_others_share_the_rest():
     model = table("darkroom_permuted", size=5, horizon=12)
     env, task = model.env, 77
-    life = rollout(RandomPolicy(env), env, [task], 32, 1, seed=0)
-    read = tokens_of(life, env)
+    rollouts = rollout(RandomPolicy(env), env, [task], 32, 1, seed=0)
+    read = tokens_of(rollouts, env)
     context = remember(model, Tokens(*(x[:, :7] for x in read)))
     does = context.noted.does[:, 0]
     known = does >= 0

@@ -32,8 +32,8 @@ GOALS = [(4, 6), (6, 4), (3, 3)]
 KINDS = [("none", "ad"), ("observational", "ad"), ("none", "dpt"), ("observational", "idt"), ("queries", "ad")]
 
 
-def tiny(kind: str = "observational", imitates: str = "ad", dropout: float = 0.0, **changes) -> Config:
-    model = ModelConfig(kind, imitates, context_length=40, d_model=16, n_layers=1, n_heads=1, d_ff=16, d_head_hidden=16)
+def tiny(kind: str = "observational", target: str = "ad", dropout: float = 0.0, **changes) -> Config:
+    model = ModelConfig(kind, target, context_length=40, d_model=16, n_layers=1, n_heads=1, d_ff=16, d_head_hidden=16)
     model = replace(model, dropout=dropout, chunk=5)
     return Config(ENV, SOURCE, model, TrainConfig(**dict(updates=8, batch_size=4, warmup=2, n_streams=8) | changes))
 
@@ -75,8 +75,8 @@ def seen_by(trainer: Trainer, monkeypatch):
 def test_the_loss_is_the_mean_over_every_position():
     logits = torch.tensor([[[0.0, 0.0], [1.0, 0.0]], [[0.0, 2.0], [0.0, 0.0]]])
     by_hand = [0.5, 1 / (1 + 2.718281828), 1 / (1 + 7.389056099), 0.5]
-    target = torch.tensor([[0, 1], [0, 1]])
-    assert cross_entropy(logits, target).item() == pytest.approx(-torch.tensor(by_hand).log().mean().item())
+    label = torch.tensor([[0, 1], [0, 1]])
+    assert cross_entropy(logits, label).item() == pytest.approx(-torch.tensor(by_hand).log().mean().item())
 
 
 def test_the_learning_rate_by_hand():
@@ -86,12 +86,12 @@ def test_the_learning_rate_by_hand():
     assert learning_rate(replace(settings, warmup=0), 0) == 1
 
 
-@pytest.mark.parametrize("kind, imitates", KINDS)
-def test_the_loss_falls_on_real_histories(log, kind, imitates):
-    curve = fit(tiny(kind, imitates, updates=120, batch_size=16), log).log
+@pytest.mark.parametrize("kind, target", KINDS)
+def test_the_loss_falls_on_real_histories(log, kind, target):
+    curve = fit(tiny(kind, target, updates=120, batch_size=16), log).log
     first, last = curve[:5].mean(), curve[-10:].mean()
     if kind != "queries":
-        if imitates != "dpt":                                                  # which learns to stay at once
+        if target != "dpt":                                                  # which learns to stay at once
             assert first["policy"] == pytest.approx(1.61, abs=0.15)            # the logarithm of five actions
         assert last["policy"] < first["policy"] - 0.1
     if kind != "none":
@@ -99,19 +99,19 @@ def test_the_loss_falls_on_real_histories(log, kind, imitates):
         assert last["return_to_go"] < first["return_to_go"]
 
 
-@pytest.mark.parametrize("imitates", ["ad", "dpt"])
-def test_without_world_model_weight_the_policy_trains_alone(log, imitates):
+@pytest.mark.parametrize("target", ["ad", "dpt"])
+def test_without_world_model_weight_the_policy_trains_alone(log, target):
     """As AD, or DPT."""
-    alone, other = fit(tiny("none", imitates), log), fit(tiny("observational", imitates, world_model_weight=0.0), log)
+    alone, other = fit(tiny("none", target), log), fit(tiny("observational", target, world_model_weight=0.0), log)
     pd.testing.assert_frame_equal(alone.log, other.log)
     shared = weights(alone.model)
     assert equal(shared, {name: weights(other.model)[name] for name in shared})
 
 
-@pytest.mark.parametrize("imitates", ["ad", "dpt", "idt"])
-def test_the_world_model_weight_scales_its_terms(log, imitates):
+@pytest.mark.parametrize("target", ["ad", "dpt", "idt"])
+def test_the_world_model_weight_scales_its_terms(log, target):
     def terms(**changes):
-        return terms_of(Trainer(tiny("observational", imitates, **changes), log, tasks=GOALS))
+        return terms_of(Trainer(tiny("observational", target, **changes), log, tasks=GOALS))
 
     plain, weighted, without = terms(), terms(world_model_weight=3.0), terms(world_model_weight=0.0)
     for name, value in plain.items():
@@ -119,9 +119,9 @@ def test_the_world_model_weight_scales_its_terms(log, imitates):
     assert set(plain) == {"policy", "reward", "next_obs", "return_to_go"} and set(without) == {"policy"}
 
 
-@pytest.mark.parametrize("kind, imitates", KINDS[:4])
-def test_a_loss_that_is_not_dense_counts_the_last_position_alone(log, kind, imitates, monkeypatch):
-    trainer = Trainer(tiny(kind, imitates, dense=False), log, tasks=GOALS)
+@pytest.mark.parametrize("kind, target", KINDS[:4])
+def test_a_loss_that_is_not_dense_counts_the_last_position_alone(log, kind, target, monkeypatch):
+    trainer = Trainer(tiny(kind, target, dense=False), log, tasks=GOALS)
     terms, windows = seen_by(trainer, monkeypatch)
     torch.manual_seed(0)
     h = trainer.model.read(windows)[:, -1]
@@ -140,26 +140,26 @@ def test_a_loss_that_is_not_dense_counts_the_last_position_alone(log, kind, imit
 # ---- what each kind learns from ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("imitates", ["ad", "dpt", "idt"])
-def test_only_dpt_imitates_the_optimal_actions(log, imitates, monkeypatch):
-    trainer = Trainer(tiny("none", imitates), log, tasks=GOALS)
+@pytest.mark.parametrize("target", ["ad", "dpt", "idt"])
+def test_only_dpt_imitates_the_optimal_actions(log, target, monkeypatch):
+    trainer = Trainer(tiny("none", target), log, tasks=GOALS)
     terms, windows = seen_by(trainer, monkeypatch)
-    target = windows.action
-    if imitates == "dpt":
+    label = windows.action
+    if target == "dpt":
         table = domain_of(ENV).optimal_actions(GOALS)[:, 0]                              # task cell
         fit_all = [(table[task][windows.tokens.observation] == windows.label).all(1) for task in range(3)]
         assert torch.stack(fit_all).any(0).all() and not torch.equal(windows.label, windows.action)
-        target = windows.label
+        label = windows.label
     torch.manual_seed(0)
     trainer.generator.manual_seed(0)
     logits = trainer.model.policy_head(trainer.model.read(windows))
-    assert terms["policy"].item() == pytest.approx(cross_entropy(logits, target).item())
+    assert terms["policy"].item() == pytest.approx(cross_entropy(logits, label).item())
 
 
 def test_dpt_becomes_optimal_where_it_was(log):
     """After some training, the optimal action is its first choice more often than the action taken is AD's, whose source
     is still learning."""
-    dpt, ad = (fit(tiny("none", imitates, updates=120, batch_size=16), log) for imitates in ("dpt", "ad"))
+    dpt, ad = (fit(tiny("none", target, updates=120, batch_size=16), log) for target in ("dpt", "ad"))
     windows = dpt.sampler.history(200, 2, 4, torch.Generator().manual_seed(0))
     assert dpt.log["policy"][-10:].mean() < ad.log["policy"][-10:].mean() - 0.1
     with torch.no_grad():
@@ -193,13 +193,13 @@ def test_idt_asks_for_what_the_streams_achieved_at_best(log, n_streams, quantile
     assert best[0] < best[-1] and model.begin(2).prompt.tolist() == [model.prompt.item()] * 2
 
 
-@pytest.mark.parametrize("kind, imitates", [*KINDS, ("none", "idt")])
-def test_only_the_first_tasks_are_used(log, kind, imitates):
+@pytest.mark.parametrize("kind, target", [*KINDS, ("none", "idt")])
+def test_only_the_first_tasks_are_used(log, kind, target):
     """Whatever happened in the others; labels and prompt are of the first, too."""
-    less, settings = log.map(lambda x: x[:2]), tiny(kind, imitates, max_tasks=2, updates=3)
+    less, settings = log.map(lambda x: x[:2]), tiny(kind, target, max_tasks=2, updates=3)
     few, all_of_few = fit(settings, log), train(settings, less, progress=False, tasks=GOALS[:2])
     assert few.sampler.n_tasks == 2 and equal(weights(few.model), weights(all_of_few.model))
-    assert not equal(weights(few.model), weights(fit(tiny(kind, imitates, updates=3), log).model))
+    assert not equal(weights(few.model), weights(fit(tiny(kind, target, updates=3), log).model))
 
 
 @pytest.mark.parametrize("n_first", [1, 3])
@@ -247,11 +247,11 @@ def test_the_seed_decides_the_weights_and_the_windows(log):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("kind, imitates", KINDS)
-def test_a_gpu_trains_as_the_cpu_does_and_resumes(log, kind, imitates, tmp_path, monkeypatch):
-    settings = tiny(kind, imitates)
+@pytest.mark.parametrize("kind, target", KINDS)
+def test_a_gpu_trains_as_the_cpu_does_and_resumes(log, kind, target, tmp_path, monkeypatch):
+    settings = tiny(kind, target)
     cpu, gpu = fit(settings, log), fit(settings, log, device="cuda")
-    if imitates != "idt":                                                    # whose decisions are drawn on the device
+    if target != "idt":                                                    # whose decisions are drawn on the device
         pd.testing.assert_frame_equal(cpu.log, gpu.log, rtol=0.02)
     kill_after(5, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
@@ -274,9 +274,9 @@ def kill_after(n_updates: int, monkeypatch) -> None:
     monkeypatch.setattr(Trainer, "step", step)
 
 
-@pytest.mark.parametrize("kind, imitates", KINDS)
-def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(log, kind, imitates, tmp_path, monkeypatch):
-    settings = tiny(kind, imitates, dropout=0.2)
+@pytest.mark.parametrize("kind, target", KINDS)
+def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(log, kind, target, tmp_path, monkeypatch):
+    settings = tiny(kind, target, dropout=0.2)
     whole = fit(settings, log)
     kill_after(5, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
@@ -520,9 +520,9 @@ def test_the_key_changes_with_every_field():
 def test_presets_of_every_world_and_kind(env, horizon, profile):
     keys = set()
     for kind in config.WORLD_MODELS:
-        for imitates in config.IMITATORS:
-            preset = Config.preset(env, profile, kind, seed=2, split=3, imitates=imitates)
-            expected = {"none": imitates, "observational": f"dicp_{imitates}"}
+        for target in config.IMITATORS:
+            preset = Config.preset(env, profile, kind, seed=2, split=3, target=target)
+            expected = {"none": target, "observational": f"dicp_{target}"}
             assert preset.method == expected.get(kind, kind)
             assert preset.method in config.METHODS and (preset.env.name, preset.env.horizon) == (env, horizon)
             assert preset.train.seed == 2 and preset.split == 3
@@ -553,14 +553,14 @@ def test_a_field_that_is_not_known_is_named_with_the_nearest():
 
 
 @pytest.mark.parametrize("changes, sentence", [
-    (dict(model=ModelConfig(imitates="idt", chunk=7)), "chunk is 7; allowed: a divisor of the horizon 20"),
+    (dict(model=ModelConfig(target="idt", chunk=7)), "chunk is 7; allowed: a divisor of the horizon 20"),
     (dict(model=ModelConfig(context_length=50)), "context_length is 50; allowed: a multiple of the horizon 20"),
     (dict(train=TrainConfig(n_streams=101)), "n_streams is 101; allowed: 1 to 100"),
 ])
 def test_parts_that_do_not_fit_are_refused(changes, sentence):
     with pytest.raises(ValueError, match=sentence):
         Config(**changes)
-    assert Config(model=ModelConfig(imitates="ad", chunk=7)).method == "ad"                # for IDT alone
+    assert Config(model=ModelConfig(target="ad", chunk=7)).method == "ad"                # for IDT alone
 
 
 @pytest.mark.parametrize("name, value", [

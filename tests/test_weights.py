@@ -27,9 +27,9 @@ SUFFIX = dict(zip(KINDS, (".safetensors", ".csv", ".json"), strict=True))
 
 
 def tiny(
-    env: str = "darkroom", kind: str = "observational", imitates: str = "ad", **changes
+    env: str = "darkroom", kind: str = "observational", target: str = "ad", **changes
 ) -> Config:
-    model = ModelConfig(kind, imitates, **SMALL)
+    model = ModelConfig(kind, target, **SMALL)
     return Config(
         EnvConfig.preset(env), SOURCE, model, TrainConfig(**dict(updates=3, n_streams=4) | changes)
     )
@@ -96,7 +96,7 @@ def test_what_is_cut_short_is_refused(tmp_path, kind, share):
 
 @pytest.mark.parametrize(
     "other",
-    [tiny("darkroom_permuted"), tiny(imitates="dpt"), tiny(seed=1)],
+    [tiny("darkroom_permuted"), tiny(target="dpt"), tiny(seed=1)],
     ids=["world", "method", "seed"],
 )
 @pytest.mark.parametrize("kinds", [KINDS, KINDS[:1], KINDS[1:2], KINDS[2:]], ids="-".join)

@@ -1,4 +1,4 @@
-"""Training windows: by hand on a history of two episodes, and against what an agent sees while it lives."""
+"""Training windows: by hand on a history of two episodes, and against what an agent sees while it rollouts."""
 
 import pytest
 import torch
@@ -31,7 +31,7 @@ def test_a_window_of_two_episodes_by_hand():
         assert tokens.observation == [4, 7, 8, 4, 5, 8]
         assert tokens.last_action == [5, 0, 2, 4, 2, 0]          # 5: no action yet
         assert tokens.last_reward == [0, 0, 1, 1, 0, 1]
-        assert tokens.arrived == [9, 7, 8, 8, 5, 8]              # 9: nowhere yet; the 4th: the terminal cell, not the start
+        assert tokens.outcome == [9, 7, 8, 8, 5, 8]              # 9: nowhere yet; the 4th: the terminal cell, not the start
         assert tokens.first == [1, 0, 0, 1, 0, 0]
     assert windows.action[0].tolist() == [0, 2, 4, 2, 0, 3]
     assert windows.reward[0].tolist() == [0, 1, 1, 0, 1, 0]
@@ -225,16 +225,16 @@ class Witness(RandomPolicy):
 ])
 def test_a_window_is_what_an_agent_sees_in_its_life(env, tasks):
     witness = Witness(env)
-    life = rollout(witness, env, tasks, n_rollouts=2, n_episodes=4)
-    terminal = life.next_observation[..., env.horizon - 1 :: env.horizon]
-    sampler = WindowSampler(env, log_of(life.observation, life.action, life.reward, terminal))
-    windows = sampler._windows(torch.arange(2 * len(tasks) * 4).view(-1, 4))                  # each life whole
+    rollouts = rollout(witness, env, tasks, n_rollouts=2, n_episodes=4)
+    terminal = rollouts.next_observation[..., env.horizon - 1 :: env.horizon]
+    sampler = WindowSampler(env, log_of(rollouts.observation, rollouts.action, rollouts.reward, terminal))
+    windows = sampler._windows(torch.arange(2 * len(tasks) * 4).view(-1, 4))                  # each rollout whole
     for field, seen in zip(windows.tokens, zip(*witness.seen, strict=True), strict=True):
         assert torch.equal(field, torch.stack(seen, -1))
-    for field, lived in zip(windows[1:4], (life.action, life.reward, life.next_observation), strict=True):
+    for field, lived in zip(windows[1:4], (rollouts.action, rollouts.reward, rollouts.next_observation), strict=True):
         assert torch.equal(field, lived.flatten(0, 1))
-    assert torch.equal(windows.return_to_go[:, :: env.horizon], life.episode_return.flatten(0, 1))
-    assert life.reward.any()
+    assert torch.equal(windows.return_to_go[:, :: env.horizon], rollouts.episode_return.flatten(0, 1))
+    assert rollouts.reward.any()
 
 
 def test_tasks_of_other_histories_are_refused():

@@ -1,10 +1,10 @@
-"""The highest return that any agent can expect over a life in a grid world it has to find out.
+"""The highest return that any agent can expect over a rollout in a grid world it has to find out.
 
     OMP_NUM_THREADS=1 python tools/optimum.py            # minutes; prints
     OMP_NUM_THREADS=1 python tools/optimum.py --record   # and writes dicp/data/optimum.csv
 
-The task is uniform over all tasks of the world, a life has as many episodes as the recorded runs,
-and every return counts as a share of its task's highest (`dicp.results.normalised`). Three
+The task is uniform over all tasks of the world, a rollout has as many episodes as the recorded
+runs, and every return counts as a share of its task's highest (`dicp.results.normalised`). Three
 arguments, one a world:
 
 Darkroom. Until the goal is found nothing is learned but that it is elsewhere, so a plan is one
@@ -46,7 +46,7 @@ Walk = list[list[int]]                 # a move, 0 to 4, for each step of each e
 
 
 class Bounds(NamedTuple):
-    """Mean share of the highest return over a life: at least `low`, at most `high`."""
+    """Mean share of the highest return over a rollout: at least `low`, at most `high`."""
 
     low: float | None
     high: float
@@ -78,7 +78,7 @@ class Search:
         return float(self.share[cells, slots].sum() / len(self.best))
 
     def value(self, walk: Walk) -> float:
-        """The share of a life that searches along `walk` until the goal is found."""
+        """The share of a rollout that searches along `walk` until the goal is found."""
         total, slot, seen = 0.0, 0, set()
         for moves in walk:
             cell = self.rules.start
@@ -93,26 +93,26 @@ class Search:
     def anneal(self, n_episodes: int, n_updates: int, seed: int) -> tuple[float, Walk]:
         """The best walk found, of `n_episodes` episodes: a step, or a stretch of steps, is changed
         at random and kept if that is better, or, ever more rarely, if it is worse."""
-        dice = random.Random(seed)
-        walk = [[dice.randrange(4) for _ in range(self.horizon)] for _ in range(n_episodes)]
+        generator = random.Random(seed)
+        walk = [[generator.randrange(4) for _ in range(self.horizon)] for _ in range(n_episodes)]
         value, best = self.value(walk), (0.0, walk)
         for update in range(n_updates):
             heat = HOT * (COLD / HOT) ** (update / n_updates)
             changed = [list(moves) for moves in walk]
-            change(changed, dice)
+            change(changed, generator)
             new = self.value(changed)
-            if new >= value or dice.random() < math.exp((new - value) / heat):
+            if new >= value or generator.random() < math.exp((new - value) / heat):
                 walk, value = changed, new
                 best = max(best, (value, walk), key=lambda pair: pair[0])
         return best
 
 
-def change(walk: Walk, dice: random.Random) -> None:
-    moves = dice.choice(walk)
-    i, j = sorted(dice.choices(range(len(moves)), k=2))
-    kind = dice.randrange(4)
+def change(walk: Walk, generator: random.Random) -> None:
+    moves = generator.choice(walk)
+    i, j = sorted(generator.choices(range(len(moves)), k=2))
+    kind = generator.randrange(4)
     if kind == 0:
-        moves[i] = dice.randrange(5)
+        moves[i] = generator.randrange(5)
     elif kind == 1:
         moves[i], moves[j] = moves[j], moves[i]
     elif kind == 2:
@@ -237,15 +237,15 @@ def narrowed(known: tuple, action: int, possible: frozenset) -> tuple:
 
 
 def optimum(n_updates: int, seeds: range) -> pd.DataFrame:
-    """A row a world, at the size and for the life of the recorded runs."""
-    life = {
+    """A row a world, at the size and with the episodes of the recorded runs."""
+    rollouts = {
         env.name: (env.size, env.horizon, domain_of(env).evaluation.n_episodes)
         for env in map(EnvConfig.preset, ENVS)
     }
     found = {
-        "darkroom": darkroom(*life["darkroom"], n_updates, seeds),
-        "darkroom_permuted": darkroom_permuted(*life["darkroom_permuted"]),
-        "dark_key_to_door": dark_key_to_door(*life["dark_key_to_door"]),
+        "darkroom": darkroom(*rollouts["darkroom"], n_updates, seeds),
+        "darkroom_permuted": darkroom_permuted(*rollouts["darkroom_permuted"]),
+        "dark_key_to_door": dark_key_to_door(*rollouts["dark_key_to_door"]),
     }
     return pd.DataFrame([{"env": env, **bounds._asdict()} for env, bounds in found.items()])
 

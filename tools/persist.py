@@ -28,8 +28,8 @@ def main(who: str = "exact_belief") -> None:
         for name, changes in PLANS.items():
             plan = PlanConfig.preset("bayes", env, **changes)
             n = n_rollouts if is_exact else max(n_rollouts // 16, 1)
-            life = rollout(model, config.env, tasks, n, 50, plan, record=False)
-            share = life.episode_return / life.max_return[:, None, None]
+            rollouts = rollout(model, config.env, tasks, n, 50, plan, record=False)
+            share = rollouts.episode_return / rollouts.max_return[:, None, None]
             by_task = share.mean((1, 2))
             error = by_task.std() / len(tasks) ** 0.5
             earned = f"{share.mean():.4f} (standard error {error:.4f})"

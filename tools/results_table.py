@@ -16,17 +16,17 @@ from dicp.plot.overview import WORLDS, papers_best
 from dicp.recordings import recorded_costs as cost_of
 from dicp.runs import ABLATIONS, ML1_ABLATIONS, ROOMS, SPLITS, Run
 
-METHODS = {imitates: imitates.upper() for imitates in IMITATORS}
+METHODS = {target: target.upper() for target in IMITATORS}
 ROWS = {
     "random": "random policy",
     "source": "source PPO (learns by gradient; its 100 streams share their updates)",
     **{
         run: label
-        for imitates, name in METHODS.items()
+        for target, name in METHODS.items()
         for run, label in {
-            imitates: name, f"dicp_{imitates}": f"DICP-{name}, policy only",
-            f"dicp_{imitates}_paper": f"DICP-{name}, the paper's planner",
-            f"dicp_{imitates}_gated": f"DICP-{name}, `gated`",
+            target: name, f"dicp_{target}": f"DICP-{name}, policy only",
+            f"dicp_{target}_paper": f"DICP-{name}, the paper's planner",
+            f"dicp_{target}_gated": f"DICP-{name}, `gated`",
         }.items()
     },
     "queries": "queries, `bayes`",
@@ -129,8 +129,8 @@ def planning() -> str:
     worlds = " | ".join(WORLDS[env] for env in ENVS)
     lines = [f"| | {worlds} |", "|---" * (len(ENVS) + 1) + "|"]
     pairs = {
-        f"DICP-{name}, {planner}": (f"dicp_{imitates}_{run}", f"dicp_{imitates}")
-        for imitates, name in METHODS.items()
+        f"DICP-{name}, {planner}": (f"dicp_{target}_{run}", f"dicp_{target}")
+        for target, name in METHODS.items()
         for run, planner in {"paper": "the paper's planner", "gated": "`gated`"}.items()
     }
     pairs["queries, `bayes`, minus exact belief"] = ("queries", "exact_belief")
@@ -361,11 +361,11 @@ def footnote(recorded: pd.DataFrame, env: str) -> str:
     if episodes < 50:
         source += f", its last ten episodes are half of its {episodes}"
     return (
-        f"Return as a share of the highest possible: {size} lives of 50 episodes ({source}), with "
-        f"95% bootstrap intervals over splits ({SPLITS_DIFFER[env]}) and tasks; CPU seconds of one "
-        f"thread a split, {cpu_hours(env):.1f} CPU-hours for all that is here. The paper: five "
-        f"splits, one life a task, shares of {HIGHEST[env]:g}, the mean of its tasks' highest "
-        f"returns. Command: `python -m dicp.reproduce --env {env} --again`."
+        f"Return as a share of the highest possible: {size} rollouts of 50 episodes ({source}), "
+        f"with 95% bootstrap intervals over splits ({SPLITS_DIFFER[env]}) and tasks; CPU seconds "
+        f"of one thread a split, {cpu_hours(env):.1f} CPU-hours for all that is here. The paper: "
+        f"five splits, one rollout a task, shares of {HIGHEST[env]:g}, the mean of its tasks' "
+        f"highest returns. Command: `python -m dicp.reproduce --env {env} --again`."
     )
 
 
@@ -419,15 +419,15 @@ ML1_CONTROLS = {"random": "random policy", "source": "source PPO",
                 "blind": "*blind*: the scripted expert, going for the mean training goal",
                 "informed": "*informed*: the same expert, told the goal"}
 BLIND_FOOTNOTE = (
-    "Percentage points of success per episode in the last fifth of the life, paired over the 50 "
+    "Percentage points of success per episode in the last fifth of the rollout, paired over the 50 "
     "instances, with 95% bootstrap intervals. The blind expert (`dicp.experts`) has no memory and "
     "sees no reward: what is not above it need not have found out anything."
 )
 ML1_FOOTNOTE = (
-    "Percent of 50 held-out instances, one life each: success per episode in the last fifth of the "
-    "life, with its 95% bootstrap interval; then solved so far at its end, which the paper "
+    "Percent of 50 held-out instances, one rollout each: success per episode in the last fifth of "
+    "the rollout, with its 95% bootstrap interval; then solved so far at its end, which the paper "
     "reports. One split, one training seed, and settings that were chosen task by task stand "
-    "behind all of it. Lives have as many episodes as the paper's: 100 (reach), 300 (push), 500 "
+    "behind all of it. Rollouts have as many episodes as the paper's: 100 (reach), 300 (push), 500 "
     "(sweep), 2,000 (the others); the source its own 100 a stream, in 10 instances; the scripted "
     "experts one, which does not change. Command: `python -m dicp.reproduce --env metaworld --task "
     "reach-v3 --again`."

@@ -51,8 +51,8 @@ def main(*names: str) -> None:
             "table that expects twice as much": hopeful(table_of(config)),
         }
         for who, agent in agents.items():
-            life = rollout(agent, config.env, tasks, n_rollouts, 50, plan, record=False)
-            share = life.episode_return / life.max_return[:, None, None]
+            rollouts = rollout(agent, config.env, tasks, n_rollouts, 50, plan, record=False)
+            share = rollouts.episode_return / rollouts.max_return[:, None, None]
             by_task = share.mean((1, 2))
             exact = by_task if exact is None else exact
             less, error = by_task - exact, (by_task - exact).std() / n_tasks**0.5

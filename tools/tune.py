@@ -3,7 +3,7 @@ docs/tuning.csv.
 
     export OMP_NUM_THREADS=1
     python tools/tune.py darkroom queries --data histories --train learning_rate=0.02
-    python tools/tune.py darkroom_permuted queries --model context_length=200 --lives 4
+    python tools/tune.py darkroom_permuted queries --model context_length=200 --rollouts 4
 
 It is trained on the split's training tasks but the last ones, the validation tasks, and judged on
 these: what it believes (`dicp.probes`), and its return in the first episodes with the Bayes
@@ -58,8 +58,8 @@ def main() -> None:
     model, seconds = trained(config, log_for(config, train))
     believes = probe(model, env, validation, 0)
     plan = PlanConfig.preset("bayes", args.world)
-    lives = rollout(model, env, validation, args.lives, N_EPISODES, plan, 0)
-    by_episode = (lives.episode_return / lives.max_return[:, None, None]).mean((0, 1))
+    rollouts = rollout(model, env, validation, args.rollouts, N_EPISODES, plan, 0)
+    by_episode = (rollouts.episode_return / rollouts.max_return[:, None, None]).mean((0, 1))
     said = believes[~believes["probe"].str.startswith("walk")].itertuples()
     settings = [f"{name}={value}" for name, value in (args.train | args.model).items()]
     row = {
@@ -113,7 +113,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--data", choices=DATA[:2], default="first_episodes")
     parser.add_argument("--train", nargs="*", type=setting, default=[], metavar="FIELD=VALUE")
     parser.add_argument("--model", nargs="*", type=setting, default=[], metavar="FIELD=VALUE")
-    parser.add_argument("--lives", type=int, default=8, help="in each task (default: 8)")
+    parser.add_argument("--rollouts", type=int, default=8, help="in each task (default: 8)")
     args = parser.parse_args()
     args.train, args.model = dict(args.train), dict(args.model)
     return args

@@ -34,6 +34,7 @@ from dicp.config.parts import (
 )
 from dicp.config.plan import PLANNERS, PlanConfig
 from dicp.config.presets import ALONE, PRESETS, SHARED_SOURCE, sum_of
+from dicp.config.wire import old_name
 
 __all__ = [
     "ENVS", "IMITATORS", "METHODS", "ML1_TASKS", "PLANNERS", "PROFILES", "RETIRED", "SOURCES",
@@ -63,36 +64,36 @@ class Config:
     def __post_init__(self):
         check_fields(self, "")
         one_of("source.algorithm", self.source.algorithm, self.env.sources)
-        one_of("model.imitates", self.model.imitates, self.env.imitators)
+        one_of("model.target", self.model.target, self.env.imitators)
         one_of("model.world_model", self.model.world_model, self.env.world_models)
         if self.model.context_length % self.env.horizon:
             raise ValueError(
                 f"model.context_length is {self.model.context_length}; allowed: a multiple of the "
                 f"horizon {self.env.horizon}, so that training windows are whole episodes."
             )
-        if self.model.imitates == "idt" and self.env.horizon % self.model.chunk:
+        if self.model.target == "idt" and self.env.horizon % self.model.chunk:
             allowed = f"a divisor of the horizon {self.env.horizon}"
             raise refuse("model.chunk", self.model.chunk, allowed)
         if self.train.data != "histories" and self.model.world_model not in ALONE:
             allowed = f"'histories', with world_model {self.model.world_model!r}"
             raise refuse("train.data", self.train.data, allowed)
-        if self.train.most_repeats > 1 and self.model.imitates == "idt":
-            allowed = "1, with imitates 'idt', which reads chunks"
+        if self.train.most_repeats > 1 and self.model.target == "idt":
+            allowed = "1, with target 'idt', which reads chunks"
             raise refuse("train.most_repeats", self.train.most_repeats, allowed)
         if self.train.n_streams > self.source.n_kept:
             raise refuse("train.n_streams", self.train.n_streams, f"1 to {self.source.n_kept}")
 
     @property
     def method(self) -> str:
-        kind, imitates = self.model.world_model, self.model.imitates
-        names = {"none": imitates, "observational": f"dicp_{imitates}"}
+        kind, target = self.model.world_model, self.model.target
+        names = {"none": target, "observational": f"dicp_{target}"}
         return names.get(kind, kind)
 
     @property
     def key(self) -> str:
         """Ten letters that change with any field: the name under which weights are kept. A field
         that has its default does not count, so that a new field leaves the names of what is trained
-        already as they are."""
+        already as they are, nor does a new name of a field (`wire`)."""
         return self._digest(f.name for f in fields(self))
 
     @property
@@ -106,7 +107,7 @@ class Config:
         for name, part in parts.items():
             if isinstance(part, dict):
                 parts[name] = {
-                    field: value for field, value in part.items()
+                    old_name(field): value for field, value in part.items()
                     if value != default[name].get(field)
                 }
         code = registry.code_of(self.env.name)
@@ -123,7 +124,7 @@ class Config:
         world_model: WorldModelKind = "none",
         seed: Seed = 0,
         split: Seed = 0,
-        imitates: Annotated[str, OneOf(IMITATORS)] = "ad",
+        target: Annotated[str, OneOf(IMITATORS)] = "ad",
         task: Annotated[str, OneOf(ML1_TASKS)] | None = None,
         source: Annotated[str, OneOf(SOURCES)] = "ppo",
     ) -> "Config":
@@ -134,10 +135,10 @@ class Config:
         world, source = named(env, task, profile), SourceConfig.preset(env, source)
         which = dict(
             env=env, task=world.task, profile=profile, world_model=world_model,
-            imitates=imitates,
+            target=target,
         )
         rows = *PRESETS, *registry.rows(env)
-        model = ModelConfig(world_model, imitates, **sum_of(rows, "model", which))
+        model = ModelConfig(world_model, target, **sum_of(rows, "model", which))
         changes = dict(seed=seed, n_streams=source.n_kept) | sum_of(rows, "train", which)
         source_seed = 0 if env in SHARED_SOURCE else split
         return cls(world, source, model, TrainConfig(**changes), split, source_seed)

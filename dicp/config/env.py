@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from dicp.checks import Number, OneOf, Whole, checked, nearest, one_of, refuse, shown
 from dicp.config import registry
 from dicp.config.presets import ALONE, GRIDS, PRESETS, sum_of
+from dicp.config.wire import GONE, new_name
 from dicp.config.world import GridConfig, Horizon, NumbersConfig, WorldConfig
 
 ENVS = GRIDS
@@ -26,9 +27,6 @@ ML1_TASKS = (
 TWO_OBJECTS = ("hammer-v3", "stick-pull-v3", "stick-push-v3")          # of them
 
 Side = Annotated[int, Whole(2, 1000)]        # the table of a million cells takes 40 MB
-
-# fields that older files have, and that nothing reads any more
-GONE = ("any_cell_may_pay",)
 
 
 @dataclass(frozen=True)
@@ -143,10 +141,11 @@ def env_from_dict(values: Mapping) -> WorldConfig:
 
 def from_dict(kind: type, values: Any, part: str) -> Any:
     """A config from the dict of its fields. One that is missing has its default, as in what was
-    written before there was such a field; one that is gone is left out."""
+    written before there was such a field; one that is gone is left out, and an old name is read as
+    the new one."""
     if not isinstance(values, Mapping):
         raise refuse(part, values, "a dict of its fields")
-    values = {name: value for name, value in values.items() if name not in GONE}
+    values = {new_name(name): value for name, value in values.items() if name not in GONE}
     check_keys(part, values, [field.name for field in fields(kind)])
     return kind(**{name: without_lists(value) for name, value in values.items()})
 

@@ -118,7 +118,7 @@ class ModelConfig:
     # | heads: the paper's without a policy | table: counted, without learning
     world_model: WorldModelKind = "none"
     # ad: the source's actions | dpt: optimal actions | idt: the source's, through decisions
-    imitates: Annotated[str, OneOf(IMITATORS)] = "ad"
+    target: Annotated[str, OneOf(IMITATORS)] = "ad"
     context_length: Transitions = 80    # transitions the model sees (paper: 80 in Darkroom)
     d_model: Width = 32            # (paper: 32)
     n_layers: Layers = 4           # (paper: 4)
@@ -129,11 +129,11 @@ class ModelConfig:
     nll_beta: Annotated[float, Number(0, 10)] = 0.5
     dropout: BelowOne = 0.0        # (paper: 0.1)
     # episodes dropped at once when the context is full; the others are then read again
-    forgets: Many = 1
+    n_forget_episodes: Many = 1
     chunk: Transitions = 10        # idt: env steps a high-level decision lasts (paper: 10)
     d_decision: Width = 8          # idt: numbers a decision (paper: 8)
     # idt: decisions depend on the return asked for (Darkroom: no, it says how far the goal is)
-    asks_return: bool = True
+    return_conditioned: bool = True
     # queries: the cells of a training window get other names at random, so that any cell may pay
     relabels: bool = True
     # queries: numbers that tell where an action led: row and column | their sum and difference, too
@@ -181,7 +181,7 @@ class TrainConfig:
     world_model_weight: Coefficient = 1.0    # (paper: lambda = 1); 0 trains AD
     n_first_episodes: Many = 1         # of each stream count as "before the first update"
     # queries, heads, table: whole learning histories | episodes before the source's first update,
-    # of several streams | the first episodes of lives of the exact belief
+    # of several streams | the first episodes of rollouts of the exact belief
     data: Annotated[str, OneOf(DATA)] = "histories"
     # first_episodes: each is, of up to so many, the one that adds most cells to its window (1: any)
     n_compared: Many = 1

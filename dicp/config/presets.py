@@ -26,7 +26,7 @@ class Row(NamedTuple):
     plan: Mapping[str, Any] = {}
 
     def applies(self, which: Mapping[str, str | None]) -> bool:
-        """Whether this row is of `which` (env, task, profile, world_model, imitates, planner)."""
+        """Whether this row is of `which` (env, task, profile, world_model, target, planner)."""
         return all(
             which.get(name) in (wanted if isinstance(wanted, tuple) else (wanted,))
             for name, wanted in self.when.items()
@@ -62,7 +62,7 @@ PRESETS = (
     Row(
         {"env": "metaworld"},
         source={"env_steps": 10_000, "n_steps": 100, "batch_size": 200, "keep_streams": 10},
-        model={"context_length": 1000, "forgets": 5},
+        model={"context_length": 1000, "n_forget_episodes": 5},
         train={
             "batch_size": 8, "updates": 3000, "max_stride": 11, "min_final_success": 0.1,
             "failures_share": 0.125,
@@ -74,13 +74,13 @@ PRESETS = (
     Row({"algorithm": "sac"}, source={"learning_rate": 1e-3}),
     # ---- what one method wants in one world
     # the best return of a stream says how far its goal is
-    Row({"env": "darkroom", "imitates": "idt"}, model={"asks_return": False}),
-    Row({"env": "darkroom_permuted", "imitates": "dpt"}, train={"push_walls": True}),
+    Row({"env": "darkroom", "target": "idt"}, model={"return_conditioned": False}),
+    Row({"env": "darkroom_permuted", "target": "dpt"}, train={"push_walls": True}),
     Row({"env": "metaworld", "world_model": "observational"}, train={"world_model_weight": 0.3}),
     # IDT's low level is one network for policy and world model, and sees ten steps
     Row(
         {
-            "env": "metaworld", "world_model": "observational", "imitates": "idt",
+            "env": "metaworld", "world_model": "observational", "target": "idt",
             "task": ("pick-place-v3", "peg-insert-side-v3"),
         },
         train={"world_model_weight": 0.1},
@@ -112,7 +112,7 @@ PRESETS = (
         {"env": "dark_key_to_door", "world_model": ALONE, "profile": "fast"},
         train={"updates": 2500, "prefers_rare": True},
     ),
-    Row({"world_model": ALONE, "imitates": "idt"}, train={"most_repeats": 1}),     # reads chunks
+    Row({"world_model": ALONE, "target": "idt"}, train={"most_repeats": 1}),     # reads chunks
     # ---- the paper's own settings: a GPU, hours
     Row(
         {"profile": "paper"},
@@ -123,9 +123,9 @@ PRESETS = (
         },
     ),
     Row({"profile": "paper", "env": GRIDS}, model={"n_heads": 4}),
-    Row({"profile": "paper", "env": "metaworld"}, model={"forgets": 1, "n_heads": 4}),
+    Row({"profile": "paper", "env": "metaworld"}, model={"n_forget_episodes": 1, "n_heads": 4}),
     Row(
-        {"profile": "paper", "env": "metaworld", "imitates": "ad"},
+        {"profile": "paper", "env": "metaworld", "target": "ad"},
         model={"d_model": 64, "n_heads": 8, "d_ff": 256},
     ),
 )

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 from dicp.checks import Whole, check_fields
 from dicp.config.presets import Row
 
-Horizon = Annotated[int, Whole(1, 10**6)]    # a life of one such episode takes hours
+Horizon = Annotated[int, Whole(1, 10**6)]    # a rollout of one such episode takes hours
 Names = ClassVar[tuple[str, ...]]
 
 

@@ -45,7 +45,7 @@ class ArmDomain(Domain):
 
     @property
     def evaluation(self) -> Evaluation:
-        """One life in each of the 50 held-out instances; of the source its ten streams."""
+        """One rollout in each of the 50 held-out instances; of the source its ten streams."""
         return Evaluation(ML1_EPISODES.get(self.config.task, 200), sizes=(None, 1), of_source=10)
 
     @property

@@ -25,21 +25,21 @@ class NoTransition(NamedTuple):
 
     last_action: int
     last_reward: int
-    arrived: int
+    outcome: int
 
 
 class Evaluation(NamedTuple):
-    """How long the lives are that are compared, in how many held-out tasks, and how many in each.
-    Pairs: (tasks, lives in each)."""
+    """How long the rollouts are that are compared, in how many held-out tasks, and how many in
+    each. Pairs: (tasks, rollouts in each)."""
 
     n_episodes: int = 50
     sizes: tuple[int | None, int] = (None, 8)       # None: all held-out tasks
     replanned: tuple[int | None, int] | None = None     # where a plan is made at every step
     alone: tuple[int | None, int] | None = None         # of a world model without a policy
-    of_source: int | None = None        # streams of the source (None: as many as lives)
+    of_source: int | None = None        # streams of the source (None: as many as rollouts)
 
-    def lives(self, world_model: str | None, plan: Any) -> tuple[int | None, int]:
-        """(tasks, lives in each) of such an agent; plan: settings,
+    def rollouts(self, world_model: str | None, plan: Any) -> tuple[int | None, int]:
+        """(tasks, rollouts in each) of such an agent; plan: settings,
         a planner of somebody's own, None."""
         if world_model in ALONE:
             return self.alone or self.sizes
@@ -70,7 +70,7 @@ class Domain(ABC):
     reward: Space = Space(2)                # 0 or 1
     says_success = False                    # a step tells whether the task's criterion is met
     moves_are_hidden = False                # what an action does differs from task to task
-    pays_once = False                       # a goal pays once an episode, then the next one does
+    rewards_once = False                       # a goal pays once an episode, then the next one does
     # where each action leads from each of a few observations [variant observation action], if that
     # is known and the same in every task; where moves are hidden, each move
     leads_to: Tensor | None = None
@@ -254,5 +254,5 @@ class Domain(ABC):
         action = self.action.full(batch, none.last_action)
         reward = self.reward.full(batch, none.last_reward)
         like = self.outcome(observation, observation, reward, reward)
-        arrived = torch.full_like(like, none.arrived)
-        return Tokens(observation, action, reward, arrived, torch.ones(batch).long())
+        outcome = torch.full_like(like, none.outcome)
+        return Tokens(observation, action, reward, outcome, torch.ones(batch).long())

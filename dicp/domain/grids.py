@@ -1,18 +1,17 @@
 """The three grids."""
 
 from collections.abc import Sequence
-from functools import cached_property
 
 import torch
 from jaxtyping import Shaped, UInt8
 from torch import Tensor
 
 from dicp.config import EnvConfig, SourceConfig
-from dicp.domain.base import Domain, Evaluation
-from dicp.domain.rooms import CELL_MEANINGS, check_walk
-from dicp.envs.grid import GridRules, GridState, GridWorld, moves_in
+from dicp.domain.base import Evaluation
+from dicp.domain.rooms import CELL_MEANINGS, RoomDomain, check_walk
+from dicp.envs.grid import GridRules, GridState, GridWorld
 from dicp.envs.tasks import Task, all_tasks, check_tasks, split_tasks
-from dicp.types import Log, Space
+from dicp.types import Log
 
 # The first tasks of the split's random order (Key-to-Door has 328 held-out ones). Planners
 # that plan anew at every step get fewer in the two larger worlds, where they cost an hour a
@@ -24,27 +23,18 @@ EVALUATIONS = {
 }
 
 
-class GridDomain(Domain):
+class GridDomain(RoomDomain):
     """The three grids: an observation is a cell, a reward 0 or 1."""
 
     config_class = EnvConfig
     config: EnvConfig
-    controls = ("random", "source", "exact_belief")
     meanings = CELL_MEANINGS | {"reward": "0 or 1, for this action"}
     stored_names = {"observation": "cell", "terminal_observation": "terminal_cell"}
 
     def __init__(self, config: EnvConfig):
         super().__init__(config)
-        side = config.size
-        self.observation = Space(config.n_cells, coordinates_below=(side, side))
-        self.action = Space(config.n_actions)
         self.moves_are_hidden = config.name == "darkroom_permuted"
-        self.pays_once = config.name == "dark_key_to_door"
-
-    @cached_property
-    def leads_to(self) -> Tensor:
-        """Of the moves."""
-        return moves_in(self.config.size)[None]
+        self.rewards_once = config.name == "dark_key_to_door"
 
     @property
     def evaluation(self) -> Evaluation:
@@ -67,7 +57,7 @@ class GridDomain(Domain):
         self, returns: Shaped[Tensor, "task *rest"], tasks: Sequence[Task]
     ) -> Shaped[Tensor, "task *rest"]:
         """Once the goal is reached; in Key-to-Door, the door opened."""
-        return returns >= (2 if self.pays_once else 1)
+        return returns >= (2 if self.rewards_once else 1)
 
     def check_tasks(self, tasks: Sequence[Task]) -> None:
         check_tasks(self.config, tasks)

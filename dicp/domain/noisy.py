@@ -13,7 +13,7 @@ from dicp.config.presets import ALONE, Row
 from dicp.domain.base import Evaluation
 from dicp.domain.rooms import RoomDomain
 from dicp.envs.tabular import NoisyTabularWorld
-from dicp.envs.tasks import Task, all_tasks, is_cell, split_tasks
+from dicp.envs.tasks import Task, a_goal, all_tasks, is_cell, split_tasks
 
 
 class NoisyDomain(RoomDomain):
@@ -45,9 +45,7 @@ class NoisyDomain(RoomDomain):
     def check_tasks(self, tasks: Sequence[Task]) -> None:
         for task in tasks:
             if not is_cell(task, self.config.size):
-                top = self.config.size - 1
-                allowed = f"a goal (x, y) with x and y whole numbers from 0 to {top}"
-                raise refuse(f"{self.config.name} task", task, allowed)
+                raise refuse(f"{self.config.name} task", task, a_goal(self.config.size))
 
     def rewards_at(self, tasks: Sequence[Task]) -> Shaped[Tensor, "task cell"]:
         rewards, size = super().rewards_at(tasks), self.config.size

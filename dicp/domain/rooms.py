@@ -35,7 +35,8 @@ def check_walk(
 
 
 class RoomDomain(Domain):
-    """A room in which each episode begins in the middle and every move is possible everywhere."""
+    """A room of cells in which an action is one of five moves, each episode beginning in the middle
+    (where a world has rules of its own, at their start)."""
 
     config: GridConfig
     controls = ("random", "source", "exact_belief")

@@ -66,7 +66,7 @@ def column(value: object) -> object:
 PARTS = {
     "source": SourceConfig, "model": ModelConfig, "train": TrainConfig, "plan": PlanConfig,
 }
-ASKED = ("env", "task", "profile", "world_model", "imitates", "planner", "algorithm")
+ASKED = ("env", "task", "profile", "world_model", "target", "planner", "algorithm")
 
 
 def check_rows(what: str, rows: Any) -> None:

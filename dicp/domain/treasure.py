@@ -16,6 +16,7 @@ from dicp.envs.tasks import Cell, Task, is_key_and_door
 from dicp.types import Space
 
 LARGE = 1.0
+ROUNDING = 1e-3            # sums of rewards that are equal differ by less
 
 
 class TreasureDomain(RoomDomain):
@@ -76,6 +77,16 @@ class TreasureDomain(RoomDomain):
             row[small_x * size + small_y] = self.config.small_reward
             row[large_x * size + large_y] = LARGE
         return rewards
+
+    def solved(
+        self, returns: Shaped[Tensor, "task *rest"], tasks: Sequence[Task]
+    ) -> Shaped[Tensor, "task *rest"]:
+        """Where an episode brings more than it can with the small treasure alone."""
+        without = self.rewards_at(tasks).clamp(max=self.config.small_reward)
+        for row, (_, (x, y)) in zip(without, tasks, strict=True):
+            row[x * self.config.size + y] = 0
+        alone = TabularWorld(self.leads_to, without, self.config.horizon, 1, self.start).max_return
+        return returns > alone.view(-1, *[1] * (returns.ndim - 1)) + ROUNDING
 
     def make(self, tasks: Sequence[Task], n_streams: int) -> TabularWorld:
         self.check_tasks(tasks)

@@ -52,7 +52,8 @@ def xy_of(cell: Integer[Tensor, "*batch"], size: int) -> Integer[Tensor, "*batch
 
 def moves_in(size: int) -> Int[Tensor, "cell move"]:
     """Where each of the five moves leads from each cell of a room; against a wall, nowhere else."""
-    moved = (xy_of(torch.arange(size**2), size)[:, None] + MOVES).clamp(0, size - 1)
+    cell = torch.arange(size**2, device=MOVES.device)
+    moved = (xy_of(cell, size)[:, None] + MOVES).clamp(0, size - 1)
     return moved[..., 0] * size + moved[..., 1]
 
 

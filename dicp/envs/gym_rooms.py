@@ -28,7 +28,7 @@ class RoomEnv(CellEnv):
 
     def __init__(self, config: GridConfig, render_mode: str | None):
         super().__init__(config, render_mode)
-        self.highest_reward = 0.0           # of this episode
+        self.rewards: set[float] = set()    # the different ones of this episode
 
     def _rules_of(self, task: Task) -> TabularWorld:
         return domain_of(self.config).simulator([task], 1)
@@ -41,16 +41,16 @@ class RoomEnv(CellEnv):
 
     @property
     def is_success(self) -> bool:
-        return self.highest_reward >= domain_of(self.config).max_reward
+        return domain_of(self.config).max_reward in self.rewards
 
     def _begin(self) -> int:
-        self.highest_reward = 0.0
+        self.rewards = set()
         return int(self._known()[1].reset())
 
     def _move(self, action: int) -> tuple[int, float]:
         step = self._known()[1].step(torch.tensor([[action]]))
         reward = step.reward.item()
-        self.highest_reward = max(self.highest_reward, reward)
+        self.rewards.add(reward)
         return int(step.next_observation), reward
 
 
@@ -80,8 +80,8 @@ class DarkTreasure(RoomEnv):
 
     def _marks(self) -> list[Mark]:
         small, large = self.task
-        reached = self.highest_reward > 0 and small in self.trail, self.highest_reward >= LARGE
-        return [Mark("coin", small, reached[0]), Mark("goal", large, reached[1])]
+        was_on_small = any(0 < reward < LARGE for reward in self.rewards)
+        return [Mark("coin", small, was_on_small), Mark("goal", large, LARGE in self.rewards)]
 
 
 class NoisyDarkroom(RoomEnv):
@@ -106,4 +106,4 @@ class NoisyDarkroom(RoomEnv):
         return super()._begin()
 
     def _marks(self) -> list[Mark]:
-        return [Mark("goal", self.task, self.highest_reward > 0)]
+        return [Mark("goal", self.task, self.is_success)]

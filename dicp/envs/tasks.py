@@ -57,6 +57,11 @@ def is_task(config: EnvConfig, value: Any) -> bool:
     return is_key_and_door(value, config.size)
 
 
+def a_goal(size: int) -> str:
+    """What a task is where a goal is hidden."""
+    return f"a goal (x, y) with x and y whole numbers from 0 to {size - 1}"
+
+
 @checked
 def check_tasks(config: EnvConfig, tasks: Sequence[Task]) -> None:
     """Raise `ValueError`, naming the task, unless each is one of the tasks of the world."""
@@ -64,7 +69,7 @@ def check_tasks(config: EnvConfig, tasks: Sequence[Task]) -> None:
         if not is_task(config, task):
             top = config.size - 1
             allowed = {
-                "darkroom": f"a goal (x, y) with x and y whole numbers from 0 to {top}",
+                "darkroom": a_goal(config.size),
                 "darkroom_permuted": f"a permutation index from 0 to {len(PERMUTATIONS) - 1}",
                 "dark_key_to_door": "((key x, key y), (door x, door y)), "
                                     f"whole numbers from 0 to {top}",

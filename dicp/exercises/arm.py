@@ -19,7 +19,7 @@ def check_solved_so_far(fn) -> None:
             "yes or no, not how often": success.int().cumsum(0),
             "this is the share of episodes so far; once is enough":
                 success.cumsum(0) / torch.arange(1, len(values) + 1),
-            "one answer for each episode, not for the life": wanted[-1],
+            "one answer for each episode, not for the rollout": wanted[-1],
             "look back, not ahead": success.flip(0).int().cummax(0).values.flip(0),
         }, f"success {values}")
 

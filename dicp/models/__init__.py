@@ -24,4 +24,4 @@ def new_model(env: WorldConfig, config: ModelConfig) -> Model:
     check_model(env, config)
     if config.world_model in ("queries", "table"):
         return (QueryModel if config.world_model == "queries" else TableModel)(env, config)
-    return (HierarchicalModel if config.imitates == "idt" else InContextModel)(env, config)
+    return (HierarchicalModel if config.target == "idt" else InContextModel)(env, config)

@@ -141,8 +141,8 @@ class InContextModel(nn.Module):
         """Append one imagined transition to each beam (all arguments [batch beam ...])."""
         no = torch.zeros_like(reward, dtype=torch.long)
         moved = state.observation, next_observation
-        arrived = self.domain.outcome(*moved, reward, state.reward_before)
-        tokens = Tokens(next_observation, action, reward, arrived, no)
+        outcome = self.domain.outcome(*moved, reward, state.reward_before)
+        tokens = Tokens(next_observation, action, reward, outcome, no)
         x, imagined = self.embed_imagined(state, tokens), grown(state.imagined, state.kept)
         h = self.transformer.branch(x, state.context.cache, imagined)
         return BeamState(state.context, h, next_observation, reward, imagined)

@@ -45,7 +45,7 @@ class BlankableEmbedding(nn.EmbeddingBag):
         if is_blank:
             reward = torch.full_like(reward, self.rewards.n)
         rest = torch.stack((tokens.last_action, reward, tokens.first), dim=-1)
-        cells = self.xy[tokens.observation], rest, self.lines[tokens.arrived], note[..., None]
+        cells = self.xy[tokens.observation], rest, self.lines[tokens.outcome], note[..., None]
         fields = torch.cat(cells, dim=-1) + self.offsets
         flat = super().forward(fields.reshape(-1, fields.shape[-1]))
         return flat.view(*fields.shape[:-1], self.embedding_dim)

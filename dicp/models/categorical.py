@@ -47,7 +47,7 @@ class TokenEmbedding(nn.EmbeddingBag):
     def forward(self, tokens: Tokens) -> Float[Tensor, "*batch d_model"]:
         reward = self.rewards.index(tokens.last_reward)
         rest = torch.stack((tokens.last_action, reward, tokens.first), dim=-1)
-        parts = self.places[tokens.observation], rest, self.places[tokens.arrived]
+        parts = self.places[tokens.observation], rest, self.places[tokens.outcome]
         fields = torch.cat(parts, dim=-1) + self.offsets
         x = super().forward(fields.reshape(-1, fields.shape[-1]))
         return x.view(*fields.shape[:-1], self.embedding_dim)

@@ -1,4 +1,4 @@
-"""What an agent remembers: the last episodes of its life, as a window of the kind that it was
+"""What an agent remembers: the last episodes of its rollout, as a window of the kind that it was
 trained to read."""
 
 import math
@@ -12,7 +12,7 @@ from dicp.config import ModelConfig, WorldConfig
 from dicp.models.sizes import check_context
 from dicp.models.transformer import Cache
 from dicp.types import Tokens
-from dicp.windows import newborn
+from dicp.windows import without_past
 
 
 def whole_episodes(env: WorldConfig, config: ModelConfig, context_length: int | None) -> int:
@@ -42,12 +42,11 @@ class EpisodicContext(Context):
     """The last tokens of a batch of agents, the Transformer's cache of them,
     and its reading of the last one.
 
-    Once it is full, the oldest episodes (`config.forgets` of them) are forgotten and the others are
-    read again as if the life had begun with them, at the price of a few tokens a step. To drop the
-    oldest keys alone would be cheaper, but what the later tokens have read in them would stay:
-    measured in Darkroom-Permuted, agents then drift away from what they know (0.75 of the highest
-    return after 50 episodes instead of 0.91).
-    """
+    Once it is full, the oldest episodes (`config.n_forget_episodes` of them) are forgotten and the
+    others are read again as if the rollout had begun with them, at the price of a few tokens a
+    step. To drop the oldest keys alone would be cheaper, but what the later tokens have read in
+    them would stay: measured in Darkroom-Permuted, agents then drift away from what they know (0.75
+    of the highest return after 50 episodes instead of 0.91). """
 
     def __init__(
         self, env: WorldConfig, config: ModelConfig, batch: int, context_length: int | None,
@@ -55,7 +54,7 @@ class EpisodicContext(Context):
     ):
         self.env, capacity = env, whole_episodes(env, config, context_length)
         check_context(env, config, batch, capacity, torch.device(device))
-        self.forgets = min(config.forgets * env.horizon, capacity)    # transitions at once
+        self.n_forgotten = min(config.n_forget_episodes * env.horizon, capacity)  # at once
         self.cache, self.seen = Cache(config, batch, capacity, device), None
 
     @property
@@ -84,14 +83,14 @@ class EpisodicContext(Context):
             capacity = self.cache.capacity
             self.seen = tokens.map(lambda x: x.new_zeros(len(x), capacity, *x.shape[1:]))
         if at == 0:
-            tokens = newborn(Tokens.stack([tokens]), self.env, 1).at(0)
+            tokens = without_past(Tokens.stack([tokens]), self.env, 1).at(0)
         for kept, new in zip(self.seen, tokens, strict=True):
             kept[:, at] = new
         return tokens
 
     def forget(self) -> Tokens:
         """Drop the oldest episodes; returns the others [batch n], to be read again."""
-        kept = newborn(self.seen, self.env, self.cache.capacity - self.forgets)
+        kept = without_past(self.seen, self.env, self.cache.capacity - self.n_forgotten)
         for old, new in zip(self.seen, kept, strict=True):
             old[:, : new.shape[1]] = new
         self.cache.n_held = 0

@@ -39,9 +39,9 @@ class ContinuousEmbedding(nn.Linear):
 
     def forward(self, tokens: Tokens) -> Float[Tensor, "*batch d_model"]:
         seen, n = (tokens.observation - self.centre) / self.scale, len(self.scale)
-        arrived, moved, rise = tokens.arrived.split((n, n, 1), dim=-1)
-        born = (arrived == 0).all(-1, keepdim=True)                  # nothing has been done yet
-        jump = (arrived - tokens.observation) / self.scale * ~born
+        outcome, moved, rise = tokens.outcome.split((n, n, 1), dim=-1)
+        born = (outcome == 0).all(-1, keepdim=True)                  # nothing has been done yet
+        jump = (outcome - tokens.observation) / self.scale * ~born
         most = MOST_RISE * self.scales.reward_change
         # the first step of an episode rises from nothing
         rise = rise.clamp(-most, most) / self.scales.reward_change

@@ -45,14 +45,14 @@ class ReviewingDecisions(nn.Module):
 
 class HighLevel(nn.Module):
     """A Decision Transformer over chunks, one token a chunk: the return that is still desired (with
-    `asks_return`) and the observation as the chunk begins, and the review of the chunk before. It
-    predicts this chunk's decision, a diagonal Gaussian (IDT)."""
+    `return_conditioned`) and the observation as the chunk begins, and the review of the chunk
+    before. It predicts this chunk's decision, a diagonal Gaussian (IDT)."""
 
     def __init__(self, env: WorldConfig, config: ModelConfig):
         super().__init__()
         self.most = env.horizon * domain_of(env).max_reward    # that an episode may bring
         self.embed = heads_of(domain_of(env)).embedding(domain_of(env), config.d_model)
-        self.from_return = nn.Linear(1, config.d_model) if config.asks_return else None
+        self.from_return = nn.Linear(1, config.d_model) if config.return_conditioned else None
         self.from_review = nn.Linear(2 * config.d_decision, config.d_model)
         self.transformer = Transformer(config)
         self.out = nn.Linear(config.d_model, 2 * config.d_decision)
@@ -76,7 +76,7 @@ class ChunkStart(NamedTuple):
 
     tokens: Tokens                      # fields [batch]
     desired_return: Tensor              # [batch]
-    review: Tensor                      # of the chunk before [batch 2 * d_decision]; zeros at birth
+    review: Tensor                # of the chunk before [batch 2 * d_decision]; zeros at the start
 
     def rows(self, index: Tensor) -> "ChunkStart":
         """The same for some of the agents."""
@@ -157,11 +157,11 @@ class HierarchicalModel(InContextModel):
 
         tokens, batch = by_chunk(windows.tokens), len(windows.action)
         observation, before = windows.tokens.observation, windows.tokens.reward_before
-        arrived = self.domain.outcome(observation, windows.next_observation, windows.reward, before)
+        outcome = self.domain.outcome(observation, windows.next_observation, windows.reward, before)
         no = torch.zeros_like(windows.tokens.first)
-        finished = by_chunk(Tokens(observation, windows.action, windows.reward, arrived, no))
+        finished = by_chunk(Tokens(observation, windows.action, windows.reward, outcome, no))
         review = self.review(finished.map(lambda x: x.flatten(0, 1))).unflatten(0, (batch, -1))
-        review = F.pad(review, (0, 0, 1, -1))    # of the chunk before; zeros at birth
+        review = F.pad(review, (0, 0, 1, -1))    # of the chunk before; zeros at the start
         start = self.forgetful(tokens.map(lambda x: x[:, :, 0]))
         desired_return = windows.desired_return[:, :: self.config.chunk]
         decision = self.draw(self.high_level(start, desired_return, review))
@@ -185,7 +185,7 @@ class HierarchicalModel(InContextModel):
 
     def forgetful(self, tokens: Tokens) -> Tokens:
         """The tokens as a chunk begins: of what came before, the decision alone tells."""
-        came = tokens.last_action, tokens.last_reward, tokens.arrived
+        came = tokens.last_action, tokens.last_reward, tokens.outcome
         pairs = zip(came, self.domain.no_transition, strict=True)
         nothing = (torch.full_like(x, value) for x, value in pairs)
         return Tokens(tokens.observation, *nothing, tokens.first)
@@ -252,7 +252,7 @@ class HierarchicalModel(InContextModel):
         seen = Tokens.stack(context.seen)                                       # [batch chunk+1]
         review = context.prompt.new_zeros(len(context.prompt), 2 * self.config.d_decision)
         if context.starts:
-            came = (x[:, 1:] for x in (seen.last_action, seen.last_reward, seen.arrived))
+            came = (x[:, 1:] for x in (seen.last_action, seen.last_reward, seen.outcome))
             no = torch.zeros_like(seen.first[:, 1:])
             review = self.review(Tokens(seen.observation[:, :-1], *came, no))
         context.starts.append(ChunkStart(start, context.desired_return, review))

@@ -15,7 +15,7 @@ from dicp.types import Tokens
 
 
 class PairedContext:
-    """What both remember of the same life."""
+    """What both remember of the same rollout."""
 
     def __init__(self, policy: EpisodicContext, world: Any):
         self.policy, self.world = policy, world

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from dicp.checks import Count, checked
 from dicp.config import ModelConfig
 from dicp.config.world import GridConfig
-from dicp.domain import domain_of
+from dicp.domain import Domain, domain_of
 from dicp.models.blankable import BlankableEmbedding
 from dicp.models.categorical import Predictions, Returns, next_cell_logits
 from dicp.models.context import EpisodicContext, flat_index, grown
@@ -31,6 +31,24 @@ from dicp.windows import stages
 
 STAGES = 3        # rewards so far in the episode, as far as they are told apart: 0, 1, 2 or more
 MOVES = 9         # by -1, 0 or 1 in x and in y
+
+
+def check_neighbours(domain: Domain) -> None:
+    """Raise `ValueError` where an action is known to lead beyond the cells around: `MOVES` are all
+    that are predicted."""
+    if domain.leads_to is None:
+        return
+    end, size = domain.leads_to, domain.config.size
+    cell = torch.arange(domain.config.n_cells, device=end.device)[:, None]
+    rows, columns = end // size - cell // size, end % size - cell % size
+    far = (torch.maximum(rows.abs(), columns.abs()) > 1).nonzero()
+    if len(far):
+        variant, start, action = far[0].tolist()
+        raise ValueError(
+            f"world_model is 'queries', and in {domain.name} action {action} leads from cell "
+            f"{start} to {end[variant, start, action]}; allowed: a world in which row and column "
+            "change by 1 at most."
+        )
 
 
 class StagedContext(EpisodicContext):
@@ -80,7 +98,8 @@ class QueryModel(nn.Module):
         self.env, self.config, d, hidden = env, config, config.d_model, config.d_head_hidden
         self.domain = domain = domain_of(env)
         self.policy = policy_of(domain.action)
-        self.moves_are_hidden, self.pays_once = domain.moves_are_hidden, domain.pays_once
+        check_neighbours(domain)
+        self.moves_are_hidden, self.rewards_once = domain.moves_are_hidden, domain.rewards_once
         n_notes = MOVES + 2 if self.moves_are_hidden else STAGES
         self.embed = BlankableEmbedding(env, d, n_notes, config.n_lines)
         self.transformer = Transformer(config)
@@ -106,19 +125,19 @@ class QueryModel(nn.Module):
         given where it led. `generator`: as in training, cells get new names (where moves are
         hidden, some tokens are forgotten instead) and tokens count up to `most_repeats` times
         (`log_counts`)."""
-        tokens, action, led_to = windows.tokens, windows.action, windows.next_observation
+        tokens, action, next_cell = windows.tokens, windows.action, windows.next_observation
         before, now = self.stages(tokens)
-        seen, arrived, log_count = tokens, led_to, None
+        seen, outcome, log_count = tokens, next_cell, None
         if generator is not None and most_repeats > 1:
             log_count = log_counts(tokens, self.env, most_repeats, generator)
         if generator is not None and self.moves_are_hidden:
             kept = remembered(tokens, self.env, generator)
             log_count = torch.where(kept, 0.0 if log_count is None else log_count, -torch.inf)
         elif generator is not None and self.config.relabels:
-            names = new_names(len(led_to), self.env, generator).to(led_to.device)
-            seen, arrived = relabelled(tokens, names), renamed(names, led_to)
+            names = new_names(len(next_cell), self.env, generator).to(next_cell.device)
+            seen, outcome = relabelled(tokens, names), renamed(names, next_cell)
         memory = self.embed(seen, self.notes(seen, before))
-        asked = [self.query(seen.observation, action, arrived, now)]
+        asked = [self.query(seen.observation, action, outcome, now)]
         if self.moves_are_hidden:
             asked.append(self.query(seen.observation, action, self.blank(action), now))
         asked = torch.stack(asked, dim=2)
@@ -133,36 +152,36 @@ class QueryModel(nn.Module):
     def stages(self, tokens: Tokens) -> tuple[Int[Tensor, "batch n"], Int[Tensor, "batch n"]]:
         """Rewards in the episode, where only the first of each kind pays: before the transition
         that a token tells of, and now. Elsewhere 0."""
-        if not self.pays_once:
+        if not self.rewards_once:
             return torch.zeros_like(tokens.first), torch.zeros_like(tokens.first)
         now = stages(tokens, STAGES)
         return F.pad(now, (1, 0))[:, :-1], now
 
-    def note(self, cell: Tensor, arrived: Tensor, stage: Tensor) -> Int[Tensor, "*batch"]:
-        """What a token or a query says besides, of a transition from `cell` to `arrived`, which may
+    def note(self, cell: Tensor, outcome: Tensor, stage: Tensor) -> Int[Tensor, "*batch"]:
+        """What a token or a query says besides, of a transition from `cell` to `outcome`, which may
         be nowhere or blank (all arguments [*batch]): the rewards in the episode before it; where
         moves are hidden, the move that was made, for which attention would otherwise have to look
         at two tokens at once."""
         if not self.moves_are_hidden:
             return stage
-        n_cells, by = self.env.n_cells, (self.embed.xy[arrived] - self.embed.xy[cell]).clamp(-1, 1)
+        n_cells, by = self.env.n_cells, (self.embed.xy[outcome] - self.embed.xy[cell]).clamp(-1, 1)
         move = 3 * by[..., 0] + by[..., 1] + MOVES // 2
-        return torch.where(arrived < n_cells, move, MOVES + arrived - n_cells)
+        return torch.where(outcome < n_cells, move, MOVES + outcome - n_cells)
 
     def notes(self, tokens: Tokens, before: Int[Tensor, "batch n"]) -> Int[Tensor, "batch n"]:
         """Of the tokens of whole windows."""
-        return self.note(F.pad(tokens.observation, (1, 0))[:, :-1], tokens.arrived, before)
+        return self.note(F.pad(tokens.observation, (1, 0))[:, :-1], tokens.outcome, before)
 
     def blank(self, like: Int[Tensor, "*batch"]) -> Int[Tensor, "*batch"]:
         return torch.full_like(like, self.env.n_cells + 1)
 
     def query(
-        self, cell: Tensor, action: Tensor, arrived: Tensor, stage: Tensor
+        self, cell: Tensor, action: Tensor, outcome: Tensor, stage: Tensor
     ) -> Float[Tensor, "*batch d_model"]:
-        """A token with a blank reward and, if `arrived` is blank,
+        """A token with a blank reward and, if `outcome` is blank,
         a blank outcome (all arguments [*batch])."""
-        no, note = torch.zeros_like(action), self.note(cell, arrived, stage)
-        return self.embed(Tokens(cell, action, no, arrived, no), note, is_blank=True)
+        no, note = torch.zeros_like(action), self.note(cell, outcome, stage)
+        return self.embed(Tokens(cell, action, no, outcome, no), note, is_blank=True)
 
     def next_logits(
         self, cell: Int[Tensor, "*batch"], action: Int[Tensor, "*batch"],
@@ -196,9 +215,9 @@ class QueryModel(nn.Module):
         before = torch.zeros_like(context.stage) if is_first else context.stage
         came_from = torch.zeros_like(tokens.first) if is_first else context.observation
         tokens = context.note(tokens)
-        note = self.note(came_from, tokens.arrived, before)
+        note = self.note(came_from, tokens.outcome, before)
         context.h = self.transformer.append(self.embed(tokens, note), context.cache)
-        if self.pays_once:
+        if self.rewards_once:
             context.stage = torch.where(
                 tokens.first == 1, 0, (context.stage + tokens.last_reward).clamp(max=STAGES - 1)
             )
@@ -232,8 +251,8 @@ class QueryModel(nn.Module):
         if state.kept is not None:
             imagined = imagined.index_select(1, state.kept)
 
-        def ask(arrived: Tensor) -> Tensor:
-            asked = self.query(cell, action, arrived, stage)
+        def ask(outcome: Tensor) -> Tensor:
+            asked = self.query(cell, action, outcome, stage)
             return self.transformer.ask(asked, state.context.cache, imagined)
 
         moved = ask(self.blank(action)) if self.moves_are_hidden else None
@@ -252,7 +271,7 @@ class QueryModel(nn.Module):
         note = self.note(state.cell, next_cell, state.stage)
         token = self.embed(Tokens(next_cell, action, reward, next_cell, no), note)
         self.transformer.branch(token, state.context.cache, imagined)
-        stage = (state.stage + reward).clamp(max=STAGES - 1) if self.pays_once else state.stage
+        stage = (state.stage + reward).clamp(max=STAGES - 1) if self.rewards_once else state.stage
         return Imagination(state.context, next_cell, stage, imagined)
 
     def fork(self, state: Imagination, beam: Int[Tensor, "batch new_beam"]) -> Imagination:

@@ -24,10 +24,10 @@ def model_bytes(env: WorldConfig, config: ModelConfig) -> int:
     """Of an untrained model."""
     d, domain = config.d_model, domain_of(env)
     heads = heads_of(domain)
-    n_transformers, n_embeddings = (2, 3) if config.imitates == "idt" else (1, 1)
-    n_layers = config.n_layers * n_transformers + (2 if config.imitates == "idt" else 0)
+    n_transformers, n_embeddings = (2, 3) if config.target == "idt" else (1, 1)
+    n_layers = config.n_layers * n_transformers + (2 if config.target == "idt" else 0)
     layer = 4 * d * d + 3 * d * config.d_ff + 2 * d
-    decisions = 6 * d * config.d_decision if config.imitates == "idt" else 0
+    decisions = 6 * d * config.d_decision if config.target == "idt" else 0
     embeddings = n_embeddings * heads.embedding.n_rows(domain)
     n_parameters = n_layers * layer + embeddings * d + head_parameters(env, config)
     table = (domain.observation.n or 0) * TUPLES * n_embeddings
@@ -49,7 +49,7 @@ def head_parameters(env: WorldConfig, config: ModelConfig) -> int:
 def context_bytes(env: WorldConfig, config: ModelConfig, context_length: int) -> int:
     """Of one agent's context: the tokens, keys and values of each."""
     n_tokens = context_length
-    if config.imitates == "idt":
+    if config.target == "idt":
         n_tokens = context_length // config.chunk + config.chunk
     memory = 2 * config.n_layers * config.d_model * FLOAT
     return n_tokens * (memory + token_bytes(env))

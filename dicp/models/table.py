@@ -65,7 +65,7 @@ class TableModel(nn.Module):
         super().__init__()
         self.env, self.config, domain = env, config, domain_of(env)
         self.policy, self.moves_are_hidden = policy_of(domain.action), domain.moves_are_hidden
-        self.n_stages = STAGES if domain.pays_once else 1
+        self.n_stages = STAGES if domain.rewards_once else 1
         self.rewards, self.n_kinds = domain.reward, 1 + domain.reward.n
         n_kinds = env.n_cells if self.moves_are_hidden else self.n_kinds * self.n_stages
         self.register_buffer("chance", torch.full((n_kinds, self.rewards.n), 1 / self.rewards.n))
@@ -88,11 +88,11 @@ class TableModel(nn.Module):
 
     def kinds(self, windows: Windows) -> Int[Tensor, "batch n"]:
         """Of each step: what the window holds of the cell that it leads to."""
-        arrived, n_cells = windows.next_observation, self.env.n_cells
+        outcome, n_cells = windows.next_observation, self.env.n_cells
         if self.moves_are_hidden:
-            return arrived
+            return outcome
         stage = stages(windows.tokens, self.n_stages)
-        place, reward = stage * n_cells + arrived, self.rewards.index(windows.reward)
+        place, reward = stage * n_cells + outcome, self.rewards.index(windows.reward)
         there, kind = F.one_hot(place, self.n_stages * n_cells), stage * self.n_kinds
         for least in range(self.rewards.n):
             met = there * (reward >= least)[..., None]
@@ -130,7 +130,7 @@ class TableModel(nn.Module):
             does = self.does.expand(len(cell), 1, -1)
             context.noted = Noted(cell, torch.zeros_like(cell), met, does)
             return
-        step = (x[:, None] for x in (tokens.last_action, tokens.last_reward, tokens.arrived))
+        step = (x[:, None] for x in (tokens.last_action, tokens.last_reward, tokens.outcome))
         noted = self.advance(context.noted, *step)
         context.noted = noted._replace(cell=cell, stage=torch.where(first, 0, noted.stage))
 

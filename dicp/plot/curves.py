@@ -171,8 +171,8 @@ def sizes(table: pd.DataFrame) -> str:
     tasks = [g["task"].nunique() for g in settings]
     rollouts = [int(n) for g in settings for n in g["n_rollouts"]]
     seeds = [len(g[["split", "train_seed"]].drop_duplicates()) for g in settings]
-    lives = f"{words(tasks, 'task')}, {words(rollouts, 'rollout')} each"
-    return f"{lives}, {words(seeds, 'training seed')}"
+    each = f"{words(tasks, 'task')}, {words(rollouts, 'rollout')} each"
+    return f"{each}, {words(seeds, 'training seed')}"
 
 
 def bars(

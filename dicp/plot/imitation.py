@@ -1,4 +1,4 @@
-"""Figures of notebook 02: episodes of one life, what a training window holds, what is preferred
+"""Figures of notebook 02: episodes of one rollout, what a training window holds, what is preferred
 where, and an imitator that is stuck where its source is."""
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from dicp.plot.look import BLACK, COLOURS, GREY, label_ends, tint
 
 
 def episodes(ways: Named[Numbers], *, title: Title, **marks: Cell | None) -> Figure:
-    """Some episodes of one life, a panel each. ways: panel title -> cells. marks: start, goal,
+    """Some episodes of one rollout, a panel each. ways: panel title -> cells. marks: start, goal,
     key."""
     for name in marks:
         one_of("mark", name, ("start", "goal", "key"))
@@ -115,9 +115,9 @@ def stuck(
     opened: Named[Numbers], after_key: Named[Numbers], *, title: Title, key: Cell, door: Cell,
     start: Cell = 40, shown: Cell | None = None, note: Words = "",
 ) -> Figure:
-    """Key-to-door. Left: in each task the share of lives that ever open the door, of the source and
-    of its imitator, in the order of the first. Right: the share of their steps in each cell with
-    the key in hand, in the task number `shown`.
+    """Key-to-door. Left: in each task the share of rollouts that ever open the door, of the source
+    and of its imitator, in the order of the first. Right: the share of their steps in each cell
+    with the key in hand, in the task number `shown`.
 
     opened: name -> share of each task. after_key: name -> share of each cell; both the source
     first.
@@ -151,6 +151,6 @@ def _doors(ax: Axes, opened: Mapping, shown: int | None) -> None:
             arrowprops={"arrowstyle": "-", "color": GREY, "shrinkB": 6},
         )
     ax.set(ylim=(-0.02, 1.04), xlim=(-0.5, len(order) - 0.5))
-    ax.set(xticks=[], xlabel="unseen tasks", ylabel="share of lives")
+    ax.set(xticks=[], xlabel="unseen tasks", ylabel="share of rollouts")
     ax.set_title("ever opens the door")
     ax.legend(loc="upper left", bbox_to_anchor=(0, 0.85))

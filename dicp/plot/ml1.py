@@ -99,8 +99,8 @@ def _curve(ax, rows: pd.DataFrame, value: str) -> None:
 
 
 def ml1_meanings(numbers: Successes, *, title: Title, note: Words = "") -> Figure:
-    """The same lives counted in two ways, a panel a task: success per episode (disc) and solved so
-    far (ring), with 95% intervals, and what the paper reports, which is the latter (cross).
+    """The same rollouts counted in two ways, a panel a task: success per episode (disc) and solved
+    so far (ring), with 95% intervals, and what the paper reports, which is the latter (cross).
 
     numbers: task as the paper writes it -> `dicp.ml1.successes` of its recorded runs.
     """

@@ -23,11 +23,10 @@ def trials(
 ) -> Figure:
     """First episodes, one below the other: a column an env step, a row an action.
 
-    panels: name -> doubts: [step, action], the entropy of where each action would lead, in nats;
-    action: [step], what was done; reward: [step]. does: the move that each action really makes (0
-    to 4: +x, -x, +y, -y, stay), written on the left: the agent cannot see it. The first use of an
-    action is ringed.
-    """
+    panels: name -> uncertainty: [step, action], the entropy of where each action would lead, in
+    nats; action: [step], what was done; reward: [step]. does: the move that each action really
+    makes (0 to 4: +x, -x, +y, -y, stay), written on the left: the agent cannot see it. The first
+    use of an action is ringed. """
     in_shape("does", does, n_actions)
     n = len(next(iter(panels.values()))["action"])
     figure, rows = plt.subplots(
@@ -55,9 +54,10 @@ def trials(
 
 def _trial(ax: Axes, panel: Mapping, n: int, n_actions: int) -> AxesImage:
     """Doubts as colours, what was done as dots, first uses ringed, rewards as stars."""
-    doubts, action, reward = (np.asarray(panel[key]) for key in ("doubts", "action", "reward"))
+    names = "uncertainty", "action", "reward"
+    uncertainty, action, reward = (np.asarray(panel[name]) for name in names)
     highest = np.log(n_actions)
-    image = ax.imshow(doubts.T, cmap=HEAT, vmin=0, vmax=highest, aspect="auto", zorder=0)
+    image = ax.imshow(uncertainty.T, cmap=HEAT, vmin=0, vmax=highest, aspect="auto", zorder=0)
     first = [int(np.argmax(action == a)) for a in range(n_actions) if (action == a).any()]
     ax.plot(range(n), action, "o", color=COLOURS["ad"], ms=8, mec="white", mew=1, zorder=3)
     ax.plot(first, action[first], "o", ms=15, mfc="none", mec=COLOURS["ad"], mew=2.2, zorder=4)
