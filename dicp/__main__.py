@@ -87,7 +87,7 @@ def train(arguments: Sequence[str]) -> None:
 
 @verb
 def evaluate(arguments: Sequence[str]) -> None:
-    """Let a model live in tasks that it never saw, and say what it earns."""
+    """Let a model act in tasks that it never saw, and report its returns."""
     from dicp import evaluation, results
 
     parser = parser_of(evaluate, learns=True)

@@ -239,7 +239,7 @@ def _lock_of(config: Config) -> Path:
 
 def _discard(path: Path, config: Config) -> None:
     """Delete the model, its record first, and its unfinished training; `StoreError` where that
-    cannot be done, so that nobody takes the old ones for new."""
+    cannot be done, so that the old ones are not taken for new."""
     try:
         for file in (path.with_suffix(".json"), path, path.with_suffix(".csv")):
             file.unlink(missing_ok=True)

@@ -26,7 +26,7 @@ def believed_rewards(
 
     The walk is part of the question. A model that takes actions for evidence believes more in a
     cell because it imagines walking there; one that does not gives the same answer for every walk
-    to it. Raises `ValueError` in Darkroom-Permuted, where nobody knows the walk, and for cells that
+    to it. Raises `ValueError` in Darkroom-Permuted, where the walk is not known, and for cells that
     are not in the room.
     """
     one_of("env", env.name, ("darkroom", "dark_key_to_door"))

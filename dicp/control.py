@@ -1,4 +1,4 @@
-"""The control that decides: what a world model is trained on x what it is x who plans in it, as
+"""The control that decides: what a world model is trained on x what it is x its planner, as
 numbers.
 
 Everything but the world model is the same in all of its runs: the tasks, the random numbers, and
@@ -57,7 +57,7 @@ def parts_of(run: Run) -> tuple[str, str]:
 def by_run(table: pd.DataFrame) -> pd.DataFrame:
     """A row a recorded run of the control: columns model, data, planner, splits, and as (value,
     low, high) over splits and tasks: all, last (ten episodes), found (by episode 5); and the share
-    of plans that count on a cell that has not paid."""
+    of plans that count on a cell that gave no reward."""
     need_columns(table.columns, ("run", "plans", "deluded"), "the result table")
     rows = []
     for run in (*CONTROL, *WHY):

@@ -134,7 +134,7 @@ class GoalExplorer(Explorer):
         self.n_goals = 2 if self.rewards_once else 1
 
     def learn(self, belief: Belief, action: Tensor, reward: Tensor, outcome: Tensor) -> Tensor:
-        """A cell that paid is the goal, one that did not is not."""
+        """A cell that gave a reward is the goal, one that did not is not."""
         possible = belief.possible.clone()
         row = torch.arange(len(outcome))
         goal = self._goal(belief.stage)

@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dicp import ml1, plot, store
+from dicp import ml1, plot, sentences, store
 from dicp.checks import checked
 from dicp.config import ENVS
 from dicp.runs import CONTROL, RUNS
@@ -20,7 +20,7 @@ TITLES = {
     "darkroom": "A gated plan helps AD and IDT; a wide one, asking what was met, "
                 "finds within a few episodes",
     "darkroom_permuted": "After one episode the planner, and DPT, know their actions; AD needs ten",
-    "dark_key_to_door": "The source is stuck at the key, and so is who imitates it; a plan goes on",
+    "dark_key_to_door": "The source is stuck at the key, and so is its imitator; a plan goes on",
 }
 ASKED = "Asked with queries, a plan finds the goal; through the paper's heads it hardly ever does"
 CONTROLS = {
@@ -83,12 +83,12 @@ def _of_arms(tables: dict[str, pd.DataFrame]) -> dict[str, Figure]:
     note = ("50 held-out instances, one rollout each (source: 10, of 10 streams), "
             "one training seed; bands: 95% bootstrap")
     figures = {f"metaworld_{value}": plot.ml1_curves(tables, value=value, title=title, note=note)
-               for value, title in ml1.claims(tables).items()}
+               for value, title in sentences.claims(tables).items()}
     compared = ml1.rankings(tables)
     if len(compared):
         note = "50 held-out instances, the last fifth of each rollout, one training seed"
         figures["metaworld_ranking"] = plot.ml1_rankings(
-            compared, title=ml1.better_ranking(tables), note=note)
+            compared, title=sentences.better_ranking(tables), note=note)
     return figures
 
 

@@ -79,7 +79,8 @@ def begun_in(world: str, package: dict[str, Made]) -> set[str]:
 
 
 def lock_of(part: Part, wait: bool = False) -> AbstractContextManager[bool]:
-    """The lock of whoever makes a part. Its file stays: who waits for it may hold it next."""
+    """The lock of the process that makes a part. Its file stays: one that waits may hold it
+    next."""
     return store.lock(part.path.parent / "locks" / f"{part.path.stem}.lock", wait, str(part))
 
 

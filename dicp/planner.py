@@ -140,6 +140,6 @@ class Hopes:
         return vain
 
     def notice(self, env_step: int, reward: Tensor, next_observation: Tensor) -> None:
-        """What the agents were paid, and where."""
+        """The rewards of the agents, and where."""
         paid = reward > 0
         self.rewarded_at[paid, next_observation[paid]] = env_step

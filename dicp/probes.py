@@ -65,8 +65,8 @@ def probe(model: Learner, env: GridConfig, tasks: list[Task], seed: Seed = 0) ->
 def calibration(model: Learner, rollouts: Rollouts, env: GridConfig) -> list[Probed]:
     """The expected reward, mostly P(reward). Before the first reward (the highest one, where there
     are several): of cells never met (mean, and the correlation with the exact belief's) and of
-    cells met in vain; then of a cell that has paid, and in Darkroom of cells never met once another
-    has paid (elsewhere). NaN where a rollout has no such steps."""
+    cells met in vain; then of a known goal, and in Darkroom of cells never met once the goal
+    is known (elsewhere). NaN where a rollout has no such steps."""
     one_of("env.name", env.name, WITHOUT_MOVES)
     check_plans(model)
     windows = windows_of(rollouts, env)
@@ -96,7 +96,7 @@ def met(windows: Windows, env: GridConfig) -> Bool[Tensor, "batch n"]:
 
 
 def new_once_paid(windows: Windows, env: GridConfig) -> Bool[Tensor, "batch n action"]:
-    """Which actions would lead to a cell never met after another has paid: the goal is known, so
+    """Which actions would lead to a cell never met once the goal is known, so
     such cells pay nothing. A planner stays on the goal, and most of its memory says so; none of
     that says anything of another cell."""
     leads = exact_belief(env).next_cell[windows.tokens.observation]     # batch n action
@@ -106,7 +106,7 @@ def new_once_paid(windows: Windows, env: GridConfig) -> Bool[Tensor, "batch n ac
 
 
 def has_paid(windows: Windows, env: GridConfig) -> Bool[Tensor, "batch n"]:
-    """Which steps lead to a cell that has paid in this rollout,
+    """Which steps lead to a cell that gave a reward in this rollout,
     with as many rewards so far in the episode."""
     place = windows.next_observation
     if domain_of(env).rewards_once:

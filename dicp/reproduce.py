@@ -1,7 +1,7 @@
 """Every result that is missing, with one command: `python -m dicp.reproduce --env darkroom`.
 
 What is done is skipped; so is what is recorded with the package, unless `--again` asks for it.
-There are three grid worlds, six methods (and our own, which imitates nobody) and five splits; split
+There are three grid worlds, six methods (and our own, which has no policy) and five splits; split
 s is trained with seed s. And the tasks of Meta-World, four methods:
 `--env metaworld --task reach-v3`. Here a world is named "darkroom" or "metaworld-reach-v3".
 What is made goes into the cache (DICP_CACHE), folder `results`; with `--record`, in a checkout,

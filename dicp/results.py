@@ -259,7 +259,7 @@ def summary(
 def difference(
     table: pd.DataFrame, run: str, other: str, *, last: Count | None = None
 ) -> tuple[float, float, float]:
-    """(value, low, high): how much more of the highest return `run` earns than `other`, on the same
+    """(value, low, high): how much more of the highest return `run` gets than `other`, on the same
     held-out tasks of the same splits, with its 95% bootstrap interval over splits and tasks.
 
     last: of the last so many episodes alone (None: of all). `ValueError` for a run that the table

@@ -1,4 +1,4 @@
-"""Act in context: an agent lives many episodes of a task that it never saw,
+"""Act in context: an agent acts for many episodes in a task that it never saw,
 and its weights never change."""
 
 from collections.abc import Callable, Sequence
@@ -44,7 +44,7 @@ class Learner(Protocol):
 
 
 class Rollouts(NamedTuple):
-    """What happened, in order. The agent sees `observation`, acts, earns `reward`, and sees
+    """What happened, in order. The agent sees `observation`, acts, gets `reward`, and sees
     `next_observation` come of it (before any reset)."""
 
     # None where a rollout was not recorded whole
@@ -59,7 +59,7 @@ class Rollouts(NamedTuple):
     success: Bool[Tensor, "task rollout step"] | None = None
     # grids: a plan was made at this step
     made: Bool[Tensor, "task rollout step"] | None = None
-    # and it counts on a cell that has not paid (`Hopes`)
+    # and it counts on a cell that gave no reward (`Hopes`)
     deluded: Bool[Tensor, "task rollout step"] | None = None
 
     @property

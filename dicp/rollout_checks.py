@@ -18,7 +18,7 @@ BYTES_OF_AN_AGENT = 1000  # whatever it does
 
 
 def a_plan(what: str, value: object) -> PlanConfig | Callable | None:
-    """The rule of a plan: its settings, or who makes a planner of its own
+    """The rule of a plan: its settings, or what makes a planner of its own
     (`dicp.planner.OwnPlanner`)."""
     if value is not None and not isinstance(value, PlanConfig) and not callable(value):
         allowed = (

@@ -34,7 +34,7 @@ ROW = ("task", "rollout_seed", "rollout", "episode")
 MEASURES = ("env_steps", "episode_return", "max_return", "success", "solved_so_far")
 PROVENANCE = ("code_version", "config_hash")   # two runs that differ only here are the same run
 COMPACT = ("n_rollouts", "return_after_find")
-# grids: made in an episode, and those that count on a cell that has not paid
+# grids: made in an episode, and those that count on a cell that gave no reward
 PLANS = ("plans", "deluded")
 
 NAMES = {
@@ -104,7 +104,7 @@ def _check_numbers(table: pd.DataFrame) -> None:
     for column in (c for c in ("episode_return", "return_after_find") if c in table):
         returns = _numbers(table[column], switches=False)
         if column == "return_after_find":
-            returns = np.where(np.isnan(returns), 0.0, returns)      # nobody had solved it before
+            returns = np.where(np.isnan(returns), 0.0, returns)      # none had solved it before
         _refuse_where(~np.isfinite(returns), table[column], "finite numbers")
         too_high = ~random & (returns > highest * (1 + ROUNDING))    # else it is an expected one
         _refuse_where(too_high, table[column], "at most max_return")

@@ -43,4 +43,4 @@ class GoalSampler:
         return action, torch.full_like(action, due, dtype=torch.bool)
 
     def notice(self, reward: Tensor, next_observation: Tensor) -> None:
-        """What an agent was paid is in its context: the next draw knows it."""
+        """The rewards of an agent are in its context: the next draw knows them."""

@@ -133,7 +133,7 @@ class WindowSampler:
         n_compared: Count = 1,
     ) -> Windows:
         """The first episodes of different streams of one task, in any order: actions chosen when
-        nobody could know the goal. `n_first`: how many of each stream's episodes count as first
+        no agent could know the goal. `n_first`: how many of each stream's episodes count as first
         (1: literally before the first update). `n_compared`: an episode is the one of up to so many
         that adds most cells to its window (1: any)."""
         self._check_size(batch, n_episodes)

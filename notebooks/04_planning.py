@@ -50,7 +50,7 @@ import matplotlib.pyplot as plt
 import torch
 from IPython.display import Markdown, display
 
-from dicp import domain, exercises, ml1, plot, results
+from dicp import domain, exercises, ml1, plot, results, sentences
 from dicp import paper as published
 from dicp.artifacts import is_shipped, load_or_train, sample_histories
 from dicp.beliefs import believed_rewards, remember, tokens_of, windows_of
@@ -447,7 +447,7 @@ if arm:
     cut = p.profile == "fast" and not is_shipped(arms)       # not one of the paper's five tasks, or another seed
     if cut: display(Markdown(f"No weights of {p.task} with seed {p.seed} are shipped: a small part of the whole is collected "
                              "and trained now (15 minutes on one core), to show how it works, not how well."))
-    arms = arms.cut() if cut else arms
+    arms = ml1.cut(arms) if cut else arms
     dicp, instances = load_or_train(arms, p.retrain).model.requires_grad_(False), domain.split_of(arms.env, 0)[1][:10]
     lived = rollout(dicp, arms.env, instances, 1, 11, seed=p.seed)                       # its policy alone, full contexts
     past = Tokens(*(field[:1, :150] for field in windows_of(lived, arms.env).tokens))
@@ -483,7 +483,7 @@ acts = "paper" if arm and p.planner != "none" else p.planner                    
 kind, who = {"none": ("none", p.method), "bayes": ("queries", "ad")}.get(acts, ("observational", p.method))
 config, plan = Config.preset(p.env, p.profile, kind, p.seed, target=who, task=p.task if arm else None), \
     PlanConfig.preset(acts, p.env, p.task if arm else None)
-config, lived_in = (config.cut() if arm and cut else config), instances if arm else held_out
+config, lived_in = (ml1.cut(config) if arm and cut else config), instances if arm else held_out
 ready = {"queries": explorer, "observational": dicp if arm else trained}
 model = ready.get(kind) or load_or_train(config, p.retrain).model
 n_episodes = {"darkroom": 20, "darkroom_permuted": 6}.get(p.env, 12)
@@ -512,7 +512,7 @@ if not imitators:
     plot.returns(mine, title="Your own run", value="success" if arm else "normalised", guess=my_guess,
                  paper=() if arm else (p.method, f"dicp_{p.method}"))
 elif arm:
-    for value, title in ml1.claims(tables := {p.task.removesuffix("-v3"): compared}).items():
+    for value, title in sentences.claims(tables := {p.task.removesuffix("-v3"): compared}).items():
         plot.ml1_curves(tables, value=value, own=mine, title=title,
                         note="50 held-out instances, one life each; rings: your own run")
 else:
@@ -569,7 +569,7 @@ title = {"darkroom": "Width and depth hardly matter to DICP-AD; the data, the lo
     ("darkroom_permuted", "dark_key_to_door"), "Width and depth hardly matter to DICP-AD; the dice matter to AD")
 measured = dict(measure=ml1.success_per_episode, ylabel="success per episode") if arm else {}
 try:
-    plot.ablations(recorded, changed, title=ml1.what_matters(recorded, changed) if arm else title[p.env], **measured,
+    plot.ablations(recorded, changed, title=sentences.what_matters(recorded, changed) if arm else title[p.env], **measured,
                    note=f"{'50 instances' if arm else '8 tasks a split or more'}, 95% bootstrap; a panel's points: same splits")
 except ValueError as missing:
     display(Markdown(f"Nothing to draw yet: {missing}"))

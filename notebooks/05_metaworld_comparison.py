@@ -45,7 +45,7 @@ import pandas as pd
 import torch
 from IPython.display import Markdown, display
 
-from dicp import exercises, ml1, plot
+from dicp import exercises, ml1, plot, sentences
 from dicp.artifacts import is_shipped, load_or_train
 from dicp.beliefs import windows_of
 from dicp.branching import rank_agreement, tried_out
@@ -122,7 +122,7 @@ cut = p.profile == "fast" and not is_shipped(config)         # not one of the fi
 if cut:
     display(Markdown(f"No weights of {p.task} with seed {p.seed} are shipped: a small part of the whole is collected and "
                      "trained now (15 minutes on one core), to show how it works, not how well."))
-    config = config.cut()
+    config = ml1.cut(config)
 model, instances = load_or_train(config, p.retrain).model.requires_grad_(False), split_of(config.env, 0)[1][:10]
 n_episodes = 15
 plans = {"policy alone": None, "the paper's planner": PlanConfig.preset("paper", "metaworld", p.task),
@@ -314,7 +314,7 @@ tables = ml1.recorded()
 note = "50 held-out instances, one life each (source: 10, of 10 streams), one training seed; bands: 95% bootstrap"
 numbers = {name: ml1.successes(table) for name, table in tables.items()}
 if tables:
-    plot.ml1_curves(tables, value="success", title=ml1.claims(tables)["success"], note=note)
+    plot.ml1_curves(tables, value="success", title=sentences.claims(tables)["success"], note=note)
 else:
     display(Markdown("Nothing is recorded yet: `python -m dicp.reproduce --env metaworld --task reach-v3`."))
 
@@ -324,7 +324,7 @@ else:
 # %%
 if tables:
     found = {task: ml1.above_blind(table) for task, table in tables.items() if "blind" in set(table["run"])}
-    display(pd.DataFrame({task: rows.apply(ml1.points, axis=1) for task, rows in found.items()}).rename(index=ml1.RUNS))
+    display(pd.DataFrame({task: rows.apply(sentences.points, axis=1) for task, rows in found.items()}).rename(index=ml1.RUNS))
     imitation = pd.concat([rows.loc[["ad", "idt"]] for rows in found.values()])
     above, below = int((imitation["low"] > 0).sum()), int((imitation["high"] < 0).sum())
     display(Markdown(f"Imitation is above the blind expert in {above} of {len(imitation)} comparisons, below it in {below}. "
@@ -332,7 +332,7 @@ if tables:
 
 # %%
 if tables:
-    plot.ml1_curves(tables, value="solved_so_far", title=ml1.claims(tables)["solved_so_far"], note=note)
+    plot.ml1_curves(tables, value="solved_so_far", title=sentences.claims(tables)["solved_so_far"], note=note)
 
 # %%
 if tables:
@@ -355,7 +355,7 @@ if tables:
 
 # %%
 if len(compared := ml1.rankings(tables)):
-    plot.ml1_rankings(compared, title=ml1.better_ranking(tables),
+    plot.ml1_rankings(compared, title=sentences.better_ranking(tables),
                       note="50 held-out instances, the last fifth of each life, one training seed")
 
 # %% [markdown]
@@ -364,7 +364,7 @@ if len(compared := ml1.rankings(tables)):
 # only AD, IDT and DICP were run by its authors. Percent; ours with 95% intervals over instances.
 
 # %%
-display(ml1.poster(tables).style.hide(axis="index").set_properties(**{"text-align": "left"}))
+display(sentences.poster(tables).style.hide(axis="index").set_properties(**{"text-align": "left"}))
 
 
 # %% [markdown]

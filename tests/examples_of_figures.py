@@ -354,7 +354,7 @@ FIGURES: dict[str, Callable[[], dict]] = {
         T
         | {
             "panels": {
-                "a": {"doubts": np.full((6, 5), 0.5), "action": STEPS[:6], "reward": [0] * 6}
+                "a": {"uncertainty": np.full((6, 5), 0.5), "action": STEPS[:6], "reward": [0] * 6}
             },
             "does": [0, 1, 2, 3, 4],
             "note": "n",

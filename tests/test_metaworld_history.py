@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dicp import artifacts
+from dicp import artifacts, ml1
 from dicp.config import Config, MetaWorldConfig, SourceConfig
 from dicp.domain import arm
 from dicp.history import HistoryError, LearningHistories, collect
@@ -99,12 +99,12 @@ def test_a_cut_run_collects_fewer_instances_and_steps(tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(artifacts, "collect", lambda path, env, *rest, **_: asked.append((path.name, *rest[:2])))
     whole = Config.preset("metaworld", world_model="observational")
-    cut = whole.cut(train_instances=3, env_steps=1000, updates=7)
+    cut = ml1.cut(whole, train_instances=3, env_steps=1000, updates=7)
     assert (cut.train.updates, cut.model, cut.source.env_steps) == (7, whole.model, 1000)
     inspect.unwrap(artifacts.histories_of)(cut), inspect.unwrap(artifacts.histories_of)(whole)
     (name, source, tasks), (whole_name, _, all_tasks) = asked
     assert tasks == [(0.0,) * 6, (1.0,) * 6, (2.0,) * 6, (-0.0,) * 6] and source == cut.source and name != whole_name
     assert len(all_tasks) == 60 and all_tasks[50] == (-0.0,) * 6
     assert artifacts.training_tasks(cut) == instances[:3] and cut.key != whole.key
-    with pytest.raises(ValueError, match="env is 'darkroom'; allowed: 'metaworld'"):
-        Config.preset("darkroom").cut()
+    with pytest.raises(ValueError, match="config.env.name is 'darkroom'; allowed: 'metaworld'"):
+        ml1.cut(Config.preset("darkroom"))

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dicp import ml1, plot, results
+from dicp import ml1, plot, results, sentences
 from dicp.config import PlanConfig
 
 
@@ -41,12 +41,12 @@ def test_success_does_not_depend_on_blocks():
 
 
 def test_the_poster_quotes_all_and_puts_ours_below():
-    table = ml1.poster({"reach": pd.concat([run("ad", LIFE), run("dicp_ad_paper", LIFE), run("random", LIFE)])})
+    table = sentences.poster({"reach": pd.concat([run("ad", LIFE), run("dicp_ad_paper", LIFE), run("random", LIFE)])})
     assert len(table) == 13 + 2 * 2 and table["method"].tolist()[-4:] == ["AD", "DICP-AD"] * 2
     assert table.loc[12, ["method", "reach", "peg-insert-side"]].tolist() == ["DICP-IDT", "100", "87"]
     assert table.loc[3, "reach"] == "" and table.loc[3, "origin"] == "IDAQ paper"
     assert table["reach"].tolist()[-4:] == ["50 [0, 100]"] * 2 + ["100 [100, 100]"] * 2 and table["push"].tolist()[-1] == ""
-    assert len(ml1.poster({})) == 13
+    assert len(sentences.poster({})) == 13
 
 
 def test_what_the_numbers_say_by_hand():
@@ -55,11 +55,11 @@ def test_what_the_numbers_say_by_hand():
     push = {"ad": never, "dicp_ad_paper": LIFE, "idt": never}                        # no DICP-IDT
     each = {"reach": reach, "push": push}
     tables = {name: pd.concat([run(*named) for named in of.items()]) for name, of in each.items()}
-    said = ml1.claims(tables)
+    said = sentences.claims(tables)
     assert said["success"].endswith(" in 1 of 3 comparisons")           # LIFE: ahead in one of two instances, which is no proof
     assert " 3 of 7 agents " in said["solved_so_far"]
     worse = pd.concat([run("ad", always), run("dicp_ad_paper", never)])
-    assert ml1.claims({"push": worse})["success"].endswith(" in 0 of 1 comparisons, less often in 1")
+    assert sentences.claims({"push": worse})["success"].endswith(" in 0 of 1 comparisons, less often in 1")
 
 
 def test_what_matters_is_what_moves_success():
@@ -67,8 +67,8 @@ def test_what_matters_is_what_moves_success():
     table = pd.concat([run("ad", LIFE), run("dicp_ad_paper", always), run("dicp_ad_paper_l5", always), run("idt", never)])
     panels = {"L": {"planner": {5: "dicp_ad_paper_l5", 10: "dicp_ad_paper", 15: "not_there"}},
               "rank": {"planner": {"r": "dicp_ad_paper", "R": "ad"}}, "depth": {"planner": {1: "dicp_ad_paper", 2: "idt"}}}
-    assert ml1.what_matters(table, panels) == "Success hangs on depth and rank"
-    assert ml1.what_matters(table, {"L": panels["L"]}).startswith("Nothing")
+    assert sentences.what_matters(table, panels) == "Success hangs on depth and rank"
+    assert sentences.what_matters(table, {"L": panels["L"]}).startswith("Nothing")
 
 
 def test_a_gain_is_taken_instance_by_instance():
@@ -143,9 +143,9 @@ def test_rankings_by_hand():
     assert ml1.rankings({}).columns.tolist() == ["task", "imitator", "ranking", "success", "episode_return"]
     other = pd.concat([run("dicp_idt_paper", LIFE), run("dicp_idt_paper_return_to_go", [[[1] * 10]] * 2)])
     only = pd.concat([run("dicp_idt_paper", LIFE), run("dicp_idt", LIFE)])
-    said = ml1.better_ranking(ranked() | {"sweep": other, "reach": only})
+    said = sentences.better_ranking(ranked() | {"sweep": other, "reach": only})
     assert said == "Better by reward: push; by return-to-go: sweep"
-    assert ml1.better_ranking({"reach": only}).endswith("was not varied") and ml1.rankings({"reach": only}).empty
+    assert sentences.better_ranking({"reach": only}).endswith("was not varied") and ml1.rankings({"reach": only}).empty
 
 
 @pytest.mark.usefixtures("headless")

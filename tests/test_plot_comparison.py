@@ -86,7 +86,8 @@ def test_parts_are_measured_against_the_whole():
 
 
 def test_trials_ring_the_first_use_of_each_action():
-    panel = {"doubts": torch.rand(6, 5), "action": torch.tensor([2, 2, 0, 4, 4, 2]), "reward": torch.tensor([0, 0, 0, 0, 1, 1])}
+    action, reward = torch.tensor([2, 2, 0, 4, 4, 2]), torch.tensor([0, 0, 0, 0, 1, 1])
+    panel = {"uncertainty": torch.rand(6, 5), "action": action, "reward": reward}
     figure = plot.trials({"one": panel, "two": panel}, title="t", does=[4, 1, 0, 2, 3])
     ax = figure.axes[0]
     actions, first, rewards = (line.get_xdata().tolist() for line in ax.lines[:3])

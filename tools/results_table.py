@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dicp import control, ml1, probes, results, store
+from dicp import control, ml1, probes, results, sentences, store
 from dicp.checks import one_of
 from dicp.config import ENVS, IMITATORS
 from dicp.paper import HIGHEST, paper_curve, paper_table
@@ -394,7 +394,7 @@ def ml1_table() -> str:
                 continue
             late, once = found.loc[(run, "success")], found.loc[(run, "solved_so_far")]
             theirs = f", paper {paper.loc[name, task]:.0f}" if name in paper.index else ""
-            cells.append(f"{ml1.percent(late)}; {100 * once.value:.0f}{theirs}")
+            cells.append(f"{sentences.percent(late)}; {100 * once.value:.0f}{theirs}")
         cost = costs[costs["run"] == run]
         spent = ""
         if run in ml1.RUNS and len(cost) == len(tables):
@@ -410,7 +410,10 @@ def above_blind(tables: dict[str, pd.DataFrame]) -> list[str]:
     header = " | ".join(found)
     lines = [f"| minus the blind expert | {header} |", "|---" * (len(found) + 1) + "|"]
     for run, name in ml1.RUNS.items():
-        cells = [ml1.points(rows.loc[run]) if run in rows.index else "" for rows in found.values()]
+        cells = [
+            sentences.points(rows.loc[run]) if run in rows.index else ""
+            for rows in found.values()
+        ]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return [*lines, "", BLIND_FOOTNOTE]
 

@@ -57,11 +57,12 @@ def main() -> None:
     train, validation = split_validation(split_of(env, 0)[0], N_VALIDATION.get(args.world, 8))
     model, seconds = trained(config, log_for(config, train))
     believes = probe(model, env, validation, 0)
-    plan = PlanConfig.preset("bayes", args.world)
+    plan = PlanConfig.preset("bayes", args.world, **args.plan)
     rollouts = rollout(model, env, validation, args.rollouts, N_EPISODES, plan, 0)
     by_episode = (rollouts.episode_return / rollouts.max_return[:, None, None]).mean((0, 1))
     said = believes[~believes["probe"].str.startswith("walk")].itertuples()
-    settings = [f"{name}={value}" for name, value in (args.train | args.model).items()]
+    changed = args.train | args.model | args.plan
+    settings = [f"{name}={value}" for name, value in changed.items()]
     row = {
         "world": args.world, "model": args.kind, "data": args.data,
         "settings": " ".join(settings) or "preset",
@@ -113,9 +114,10 @@ def options() -> argparse.Namespace:
     parser.add_argument("--data", choices=DATA[:2], default="first_episodes")
     parser.add_argument("--train", nargs="*", type=setting, default=[], metavar="FIELD=VALUE")
     parser.add_argument("--model", nargs="*", type=setting, default=[], metavar="FIELD=VALUE")
+    parser.add_argument("--plan", nargs="*", type=setting, default=[], metavar="FIELD=VALUE")
     parser.add_argument("--rollouts", type=int, default=8, help="in each task (default: 8)")
     args = parser.parse_args()
-    args.train, args.model = dict(args.train), dict(args.model)
+    args.train, args.model, args.plan = dict(args.train), dict(args.model), dict(args.plan)
     return args
 
 

@@ -4,7 +4,7 @@ field."""
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from typing import Annotated
 
 from dicp.checks import OneOf, Seed, check_fields, checked, one_of, refuse, shown
@@ -25,8 +25,6 @@ from dicp.config.parts import (
     RETIRED,
     SOURCES,
     WORLD_MODELS,
-    Instances,
-    Long,
     ModelConfig,
     SourceConfig,
     TrainConfig,
@@ -44,7 +42,7 @@ __all__ = [
 ]
 
 PROFILES = ("fast", "paper")
-# dicp: with a retired world model; it and the last three imitate nobody
+# dicp: with a retired world model; it and the last three have no policy
 METHODS = (*IMITATORS, "dicp_ad", "dicp_dpt", "dicp_idt", "dicp", "queries", "heads", "table")
 
 
@@ -142,19 +140,6 @@ class Config:
         changes = dict(seed=seed, n_streams=source.n_kept) | sum_of(rows, "train", which)
         source_seed = 0 if env in SHARED_SOURCE else split
         return cls(world, source, model, TrainConfig(**changes), split, source_seed)
-
-    @checked
-    def cut(
-        self, train_instances: Instances = 10, env_steps: Long = 2000, updates: Long = 300
-    ) -> "Config":
-        """The same in Meta-World with a fraction of the source's runs and of the training: a
-        quarter of an hour on one core where everything takes two hours. It shows how things work;
-        its results are not those of the project."""
-        one_of("env", self.env.name, ("metaworld",))
-        source = replace(
-            self.source, train_instances=train_instances, test_instances=1, env_steps=env_steps
-        )
-        return replace(self, source=source, train=replace(self.train, updates=updates))
 
     @classmethod
     @checked

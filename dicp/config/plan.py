@@ -41,8 +41,8 @@ class PlanConfig:
     # reward a nat for uncertain next observations, while no reward is in the context
     curiosity: Annotated[float, Number(0, 10**6)] = 0.0
     deduplicate: bool = False          # keep one future for each (cell, rewards so far)
-    # an unlikely reward counts once for every step that is left of the episode, for who finds it
-    # can stay there; so does the last imagined one
+    # an unlikely reward counts once for every step that is left of the episode, as the agent can
+    # stay where it finds one; so does the last imagined one
     rewards_persist: bool = False
     # env steps before planning starts (paper: 80, 200, when the context is full)
     start_after: Annotated[int, Whole(0, 10**9)] = 80

@@ -70,7 +70,7 @@ class Domain(ABC):
     reward: Space = Space(2)                # 0 or 1
     says_success = False                    # a step tells whether the task's criterion is met
     moves_are_hidden = False                # what an action does differs from task to task
-    rewards_once = False                       # a goal pays once an episode, then the next one does
+    rewards_once = False  # a goal gives its reward once an episode, then the next one
     # where each action leads from each of a few observations [variant observation action], if that
     # is known and the same in every task; where moves are hidden, each move
     leads_to: Tensor | None = None
@@ -147,7 +147,7 @@ class Domain(ABC):
         self, tasks: Sequence[Task], push_walls: bool = False
     ) -> UInt8[Tensor, "task stage cell"]:
         """The optimal action for each observation, after each number of rewards in the episode that
-        matters; `ValueError` where nobody knows it."""
+        matters; `ValueError` where it is not known."""
         what = f"optimal actions are not known in {self.config.name}"
         raise ValueError(f"{what}; allowed: a grid, or a world whose domain has optimal_actions.")
 
@@ -183,8 +183,8 @@ class Domain(ABC):
 
     def max_return(self, tasks: Sequence[Task]) -> Shaped[Tensor, "task"]:
         """The highest possible return of an episode (where the world is random, the highest
-        expected one); here, of the highest reward at every step: nobody can do better, and perhaps
-        nobody comes close."""
+        expected one); here, of the highest reward at every step: no agent can do better, and
+        perhaps none comes close."""
         return torch.full((len(tasks),), float(self.max_reward * self.config.horizon))
 
     def check_moves(self, task: Task, log: Log) -> None:

@@ -72,7 +72,7 @@ class GridDomain(RoomDomain):
     ) -> UInt8[Tensor, "task stage cell"]:
         """Of the shortest ways the one along the longer leg first: it turns early, so a walk soon
         shows two of its actions, not one. `push_walls`: on a goal by the wall push against it. That
-        is as good as to stay, and where nobody knows which action stays (Darkroom-Permuted), the
+        is as good as to stay, and where it is hidden which action stays (Darkroom-Permuted), the
         way there has shown which one pushes."""
         rules = GridRules.of(self.config, tasks)
         cell = torch.arange(self.config.n_cells).expand(len(rules.goals), -1)

@@ -27,7 +27,7 @@ class Scales(NamedTuple):
     centre: tuple[float, ...]
     scale: tuple[float, ...]
     change: tuple[float, ...]           # of a large change in a step
-    reward: float                       # the most that a step pays
+    reward: float                       # the most that a step gives
     reward_change: float                # of a usual change from one step to the next
 
     @classmethod

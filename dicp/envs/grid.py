@@ -75,9 +75,9 @@ class GridRules:
 
     start: int                                        # cell where every episode begins
     next_cell: Int[Tensor, "variant cell action"]     # one variant, or one a task (Permuted)
-    # the cell that pays at each stage; -1 where nothing pays any more
+    # the cell that gives the reward at each stage; -1 where none does any more
     goals: Int[Tensor, "task stage"]
-    # every step on the goal pays (else once, then the next stage)
+    # every step on the goal gives it (else once, then the next stage)
     pays_forever: bool
     size: int
 
@@ -149,8 +149,8 @@ class GridRules:
     def optimal_action(
         self, state: GridState, longer_leg_first: bool = False, push_walls: bool = False
     ) -> Int[Tensor, "task stream"]:
-        """A shortest way to the cell that pays next: first along x, then along y, or along the
-        longer leg first (x if they are equal). On the goal, and when all is paid: stay, or
+        """A shortest way to the next goal: first along x, then along y, or along the
+        longer leg first (x if they are equal). On the goal, and when all are reached: stay, or
         (`push_walls`) push against a wall where there is one."""
         state = self._known(state)
         variant = torch.arange(len(self.next_cell))[:, None]

@@ -201,7 +201,7 @@ class GridEnv(CellEnv):
 
 
 class Darkroom(GridEnv):
-    """Find a hidden goal from the centre; every step on it pays 1."""
+    """Find a hidden goal from the centre; every step on it gives 1."""
 
     world = "darkroom"
 
@@ -251,7 +251,7 @@ class DarkroomPermuted(GridEnv):
 
 
 class DarkKeyToDoor(GridEnv):
-    """Find a hidden key from the centre, then a hidden door; each pays 1, once,
+    """Find a hidden key from the centre, then a hidden door; each gives 1, once,
     the door only with the key."""
 
     world, n_goals = "dark_key_to_door", 2

@@ -46,7 +46,8 @@ def check_gaussian_nll(fn) -> None:
 @exercise
 def check_missed_reward(fn) -> None:
     """fn(imagined [moment, candidate], real [moment, candidate]) -> how much real reward is missed
-    at each moment by whoever takes the candidate with the highest imagined reward [moment]."""
+    at each moment by an agent that takes the candidate with the highest imagined reward
+    [moment]."""
     two = [[1.0, 3.0, 2.0], [0.5, 0.1, 0.2]], [[5.0, 2.0, 4.0], [1.0, 0.0, 3.0]]
     for imagined, real in (two, ([[2.0, 1.0]], [[7.0, 1.0]])):
         imagined, real = torch.tensor(imagined), torch.tensor(real)

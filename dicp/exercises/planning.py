@@ -26,7 +26,7 @@ def check_return_to_go(fn) -> None:
 @exercise
 def check_bayes_hit(fn) -> None:
     """fn(n_cells, n_visited) -> P(reward) on a cell not yet visited, if all cells were equally
-    likely goals and the `n_visited` different cells visited so far paid nothing."""
+    likely goals and the `n_visited` different cells visited so far gave no reward."""
     for n, visited in ((81, 0), (81, 20), (81, 80), (4, 1)):
         expect_number(fn(n, visited), 1 / (n - visited), {
             "that was true before the first step: visited cells are ruled out, their share goes to "

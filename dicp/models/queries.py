@@ -1,8 +1,8 @@
 """A world model that is asked: one plain Transformer,
-and queries that read its memory and are read by nobody.
+and queries that read its memory while no token reads them.
 
 The memory holds one token a step, as in the imitators. A query is the next token with a blank. An
-*outcome query* knows the action and where it led, but not what it was paid; a *move query* knows
+*outcome query* knows the action and where it led, but not the reward; a *move query* knows
 the action alone, where what an action does is hidden (Darkroom-Permuted). So reward and move are
 factored, P(o' | h, a) P(r | h, a, o'), and attention finds what the memory holds of a cell or an
 action: a head on (h_t, a), as the paper's, cannot ask about a cell that h_t did not think of.

@@ -1,5 +1,5 @@
-"""The world model that learns nothing but counts: how often a cell pays that was never met, met in
-vain, or met with a reward (where there are several rewards: with which at best).
+"""The world model that learns nothing but counts: how often a cell gives a reward that was never
+met, met in vain, or met with a reward (where there are several rewards: with which at best).
 
 The control beside every trained world model: what does it know that this table does not?
 """

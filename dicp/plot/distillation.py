@@ -89,7 +89,7 @@ def training(
         right.plot(np.asarray(values), color=colour, lw=width)
         labels.append((float(np.asarray(values)[-5:].mean()), name, colour))
     right.axhline(np.log(5), color=BLACK, ls=(0, (4, 3)), lw=1.2)
-    right.text(1.52 * horizon, np.log(5) + 0.06, "throwing dice", ha="center", fontsize=11)
+    right.text(1.52 * horizon, np.log(5) + 0.06, "uniform", ha="center", fontsize=11)
     n = len(values)
     right.set(
         xlabel="position in the window (lines: new episodes)", ylabel="surprise, nats an action",

@@ -1,5 +1,5 @@
-"""Figures of notebook 03: who chose a step and what it paid, errors by context, a training run and
-its prior."""
+"""Figures of notebook 03: who chose a step and how often it gave a reward, errors by context, a
+training run and its prior."""
 
 
 import matplotlib.pyplot as plt
@@ -17,8 +17,8 @@ def who_chose(
     observed: Named[tuple], predicted: Named[Numbers], *, title: Title,
     guess: Guess | None = None, ax: Axes | None = None,
 ) -> Axes:
-    """How often a step paid, by who chose it (grey bars with 95% intervals), and what each model
-    predicted (dots).
+    """How often a step gave a reward, by who chose it (grey bars with 95% intervals), and what each
+    model predicted (dots).
 
     observed: name -> (share, number of steps). predicted: model -> one probability for each bar.
     """

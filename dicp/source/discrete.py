@@ -8,7 +8,7 @@ Networks this small are bound by the number of calls, not by arithmetic. What ma
 3. Merge: 50 transitions hold 30 different cells in the first update, 6 in the last. Evaluate each
    cell once and add up the gradients of the transitions that share it: the same gradient, to
    rounding, in 111 CPU-seconds instead of 191.
-4. Write the gradient by hand, without autograd, into buffers that live as long as the run.
+4. Write the gradient by hand, without autograd, into buffers that are kept for the whole run.
 """
 
 from collections.abc import Iterator
