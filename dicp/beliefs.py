@@ -45,8 +45,8 @@ def tokens_of(rollouts: Rollouts, env: GridConfig) -> Tokens:
     check_rollouts(rollouts, env)
     cell, action, reward, next_cell = (x.flatten(0, 1) for x in rollouts[:4])
     start = cell[:, :1]
-    came = zip((action, reward, next_cell), domain_of(env).no_transition, strict=True)
-    last = (torch.cat((torch.full_like(x[:, :1], at_birth), x), dim=1) for x, at_birth in came)
+    pairs = zip((action, reward, next_cell), domain_of(env).no_transition, strict=True)
+    last = (torch.cat((torch.full_like(x[:, :1], none), x), dim=1) for x, none in pairs)
     cell = torch.cat((cell, start), dim=1)
     first = (torch.arange(cell.shape[1]) % env.horizon == 0).long().expand_as(cell)
     return Tokens(cell, *last, first)

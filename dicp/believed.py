@@ -45,11 +45,11 @@ def believed_rewards(
     left = context.max_plan_depth
     while True:
         action = rules.optimal_action(GridState(at.T, torch.zeros_like(at.T))).T.contiguous()
-        there = rules.next_cell[0, at, action]
-        arrives, left = (there == target) & belief.isnan(), left - 1
+        next_cell = rules.next_cell[0, at, action]
+        arrives, left = (next_cell == target) & belief.isnan(), left - 1
         reward = model.imagine(state).reward.gather(-1, action[..., None])[..., 0]
         belief = torch.where(arrives, reward, belief)
         if not belief.isnan().any() or not left:
             return belief
-        state = model.advance(state, action, torch.zeros_like(action), there)
-        at = there
+        state = model.advance(state, action, torch.zeros_like(action), next_cell)
+        at = next_cell

@@ -42,8 +42,8 @@ METRICS = {
 def planners_in(table: pd.DataFrame) -> list[str]:
     """The planners for which some run of the control is recorded."""
     need_columns(table.columns, ("run",), "the result table")
-    there = set(table["run"])
-    recorded = {run.planner for run in CONTROL if run.name in there}
+    names_found = set(table["run"])
+    recorded = {run.planner for run in CONTROL if run.name in names_found}
     return [planner for planner in PLANNERS[1:] if planner in recorded]
 
 
@@ -82,10 +82,10 @@ def of_the_data(table: pd.DataFrame) -> pd.DataFrame:
     model, planner, and as (value, low, high), paired over splits and tasks, all and last (ten
     episodes)."""
     need_columns(table.columns, ("run",), "the result table")
-    there, rows = set(table["run"]), []
+    names_found, rows = set(table["run"]), []
     for run in (*CONTROL, *WHY):
         other = run.name.replace("_first_", "_all_")
-        if other == run.name or not {run.name, other} <= there:
+        if other == run.name or not {run.name, other} <= names_found:
             continue
         rows.append({"model": parts_of(run)[0], "planner": run.planner,
                      "all": results.difference(table, run.name, other),
@@ -115,14 +115,14 @@ def seeds_of(table: pd.DataFrame) -> pd.DataFrame:
     """Return over all episodes with the Bayes planner, a row a model and data, a column a training
     seed (as far as they are recorded)."""
     need_columns(table.columns, ("run",), "the result table")
-    rows, there = [], set(table["run"])
+    rows, names_found = [], set(table["run"])
     suffixes = ("", *(f"_seed{n}" for n in N_SEEDS[:-1]))
     for model in ("queries", "heads"):
         for data in ("first", "all"):
             names = [f"{model}_{data}_bayes{suffix}" for suffix in suffixes]
             value = [
                 float(results.normalised(table[table["run"] == name]).mean())
-                for name in names if name in there
+                for name in names if name in names_found
             ]
             rows.append({"model": model, "data": data, **dict(enumerate(value))})
     return pd.DataFrame(rows)

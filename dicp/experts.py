@@ -60,12 +60,12 @@ class ScriptedExpert:
         self, context: Float[Tensor, "batch 3"], tokens: Tokens
     ) -> Float[Tensor, "batch 8"]:
         """Its action, at most 1 in size as the arm takes it, and the log of a tiny spread."""
-        seen = np.zeros((len(context), N_IN_LIBRARY))
-        seen[:, : tokens.observation.shape[1]] = tokens.observation
-        seen[:, GOAL] = context
+        observation = np.zeros((len(context), N_IN_LIBRARY))
+        observation[:, : tokens.observation.shape[1]] = tokens.observation
+        observation[:, GOAL] = context
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")         # the library's: a number that is not a command
-            action = np.array([self._policy.get_action(row) for row in seen])
+            action = np.array([self._policy.get_action(row) for row in observation])
         mean = torch.from_numpy(action).float().clamp(-1, 1)
         return torch.cat([mean, torch.full_like(mean, -10)], -1)
 

@@ -206,13 +206,13 @@ def _read_log(
 
 
 @checked
-def check_same(wanted: dict, there: dict, where: str) -> None:
+def check_same(wanted: dict, found: dict, where: str) -> None:
     """Raise `CheckpointError` naming every field in which two configs (as dicts) differ."""
     differ = []
     for part, values in wanted.items():
         pairs = values.items() if isinstance(values, dict) else [(None, values)]
         for name, value in pairs:
-            other = there.get(part) if name is None else there.get(part, {}).get(name)
+            other = found.get(part) if name is None else found.get(part, {}).get(name)
             if _plain(other) != _plain(value):
                 field = part if name is None else f"{part}.{name}"
                 differ.append(f"{field} is {other!r} there, {value!r} here")

@@ -47,8 +47,8 @@ def recorded() -> dict[str, pd.DataFrame]:
     """The recorded runs of each of the five tasks that has any
     (`python -m dicp.reproduce --env metaworld --task reach-v3`)."""
     worlds = {name: f"metaworld-{task}" for name, task in TASKS.items()}
-    there = {name: world for name, world in worlds.items() if results.is_recorded(world)}
-    return {name: results.recorded(world) for name, world in there.items()}
+    found = {name: world for name, world in worlds.items() if results.is_recorded(world)}
+    return {name: results.recorded(world) for name, world in found.items()}
 
 
 def _of_runs(table: pd.DataFrame) -> pd.DataFrame:

@@ -174,8 +174,8 @@ def new_cells(
         met[rows, cell] = True
         actions.append(action)
         cells.append(cell)
-    kept = alive.nonzero()[:n_walks, 0]
-    return torch.stack(actions, dim=1)[kept], torch.stack(cells, dim=1)[kept]
+    rows_kept = alive.nonzero()[:n_walks, 0]
+    return torch.stack(actions, dim=1)[rows_kept], torch.stack(cells, dim=1)[rows_kept]
 
 
 def check_plans(model: Learner) -> None:
@@ -214,10 +214,10 @@ def recorded_probes(world: World) -> pd.DataFrame:
 
 def table_in(folder: Path, world: str) -> pd.DataFrame:
     """The same, of the file in a folder of results."""
-    kept = read_probes(probes_path(folder, world))
+    rows_kept = read_probes(probes_path(folder, world))
     rows = [
         {"run": one["run"], "split": one["split"], "probe": name, "value": value, "exact": exact}
-        for one in kept.values() for name, (value, exact) in one["probes"].items()
+        for one in rows_kept.values() for name, (value, exact) in one["probes"].items()
     ]
     table = pd.DataFrame(rows, columns=["run", "split", "probe", "value", "exact"])
     return table.astype({"value": float, "exact": float})

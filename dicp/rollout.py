@@ -192,14 +192,14 @@ def _kept(
     domain: Domain, observation: Tensor, action: Tensor, step: Step, record: bool
 ) -> dict[str, Tensor]:
     """What is kept of a step. record: whole, not rewards and successes alone."""
-    kept = {"reward": step.reward.flatten().to(domain.reward.stored_as)}
+    fields = {"reward": step.reward.flatten().to(domain.reward.stored_as)}
     if step.success is not None:
-        kept["success"] = step.success.flatten()
+        fields["success"] = step.success.flatten()
     if not record:
-        return kept
+        return fields
     both = {"observation": observation, "next_observation": step.next_observation.flatten(0, 1)}
-    kept |= {name: x.to(domain.observation.stored_as) for name, x in both.items()}
-    return kept | {"action": action.to(domain.action.stored_as)}
+    fields |= {name: x.to(domain.observation.stored_as) for name, x in both.items()}
+    return fields | {"action": action.to(domain.action.stored_as)}
 
 
 def _put_together(

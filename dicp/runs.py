@@ -211,10 +211,10 @@ def is_possible(run: Run, env: str, task: str | None) -> bool:
 @checked
 def with_seeds(names: Names, world: World, n_seeds: NSeeds) -> list[str]:
     """The same runs, each followed by itself with other training seeds, as far as it has them."""
-    there = {run.name for run in runs_in(world)}
+    known = {run.name for run in runs_in(world)}
     seeds = ["", *(f"_seed{n}" for n in range(1, n_seeds))]
     every = [name + seed for name in names for seed in seeds]
-    return [name for name in dict.fromkeys(every) if name in there or name in names]
+    return [name for name in dict.fromkeys(every) if name in known or name in names]
 
 
 @checked

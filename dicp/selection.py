@@ -101,13 +101,13 @@ def spread_streams(
     cells to the window, of 1 to `n_compared` that were drawn (how many differs from window to
     window, so that narrow ones are there, too). went: where each stream has been."""
     batch, n_streams, n_cells = went.shape
-    rows, there, unmet = torch.arange(batch), went.float(), torch.ones(batch, n_cells, 1)
+    rows, visited, unmet = torch.arange(batch), went.float(), torch.ones(batch, n_cells, 1)
     n_drawn = torch.randint(1, n_compared + 1, (batch, 1), generator=generator)
     taken, chosen = torch.zeros(batch, n_streams, dtype=torch.bool), []
     for _ in range(n_episodes):
         lot = torch.rand(batch, n_streams, generator=generator)
         last = lot.masked_fill(taken, 2).sort(-1).values.gather(1, n_drawn - 1)
-        adds = (there @ unmet)[..., 0] + lot                            # ties by lot
+        adds = (visited @ unmet)[..., 0] + lot                            # ties by lot
         adds = adds.masked_fill((lot > last) | taken, -1)
         stream = adds.argmax(-1)
         chosen.append(stream)

@@ -76,15 +76,15 @@ def check_state(state: dict, model: Model, updates: int) -> None:
     ours, theirs = model.state_dict(), state["model"]
     if _forms(ours) != _forms(theirs):
         raise ValueError("its weights have other names, types or shapes")
-    parameters, kept = list(model.parameters()), []
+    parameters, all_moments = list(model.parameters()), []
     for index, moments in state["optimizer"]["state"].items():   # not of what has no gradient
         forms = {_form(moments[name]) for name in ("exp_avg", "exp_avg_sq")}
         if forms != {_form(parameters[index])}:
             raise ValueError("its optimizer has other types or shapes")
-        kept += moments.values()
-    if state["update"] and not kept:
+        all_moments += moments.values()
+    if state["update"] and not all_moments:
         raise ValueError("its optimizer has no memory")
-    if not all(bool(x.isfinite().all()) for x in (*theirs.values(), *kept)):
+    if not all(bool(x.isfinite().all()) for x in (*theirs.values(), *all_moments)):
         raise ValueError("it holds numbers that are not finite")
 
 

@@ -137,8 +137,8 @@ class Trainer:
 
     def check_finite(self) -> None:
         """Raise `FloatingPointError` where a weight or a moment of the optimizer is not finite."""
-        kept = (x for state in self.optimizer.state.values() for x in state.values())
-        if not all(bool(x.isfinite().all()) for x in (*self.model.state_dict().values(), *kept)):
+        moments = (x for state in self.optimizer.state.values() for x in state.values())
+        if not all(bool(x.isfinite().all()) for x in (*self.model.state_dict().values(), *moments)):
             rate = self.config.train.learning_rate
             what = f"the weights after update {self.update} are not finite"
             raise FloatingPointError(f"{what}; try a learning rate below {rate:g}.")

@@ -169,9 +169,9 @@ class Log(NamedTuple):
         """What each action led to: the observation that follows, and at the end of an episode the
         true one, not the next start."""
         step = self.reward.ndim - 1
-        seen = self.observation.unflatten(step, (self.n_episodes, -1)).roll(-1, dims=step + 1)
-        seen.select(step + 1, -1).copy_(self.terminal_observation)
-        return seen.flatten(step, step + 1)
+        shifted = self.observation.unflatten(step, (self.n_episodes, -1)).roll(-1, dims=step + 1)
+        shifted.select(step + 1, -1).copy_(self.terminal_observation)
+        return shifted.flatten(step, step + 1)
 
     @property
     def episode_returns(self) -> Shaped[Tensor, "*task stream episode"]:

@@ -35,10 +35,10 @@ def model_of(config: Config, data: bytes, where: str) -> Model:
     """The model of `config` with these weights, in eval mode; `CheckpointError`, naming `where`
     they are from, unless they have the names, types and shapes that the config asks for and are
     finite. The header is compared before a model is made."""
-    wanted, there = _forms(config.env, config.model), _header(data, where)
-    for name in sorted(wanted.keys() | there.keys()):
-        if there.get(name) != wanted.get(name):
-            got, asked = (forms.get(name, "missing") for forms in (there, wanted))
+    wanted, found = _forms(config.env, config.model), _header(data, where)
+    for name in sorted(wanted.keys() | found.keys()):
+        if found.get(name) != wanted.get(name):
+            got, asked = (forms.get(name, "missing") for forms in (found, wanted))
             what = f"{where} holds weights of another architecture than its config"
             raise CheckpointError(f"{what}: {name} is {got} there, {asked} by the config.")
     try:

@@ -193,8 +193,8 @@ def episodes_as_windows(
     before = torch.cat((torch.zeros_like(reward[:, :1]), reward[:, :-1]), dim=1)
     before[:, :: env.horizon] = 0
     transition = action, reward, domain.outcome(observation, next_observation, reward, before)
-    came = zip(transition, domain.no_transition, strict=True)
-    last = (torch.cat((torch.full_like(x[:, :1], none), x[:, :-1]), dim=1) for x, none in came)
+    pairs = zip(transition, domain.no_transition, strict=True)
+    last = (torch.cat((torch.full_like(x[:, :1], none), x[:, :-1]), dim=1) for x, none in pairs)
     first = torch.zeros(reward.shape, dtype=torch.long, device=reward.device)
     first[:, :: env.horizon] = 1
     tokens = Tokens(observation, *last, first)

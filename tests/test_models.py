@@ -83,7 +83,7 @@ def test_a_full_context_is_the_window_of_the_last_episodes(n_held):
         torch.testing.assert_close(model.observe(context, at(tokens, t)), model.policy_head(model(window))[:, -1],
                                    atol=1e-4, rtol=1e-3)
         assert context.n_transitions == t - begin
-        assert all(torch.equal(kept[:, : t + 1 - begin], x) for kept, x in zip(context.seen, window, strict=True))
+        assert all(torch.equal(kept[:, : t + 1 - begin], x) for kept, x in zip(context.held, window, strict=True))
 
 
 @torch.no_grad()
@@ -97,7 +97,7 @@ def test_some_agents_live_on_by_themselves():
         logits = model.observe(context, at(tokens, t))
         some = model.observe(part, Tokens(*(x[rows, t] for x in tokens)))
         assert torch.allclose(logits[rows], some, atol=1e-4)
-        assert torch.equal(context.seen.observation[rows], part.seen.observation)
+        assert torch.equal(context.held.observation[rows], part.held.observation)
 
 
 def test_imagined_futures_equal_the_same_tokens_read_as_one_window():

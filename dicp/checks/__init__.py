@@ -91,8 +91,8 @@ def fits_memory(what: str, value: object, n_bytes: float, allowed: str) -> None:
     """Raise `ValueError` if what `value` asks for would not fit into this machine's memory."""
     most = memory() * PER_CENT_OF_MEMORY / 100
     if n_bytes > most:
-        asked, there = f"{n_bytes / 2**30:,.1f} GiB", f"{most / 2**30:,.1f}"
-        needs = f"this needs {asked} of memory, the machine has {there} for it"
+        asked, available = f"{n_bytes / 2**30:,.1f} GiB", f"{most / 2**30:,.1f}"
+        needs = f"this needs {asked} of memory, the machine has {available} for it"
         raise refuse(what, value, f"{allowed} ({needs})")
 
 

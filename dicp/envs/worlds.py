@@ -43,9 +43,10 @@ class SeenMetaWorld:
         if not isinstance(action, Tensor) or action.dtype == torch.bool or action.is_complex():
             raise refuse("action", action, "a tensor of real numbers, (task, stream, 4)")
         step = self.world.step(action.detach().double().numpy())
-        seen, observation = self._seen(step.next_observation), self._seen(step.observation)
+        next_observation = self._seen(step.next_observation)
+        observation = self._seen(step.observation)
         return Step(
-            torch.from_numpy(step.reward).float(), seen, observation, step.done,
+            torch.from_numpy(step.reward).float(), next_observation, observation, step.done,
             torch.from_numpy(step.success),
         )
 

@@ -52,9 +52,10 @@ def check_calibration(fn) -> None:
         if not isinstance(answer, tuple | list) or len(answer) != 2:
             raise Hint("return two tensors: the mean prediction and the share of hits of each bin")
         # lists of different lengths are no tensor: look at the two one by one
-        said, came, case = as_tensor(answer[0]), as_tensor(answer[1]), f"p = {p} in {n_bins} bins"
+        said, frequency = as_tensor(answer[0]), as_tensor(answer[1])
+        case = f"p = {p} in {n_bins} bins"
         said_right, came_right = torch.tensor(wanted[0]), torch.tensor(wanted[1])
-        if n_bins + 1 in (len(said.reshape(-1)), len(came.reshape(-1))):
+        if n_bins + 1 in (len(said.reshape(-1)), len(frequency.reshape(-1))):
             raise Hint(f"p = 1 belongs to the last of the {n_bins} bins, not to one more")
         expect(said, said_right, {
             "first the mean prediction, then the share of hits": came_right,
@@ -62,7 +63,7 @@ def check_calibration(fn) -> None:
                 (torch.arange(n_bins) + 0.5) / n_bins,
             "an empty bin has no mean: NaN, not 0": said_right.nan_to_num(),
         }, case)
-        expect(came, came_right, {
+        expect(frequency, came_right, {
             "an empty bin has no share of hits: NaN, not 0": came_right.nan_to_num(),
             "the share of hits, not their number":
                 torch.tensor([1.0, 2.0] if n_bins == 2 else [0.0, nan, 2.0]),

@@ -76,21 +76,21 @@ def open_or_create(
         except HistoryError:
             if not holds_something(path):        # else another process has just made them
                 raise
-    there = LearningHistories.open(path)
+    found = LearningHistories.open(path)
     if path.is_file():
         raise HistoryError(f"{path} is a sample to read; collect into a folder.")
-    old, new = settings(there.env, there.source, there.seed), settings(env, source, seed)
+    old, new = settings(found.env, found.source, found.seed), settings(env, source, seed)
     differ = [f"{name} is {old.get(name)!r} there, {new[name]!r} here"
               for name in new if old.get(name) != new[name]]
-    stored = Identity(there.algorithm, there.algorithm_code, there.algorithm)
+    stored = Identity(found.algorithm, found.algorithm_code, found.algorithm)
     differ += filter(None, [difference(stored, identity)])
-    if there.tasks != tasks:
-        counts = f"the {len(there.tasks)} tasks there are not, in this order, the {len(tasks)} here"
+    if found.tasks != tasks:
+        counts = f"the {len(found.tasks)} tasks there are not, in this order, the {len(tasks)} here"
         differ.append(counts)
     if differ:
         why = f"holds other histories ({'; '.join(differ)})"
         raise HistoryError(f"{path} {why}; choose another path or delete it.")
-    return there
+    return found
 
 
 def settings(env: WorldConfig, source: SourceConfig, seed: int) -> dict:

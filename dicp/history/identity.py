@@ -54,12 +54,12 @@ def identity_of(algorithm: str | Callable) -> Identity:
     return Identity(own_name, hash_of(counted), short_name)
 
 
-def difference(there: Identity, here: Identity) -> str | None:
+def difference(stored: Identity, here: Identity) -> str | None:
     """How the algorithm of a store is another one than `here`; None if it is the same."""
-    is_older = there.code is None and there.name not in BUILT_IN
-    if there.name != here.name and not (is_older and there.name == here.short_name):
-        return f"algorithm is {there.name!r} there, {here.name!r} here"
-    if there.code is not None and there.code != here.code:
+    is_older = stored.code is None and stored.name not in BUILT_IN
+    if stored.name != here.name and not (is_older and stored.name == here.short_name):
+        return f"algorithm is {stored.name!r} there, {here.name!r} here"
+    if stored.code is not None and stored.code != here.code:
         return f"algorithm {here.name!r} has other code or settings there than here"
     return None
 

@@ -37,7 +37,7 @@ class BeamState(NamedTuple):
     observation: Shaped[Tensor, "batch beam ..."]
     reward_before: Shaped[Tensor, "batch beam"]         # the last one of the episode
     imagined: Float[Tensor, "n batch*old_beam memory"]
-    kept: Int[Tensor, "batch*beam"] | None = None
+    beams: Int[Tensor, "batch*beam"] | None = None
 
 
 class InContextModel(nn.Module):
@@ -143,7 +143,7 @@ class InContextModel(nn.Module):
         moved = state.observation, next_observation
         outcome = self.domain.outcome(*moved, reward, state.reward_before)
         tokens = Tokens(next_observation, action, reward, outcome, no)
-        x, imagined = self.embed_imagined(state, tokens), grown(state.imagined, state.kept)
+        x, imagined = self.embed_imagined(state, tokens), grown(state.imagined, state.beams)
         h = self.transformer.branch(x, state.context.cache, imagined)
         return BeamState(state.context, h, next_observation, reward, imagined)
 
@@ -156,7 +156,7 @@ class InContextModel(nn.Module):
     def fork(self, state: BeamState, beam: Int[Tensor, "batch new_beam"]) -> BeamState:
         """Keep the given beams of each row."""
         flat = flat_index(beam, state.h.shape[1])
-        kept = flat if state.kept is None else state.kept[flat]
+        beams = flat if state.beams is None else state.beams[flat]
         each_beam = state.h, state.observation, state.reward_before
         moved = (x.flatten(0, 1)[flat].unflatten(0, beam.shape) for x in each_beam)
-        return BeamState(state.context, *moved, state.imagined, kept)
+        return BeamState(state.context, *moved, state.imagined, beams)

@@ -217,14 +217,16 @@ def next_cell_logits(
 
 
 def outcomes_of(
-    chance: Float[Tensor, "batch beam action move"], there: Int[Tensor, "batch beam move"]
+    chance: Float[Tensor, "batch beam action move"], next_cell: Int[Tensor, "batch beam move"]
 ) -> tuple[
     Int[Tensor, "batch beam action"], Float[Tensor, "batch beam action"],
     Float[Tensor, "batch beam action"],
 ]:
     """(the most likely next cell of each action, its probability, the entropy over cells in nats),
-    if an action makes each move with a given chance and a move leads `there`."""
-    same = (there[..., None] == there[..., None, :]).float()    # at a wall, moves lead to one cell
+    if an action makes each move with a given chance and a move leads to `next_cell`."""
+    # at a wall, several moves lead to one cell
+    same = (next_cell[..., None] == next_cell[..., None, :]).float()
     chances = torch.einsum("bkam,bkmn->bkan", chance, same)
     probability, move = chances.max(-1)
-    return there.gather(-1, move), probability, -(chance * chances.clamp(min=1e-9).log()).sum(-1)
+    entropy = -(chance * chances.clamp(min=1e-9).log()).sum(-1)
+    return next_cell.gather(-1, move), probability, entropy

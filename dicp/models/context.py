@@ -55,7 +55,7 @@ class EpisodicContext(Context):
         self.env, capacity = env, whole_episodes(env, config, context_length)
         check_context(env, config, batch, capacity, torch.device(device))
         self.n_forgotten = min(config.n_forget_episodes * env.horizon, capacity)  # at once
-        self.cache, self.seen = Cache(config, batch, capacity, device), None
+        self.cache, self.held = Cache(config, batch, capacity, device), None
 
     @property
     def n_transitions(self) -> int:
@@ -65,12 +65,12 @@ class EpisodicContext(Context):
     @property
     def observation(self) -> Tensor:
         """The present one [batch ...]."""
-        return self.seen.observation[:, self.cache.n_held - 1]
+        return self.held.observation[:, self.cache.n_held - 1]
 
     @property
     def reward_before(self) -> Tensor:
         """The last one of this episode, 0 as it begins [batch]."""
-        return self.seen.reward_before[:, self.cache.n_held - 1]
+        return self.held.reward_before[:, self.cache.n_held - 1]
 
     @property
     def is_full(self) -> bool:
@@ -79,19 +79,19 @@ class EpisodicContext(Context):
     def note(self, tokens: Tokens) -> Tokens:
         """Remember one new token of each agent (fields [batch]); returns it as it is to be read."""
         at = self.cache.n_held
-        if self.seen is None:
+        if self.held is None:
             capacity = self.cache.capacity
-            self.seen = tokens.map(lambda x: x.new_zeros(len(x), capacity, *x.shape[1:]))
+            self.held = tokens.map(lambda x: x.new_zeros(len(x), capacity, *x.shape[1:]))
         if at == 0:
             tokens = without_past(Tokens.stack([tokens]), self.env, 1).at(0)
-        for kept, new in zip(self.seen, tokens, strict=True):
+        for kept, new in zip(self.held, tokens, strict=True):
             kept[:, at] = new
         return tokens
 
     def forget(self) -> Tokens:
         """Drop the oldest episodes; returns the others [batch n], to be read again."""
-        kept = without_past(self.seen, self.env, self.cache.capacity - self.n_forgotten)
-        for old, new in zip(self.seen, kept, strict=True):
+        kept = without_past(self.held, self.env, self.cache.capacity - self.n_forgotten)
+        for old, new in zip(self.held, kept, strict=True):
             old[:, : new.shape[1]] = new
         self.cache.n_held = 0
         return kept
@@ -99,7 +99,7 @@ class EpisodicContext(Context):
     def rows(self, index: Tensor) -> "EpisodicContext":
         """The same for some of the agents."""
         part = copy(self)
-        part.cache, part.seen, part.h = self.cache.rows(index), self.seen.rows(index), self.h[index]
+        part.cache, part.held, part.h = self.cache.rows(index), self.held.rows(index), self.h[index]
         return part
 
 

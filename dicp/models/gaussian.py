@@ -38,7 +38,7 @@ class ContinuousEmbedding(nn.Linear):
         return 3 * domain.observation.shape[0] + domain.action.shape[0] + 4
 
     def forward(self, tokens: Tokens) -> Float[Tensor, "*batch d_model"]:
-        seen, n = (tokens.observation - self.centre) / self.scale, len(self.scale)
+        scaled, n = (tokens.observation - self.centre) / self.scale, len(self.scale)
         outcome, moved, rise = tokens.outcome.split((n, n, 1), dim=-1)
         born = (outcome == 0).all(-1, keepdim=True)                  # nothing has been done yet
         jump = (outcome - tokens.observation) / self.scale * ~born
@@ -46,7 +46,7 @@ class ContinuousEmbedding(nn.Linear):
         # the first step of an episode rises from nothing
         rise = rise.clamp(-most, most) / self.scales.reward_change
         reward, first = tokens.last_reward[..., None] / self.scales.reward, tokens.first[..., None]
-        parts = seen, jump, moved / self.change, tokens.last_action, reward, rise, first, born
+        parts = scaled, jump, moved / self.change, tokens.last_action, reward, rise, first, born
         return super().forward(torch.cat(parts, dim=-1))
 
 

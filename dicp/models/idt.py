@@ -95,7 +95,7 @@ class ChunkContext(Context):
     desired_return: Float[Tensor, "batch"]       # what is left of it in this one
     generator: torch.Generator                   # draws the decisions
     # the tokens of this chunk, to be reviewed (fields [batch])
-    seen: list[Tokens]
+    held: list[Tokens]
     # of this chunk, as it is added to each token [batch d_model]
     decision: Tensor | None = None
     # the low level's reading of the last token [batch d_model]
@@ -104,12 +104,12 @@ class ChunkContext(Context):
     @property
     def observation(self) -> Tensor:
         """The present one [batch ...]."""
-        return self.seen[-1].observation
+        return self.held[-1].observation
 
     @property
     def reward_before(self) -> Tensor:
         """The last one of this episode, 0 as it begins [batch]."""
-        return self.seen[-1].reward_before
+        return self.held[-1].reward_before
 
     @property
     def max_plan_depth(self) -> int:
@@ -126,10 +126,10 @@ class ChunkContext(Context):
         """The same for some of the agents."""
         names = "prompt", "desired_return", "decision", "h"
         parts = {name: getattr(self, name)[index] for name in names}
-        seen = [tokens.rows(index) for tokens in self.seen]
+        held = [tokens.rows(index) for tokens in self.held]
         starts = [start.rows(index) for start in self.starts]
         caches = dict(decisions=self.decisions.rows(index), cache=self.cache.rows(index))
-        return replace(self, starts=starts, seen=seen, **caches, **parts)
+        return replace(self, starts=starts, held=held, **caches, **parts)
 
 
 class HierarchicalModel(InContextModel):
@@ -185,8 +185,8 @@ class HierarchicalModel(InContextModel):
 
     def forgetful(self, tokens: Tokens) -> Tokens:
         """The tokens as a chunk begins: of what came before, the decision alone tells."""
-        came = tokens.last_action, tokens.last_reward, tokens.outcome
-        pairs = zip(came, self.domain.no_transition, strict=True)
+        transition = tokens.last_action, tokens.last_reward, tokens.outcome
+        pairs = zip(transition, self.domain.no_transition, strict=True)
         nothing = (torch.full_like(x, value) for x, value in pairs)
         return Tokens(tokens.observation, *nothing, tokens.first)
 
@@ -236,7 +236,7 @@ class HierarchicalModel(InContextModel):
         chunk begins, the one before is reviewed and the next decision drawn."""
         left = context.desired_return - tokens.last_reward
         context.desired_return = torch.where(tokens.first == 1, context.prompt, left)
-        context.seen.append(tokens)
+        context.held.append(tokens)
         if context.cache.n_held % self.config.chunk == 0:
             tokens = self.forgetful(tokens)
             self._decide(context, tokens)
@@ -249,17 +249,17 @@ class HierarchicalModel(InContextModel):
         `EpisodicContext`."""
         if context.decisions.n_held == context.decisions.capacity:
             self._forget(context)
-        seen = Tokens.stack(context.seen)                                       # [batch chunk+1]
+        held = Tokens.stack(context.held)                                       # [batch chunk+1]
         review = context.prompt.new_zeros(len(context.prompt), 2 * self.config.d_decision)
         if context.starts:
-            came = (x[:, 1:] for x in (seen.last_action, seen.last_reward, seen.outcome))
-            no = torch.zeros_like(seen.first[:, 1:])
-            review = self.review(Tokens(seen.observation[:, :-1], *came, no))
+            transition = (x[:, 1:] for x in (held.last_action, held.last_reward, held.outcome))
+            no = torch.zeros_like(held.first[:, 1:])
+            review = self.review(Tokens(held.observation[:, :-1], *transition, no))
         context.starts.append(ChunkStart(start, context.desired_return, review))
         gaussian = self.high_level(*context.starts[-1], context.decisions)
         context.decision = self.draw(gaussian, context.generator)
         context.cache = Cache(self.config, len(review), self.config.chunk, self.device)
-        context.seen = context.seen[-1:]
+        context.held = context.held[-1:]
 
     def _forget(self, context: ChunkContext) -> None:
         context.starts = context.starts[self.env.horizon // self.config.chunk :]

@@ -76,7 +76,7 @@ class Imagination(NamedTuple):
     cell: Int[Tensor, "batch beam"]
     stage: Int[Tensor, "batch beam"]
     imagined: Float[Tensor, "n batch*old_beam memory"]
-    kept: Int[Tensor, "batch*beam"] | None = None
+    beams: Int[Tensor, "batch*beam"] | None = None
 
 
 class QueryModel(nn.Module):
@@ -127,19 +127,19 @@ class QueryModel(nn.Module):
         (`log_counts`)."""
         tokens, action, next_cell = windows.tokens, windows.action, windows.next_observation
         before, now = self.stages(tokens)
-        seen, outcome, log_count = tokens, next_cell, None
+        labelled, outcome, log_count = tokens, next_cell, None
         if generator is not None and most_repeats > 1:
             log_count = log_counts(tokens, self.env, most_repeats, generator)
         if generator is not None and self.moves_are_hidden:
-            kept = remembered(tokens, self.env, generator)
-            log_count = torch.where(kept, 0.0 if log_count is None else log_count, -torch.inf)
+            is_kept = remembered(tokens, self.env, generator)
+            log_count = torch.where(is_kept, 0.0 if log_count is None else log_count, -torch.inf)
         elif generator is not None and self.config.relabels:
             names = new_names(len(next_cell), self.env, generator).to(next_cell.device)
-            seen, outcome = relabelled(tokens, names), renamed(names, next_cell)
-        memory = self.embed(seen, self.notes(seen, before))
-        asked = [self.query(seen.observation, action, outcome, now)]
+            labelled, outcome = relabelled(tokens, names), renamed(names, next_cell)
+        memory = self.embed(labelled, self.notes(labelled, before))
+        asked = [self.query(labelled.observation, action, outcome, now)]
         if self.moves_are_hidden:
-            asked.append(self.query(seen.observation, action, self.blank(action), now))
+            asked.append(self.query(labelled.observation, action, self.blank(action), now))
         asked = torch.stack(asked, dim=2)
         _, answers = self.transformer.read_and_ask(memory, asked, log_count)
         moved = answers[:, :, 1] if self.moves_are_hidden else None
@@ -208,9 +208,9 @@ class QueryModel(nn.Module):
     def observe(self, context: StagedContext, tokens: Tokens) -> Float[Tensor, "batch n_actions"]:
         """Append one real token of each agent; it has no policy, all actions are alike to it."""
         if context.is_full:
-            kept = context.forget()
-            notes = self.notes(kept, self.stages(kept)[0])
-            self.transformer(self.embed(kept, notes), context.cache)
+            left = context.forget()
+            notes = self.notes(left, self.stages(left)[0])
+            self.transformer(self.embed(left, notes), context.cache)
         is_first = context.cache.n_held == 0
         before = torch.zeros_like(context.stage) if is_first else context.stage
         came_from = torch.zeros_like(tokens.first) if is_first else context.observation
@@ -248,8 +248,8 @@ class QueryModel(nn.Module):
             action = self.propose(state).action
         cell, stage = (x[..., None].expand_as(action) for x in (state.cell, state.stage))
         imagined = state.imagined
-        if state.kept is not None:
-            imagined = imagined.index_select(1, state.kept)
+        if state.beams is not None:
+            imagined = imagined.index_select(1, state.beams)
 
         def ask(outcome: Tensor) -> Tensor:
             asked = self.query(cell, action, outcome, stage)
@@ -267,7 +267,7 @@ class QueryModel(nn.Module):
         self, state: Imagination, action: Tensor, reward: Tensor, next_cell: Tensor
     ) -> Imagination:
         """Append one imagined transition to each beam (all arguments [batch beam])."""
-        no, imagined = torch.zeros_like(action), grown(state.imagined, state.kept)
+        no, imagined = torch.zeros_like(action), grown(state.imagined, state.beams)
         note = self.note(state.cell, next_cell, state.stage)
         token = self.embed(Tokens(next_cell, action, reward, next_cell, no), note)
         self.transformer.branch(token, state.context.cache, imagined)
@@ -278,5 +278,5 @@ class QueryModel(nn.Module):
         """Keep the given beams of each row."""
         flat = flat_index(beam, state.cell.shape[1])
         cell, stage = (x.flatten()[flat].view(beam.shape) for x in (state.cell, state.stage))
-        kept = flat if state.kept is None else state.kept[flat]
-        return Imagination(state.context, cell, stage, state.imagined, kept)
+        beams = flat if state.beams is None else state.beams[flat]
+        return Imagination(state.context, cell, stage, state.imagined, beams)

@@ -28,8 +28,8 @@ def comparison(
     table: one env, one row of settings a run (`dicp.results`). own: the reader's run, as rings in
     the panel of its imitator (in all if it has no policy). guess: the reader's, in env steps.
     """
-    there = {*table["method"], *([] if own is None else own["method"])}
-    names = [name for name in IMITATORS if {name, f"dicp_{name}"} & there]
+    found = {*table["method"], *([] if own is None else own["method"])}
+    names = [name for name in IMITATORS if {name, f"dicp_{name}"} & found]
     if not names:
         methods = ", ".join(IMITATORS)
         raise ValueError(

@@ -177,8 +177,8 @@ def animate(
 
 def _visits(cells: np.ndarray, size: int) -> np.ndarray:
     """[episode, step, cell]: 0.15 where the agent has been in any episode so far."""
-    seen = np.maximum.accumulate(np.eye(size**2)[cells.ravel()], axis=0)
-    return 0.15 * seen.reshape(*cells.shape, size**2)
+    visited = np.maximum.accumulate(np.eye(size**2)[cells.ravel()], axis=0)
+    return 0.15 * visited.reshape(*cells.shape, size**2)
 
 
 class _Frame:

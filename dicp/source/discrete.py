@@ -116,16 +116,17 @@ class TableAgents:
         transitions by observation; all at once."""
         n, size = self.nets.n_tasks, self.source.batch_size
         parts = (x[:, order].view(n, -1, size).transpose(0, 1) for x in data)
-        seen, action, old_logp, advantage, target = parts
+        observation, action, old_logp, advantage, target = parts
         loss = normalised(advantage) / -size
         floor = loss - self.source.clip_range * loss.abs()
-        zeros = torch.zeros(*seen.shape[:2], self.n_observations, dtype=torch.long)
-        rank = zeros.scatter_(2, seen, 1).cumsum(2)     # the k-th one seen, in order, is slot k - 1
-        slot = rank.gather(2, seen) - 1
+        zeros = torch.zeros(*observation.shape[:2], self.n_observations, dtype=torch.long)
+        # the k-th one seen, in order, is slot k - 1
+        rank = zeros.scatter_(2, observation, 1).cumsum(2)
+        slot = rank.gather(2, observation) - 1
         # of the task with most; the others are padded with observation 0
         n_slots = rank[:, :, -1].amax(1).tolist()
-        zeros = torch.zeros(*seen.shape[:2], max(n_slots))
-        x = self.inputs[zeros.long().scatter_(2, slot, seen)].repeat(1, 2, 1, 1)
+        zeros = torch.zeros(*observation.shape[:2], max(n_slots))
+        x = self.inputs[zeros.long().scatter_(2, slot, observation)].repeat(1, 2, 1, 1)
         count = zeros.scatter_add(2, slot, torch.full_like(loss, 1 / size))
         target = zeros.scatter_add(2, slot, target / size)
         parts = x, slot * self.n_actions + action, old_logp, loss, floor, count, target

@@ -29,17 +29,18 @@ class Recorder:
     def note(self, t: int, observation: Tensor, action: Tensor, step: Step) -> None:
         """Env step number `t` of every stream: `action`, as executed,
         was taken at `observation`."""
-        log, kept = self.log, self.n_streams
-        log.observation[:, :, t] = self.seen(observation)
-        log.action[:, :, t] = action[:, :kept]
+        log, n = self.log, self.n_streams
+        log.observation[:, :, t] = self.first_streams(observation)
+        log.action[:, :, t] = action[:, :n]
         self.domain.reward.check(f"the reward at env step {t}", step.reward)
-        log.reward[:, :, t] = step.reward[:, :kept]
+        log.reward[:, :, t] = step.reward[:, :n]
         if log.success is not None:
-            log.success[:, :, t] = step.success[:, :kept]
+            log.success[:, :, t] = step.success[:, :n]
         if step.done:
-            log.terminal_observation[:, :, t // self.horizon] = self.seen(step.next_observation)
+            last = self.first_streams(step.next_observation)
+            log.terminal_observation[:, :, t // self.horizon] = last
 
-    def seen(self, observation: Tensor) -> Tensor:
+    def first_streams(self, observation: Tensor) -> Tensor:
         """What agents see of it: the first numbers, where the source sees more."""
         observation = observation[:, : self.n_streams]
         return observation[..., : self.n_numbers[0]] if self.n_numbers else observation
