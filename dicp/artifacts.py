@@ -17,7 +17,7 @@ import torch
 
 import dicp
 from dicp import store
-from dicp.beliefs import lives_of_the_exact_belief
+from dicp.beliefs import rollouts_of_the_exact_belief
 from dicp.checks import Count, OneOf, checked, refuse
 from dicp.config import ENVS, Config
 from dicp.domain import domain_of
@@ -132,7 +132,7 @@ def training_log(config: Config, n_jobs: Jobs = 2) -> Log:
     """What the model of `config` is trained on (`train.data`), in memory. Of the source's first
     episodes no more is collected than them: what a source does later does not change them."""
     if config.train.data == "exact_belief":
-        return lives_of_the_exact_belief(config)
+        return rollouts_of_the_exact_belief(config)
     if config.train.data == "first_episodes":
         source, n = config.source, config.train.n_first_episodes * config.env.horizon
         whole = math.lcm(source.n_steps, config.env.horizon)

@@ -21,7 +21,7 @@ from dicp.types import Log, Space, Tokens, Windows
 from dicp.windows import episodes_as_windows, without_past
 
 __all__ = [
-    "believed_rewards", "first_arrivals", "last_episodes", "lives_of_the_exact_belief", "log_of",
+    "believed_rewards", "first_arrivals", "last_episodes", "rollouts_of_the_exact_belief", "log_of",
     "p_reward", "remember", "tokens_of", "windows_of",
 ]
 
@@ -115,7 +115,7 @@ def log_of(rollouts: Rollouts) -> Log:
 
 
 @checked
-def lives_of_the_exact_belief(config: Config) -> Log:
+def rollouts_of_the_exact_belief(config: Config) -> Log:
     """Something else to train on: in each of the split's training tasks `train.n_streams` rollouts
     of the exact belief with the Bayes planner, as long as a window. Like the first episodes of a
     source, and unlike the later ones, they hold no action that knew more than its own history

@@ -54,7 +54,7 @@ def measure(run: Run, env: World, split: Split, n_jobs: Count = 2) -> tuple[pd.D
             run.greedy, run.context_length, record=False,
         )
         if not run.world_model:
-            settings |= {"method": run.name, "world_model": "none"}
+            settings |= {"method": model.name, "world_model": "none"}
         table = results.from_rollouts(rollouts, config, tasks, plan, rollout_seed=split, **settings)
     cost = {"run": run.name, "split": split,
             "train_cpu_s": trained.cpu_seconds if trained else 0.0,

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Annotated, NamedTuple
 
@@ -66,6 +66,7 @@ RUNS = (
     *(run for target in IMITATORS for run in runs_of(target)),
     Run("queries", "queries", "bayes"),
     Run("random"), Run("source"), Run("exact_belief", planner="bayes"),
+    Run("exact_belief_250", planner="bayes", context_length=250),       # Dark Treasure
 )
 
 # The control that decides: data x model x planner, always beside AD's policy of the same split.
@@ -118,7 +119,7 @@ def planned(
 ) -> Run:
     """DICP with something changed in its planner."""
     for field in changes:
-        one_of("change", field, [f.name for f in fields(PlanConfig)])
+        one_of("change", field, PlanConfig.__dataclass_fields__)
     name = f"dicp_{target}_{planner}_{name}"
     return Run(name, "observational", planner, target, plan=tuple(changes.items()))
 
@@ -155,7 +156,6 @@ ML1_ABLATIONS = (
 )
 
 # Meta-World's scripted expert, told the goal or going for the mean training goal (`dicp.experts`).
-# It does the same in every episode, so a rollout is one.
 EXPERTS = (Run("blind", greedy=True), Run("informed", greedy=True))
 
 # Meta-World's, in every task the one that its planner does not use

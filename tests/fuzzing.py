@@ -40,12 +40,12 @@ OPEN = {
 # Methods that a rollout, a planner or a training calls, never a user: what goes in was checked at
 # their door. A `step` looks at its action itself.
 INNER = {
-    "advance", "at", "begin", "blank", "chances", "check", "concat", "coordinates", "count", "draw", "drawn",
+    "advance", "at", "begin", "begin_again", "blank", "chances", "check", "concat", "coordinates", "count", "draw", "drawn",
     "embed_imagined", "forgetful", "fork", "forward", "full", "imagine", "index", "joined", "kinds", "last_steps",
     "learn", "load_state_dict", "map", "next_logits", "note", "notes", "numbers", "observe", "of_tasks",
     "predict", "propose", "query", "read", "root", "rows", "stack", "stage_after",
     "stages", "step", "surprise",
-    "to",
+    "to", "update",
 }
 
 PLAIN = (float("nan"), float("inf"), -float("inf"), -1, 0, 2**63, 1e308, True, "0", None, [])

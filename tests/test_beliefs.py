@@ -9,10 +9,10 @@ from dicp.beliefs import (
     believed_rewards,
     first_arrivals,
     last_episodes,
-    lives_of_the_exact_belief,
     log_of,
     p_reward,
     remember,
+    rollouts_of_the_exact_belief,
     tokens_of,
     windows_of,
 )
@@ -220,10 +220,10 @@ def test_a_large_room_takes_more_than_a_byte_a_cell():
     assert torch.equal(log.observation.long(), rollouts.observation) and log.observation.max() > 255
 
 
-def test_lives_of_the_exact_belief_are_of_training_tasks_and_as_long_as_a_window():
+def test_rollouts_of_the_exact_belief_are_of_training_tasks_and_as_long_as_a_window():
     config = Config.preset(world_model="queries")
     config = replace(config, train=replace(config.train, data="exact_belief", n_streams=2))
-    log, (tasks, _) = lives_of_the_exact_belief(config), split_of(config.env, config.split)
+    log, (tasks, _) = rollouts_of_the_exact_belief(config), split_of(config.env, config.split)
     assert log.reward.shape == (len(tasks), 2, config.model.context_length)
     next_observation = log.next_observation.long()
     goals = torch.tensor([x * 9 + y for x, y in tasks])[:, None, None]
@@ -231,7 +231,7 @@ def test_lives_of_the_exact_belief_are_of_training_tasks_and_as_long_as_a_window
     earned = log.reward.unflatten(-1, (-1, config.env.horizon)).float().sum(-1).mean((0, 1))
     assert (earned.diff() > 1).all()                            # an episode brings more than the one before
     with pytest.raises(ValueError, match="env is .*allowed: "):
-        lives_of_the_exact_belief(Config.preset("metaworld"))
+        rollouts_of_the_exact_belief(Config.preset("metaworld"))
 
 
 @pytest.mark.parametrize("kind", ["queries", "heads", "observational"])

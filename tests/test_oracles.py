@@ -5,13 +5,16 @@ import math
 import pytest
 import torch
 
+from dicp.beliefs import tokens_of
 from dicp.config import EnvConfig, MetaWorldConfig, PlanConfig
+from dicp.config.env import NoisyConfig, TreasureConfig
 from dicp.envs import GridRules, GridWorld, all_tasks, split_tasks
 from dicp.explorers import ActionExplorer, Belief, Explorer, GoalExplorer, exact_belief
 from dicp.oracles import RandomPolicy, Simulator
 from dicp.planning import WorldModel
 from dicp.rollout import Learner, rollout
 from dicp.types import Tokens
+from dicp.windows import without_past
 
 ENV, GOALS = EnvConfig(), all_tasks("darkroom")
 PERMUTED, KEY = EnvConfig("darkroom_permuted", horizon=50), EnvConfig("dark_key_to_door", horizon=50)
@@ -323,3 +326,29 @@ def test_a_random_policy_cannot_plan():
 def test_impossible_oracles_are_refused(sentence, call):
     with pytest.raises(ValueError, match=sentence):
         call()
+
+
+@pytest.mark.parametrize("env, tasks", [
+    (EnvConfig("darkroom", size=4, horizon=6), [(0, 3), (2, 1)]),
+    (EnvConfig("dark_key_to_door", size=4, horizon=6), [((0, 0), (3, 1)), ((2, 1), (2, 3))]),
+    (EnvConfig("darkroom_permuted", size=4, horizon=6), [5, 70]),
+    (TreasureConfig(size=4, horizon=6, n_train=4, n_held_out=2), [((0, 0), (3, 1)), ((2, 1), (2, 3))]),
+    (NoisyConfig(size=4, horizon=6), [(0, 3), (2, 1)])], ids=lambda x: getattr(x, "name", ""))
+@pytest.mark.parametrize("n_episodes", [1, 2])
+def test_a_bounded_memory_believes_what_its_last_episodes_say(env, tasks, n_episodes):
+    """At each step: as one that begins with the oldest episode which is remembered."""
+    model = exact_belief(env)
+    read = tokens_of(rollout(RandomPolicy(env), env, tasks, 3, 5, seed=1), env)
+    bounded, whole, differs = model.begin(6, n_episodes * 6), model.begin(6), False
+    for t in range(30):
+        model.observe(bounded, read.at(t)), model.observe(whole, read.at(t))
+        start, fresh = max(t // 6 - n_episodes + 1, 0) * 6, model.begin(6)
+        for s in range(start, t + 1):
+            token = read.at(s) if s > start else without_past(Tokens.stack([read.at(s)]), env, 1).at(0)
+            model.observe(fresh, token)
+        assert torch.equal(bounded.possible, fresh.possible) and torch.equal(bounded.cell, fresh.cell)
+        assert torch.equal(bounded.stage, fresh.stage)
+        differs = differs or not torch.equal(bounded.possible, whole.possible)
+    part = bounded.rows(torch.tensor([4, 1]))
+    model.observe(part, read.at(30).rows(torch.tensor([4, 1]))), model.observe(bounded, read.at(30))
+    assert differs and torch.equal(part.possible, bounded.possible[[4, 1]])

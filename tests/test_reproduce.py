@@ -329,7 +329,7 @@ def untrained(tmp_path, monkeypatch):
         return SimpleNamespace(model=new_model(config.env, replace(config.model, d_model=8, n_heads=1, n_layers=1, d_ff=8)))
 
     monkeypatch.setattr(reproduce, "load_or_train", fresh)
-    monkeypatch.setattr(probes, "N_LIVES", 2)
+    monkeypatch.setattr(probes, "N_ROLLOUTS", 2)
     monkeypatch.setattr(probes, "N_WALKS", 16)
     return asked
 

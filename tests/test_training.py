@@ -435,7 +435,7 @@ def test_a_folder_that_is_a_file_is_refused(log, tmp_path):
 # ---- data of a world model alone ------------------------------------------------------------------------------------------
 
 
-def test_lives_of_the_exact_belief_are_trained_on_whole_and_without_a_source(monkeypatch, tmp_path):
+def test_rollouts_of_the_exact_belief_are_trained_on_whole_and_without_a_source(monkeypatch, tmp_path):
     monkeypatch.setenv("DICP_CACHE", str(tmp_path))
     monkeypatch.setattr(artifacts, "load_or_collect", lambda *args, **kwargs: pytest.fail("the source was asked"))
     seen, draw = [], WindowSampler.history

@@ -39,6 +39,7 @@ IN_ROOMS = {
     "table_all_bayes": "a table, counted in whole histories",
     "queries_first_bayes": "queries, trained on first episodes",
     "queries_all_bayes": "queries, trained on whole histories",
+    "exact_belief_250": "exact belief that remembers 250 transitions",
     "exact_belief": "exact belief (greedy planner)",
 }
 ROOM_NOTE = (

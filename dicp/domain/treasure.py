@@ -24,6 +24,7 @@ class TreasureDomain(RoomDomain):
 
     config_class = TreasureConfig
     config: TreasureConfig
+    controls = (*RoomDomain.controls, "exact_belief_250")
     evaluation = Evaluation(sizes=(16, 8), alone=(16, 2))
     presets = (
         Row(
