@@ -8,7 +8,8 @@ docs/tuning.csv.
 It is trained on the split's training tasks but the last ones, the validation tasks, and judged on
 these: what it believes (`dicp.probes`), and its return in the first episodes with the Bayes
 planner. Held-out tasks are not touched. The first episodes are those of an untrained agent, drawn
-here; the histories are the source's, collected where this machine has none.
+here; the histories are the source's, collected where this machine has none; with --data
+exact_belief they are rollouts of the exact belief.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from dicp.config.parts import DATA
 from dicp.config.presets import ALONE
 from dicp.domain import split_of
 from dicp.envs import Task, split_validation
+from dicp.explorers import exact_belief
 from dicp.history.logs import Log
 from dicp.models import Model
 from dicp.oracles import RandomPolicy
@@ -44,6 +46,7 @@ WORLDS = tuple(
 )
 N_VALIDATION = {"dark_key_to_door": 16, "dark_treasure": 16}     # else 8
 MOST_TASKS, N_EPISODES = 1500, 12
+N_EXACT = 8                  # rollouts of the exact belief in each task, where it makes the data
 
 
 def main() -> None:
@@ -82,6 +85,10 @@ def log_for(config: Config, tasks: list[Task]) -> Log:
     if config.train.data == "first_episodes":
         random, n_streams = RandomPolicy(config.env), config.train.n_streams
         return log_of(rollout(random, config.env, tasks[:MOST_TASKS], n_streams, 1, None, 0))
+    if config.train.data == "exact_belief":
+        believer, plan = exact_belief(config.env), PlanConfig.preset("bayes", config.env.name)
+        n_episodes = config.model.context_length // config.env.horizon
+        return log_of(rollout(believer, config.env, tasks, N_EXACT, n_episodes, plan, 1))
     return histories_of(config, tasks).load(tasks)
 
 
@@ -111,7 +118,7 @@ def options() -> argparse.Namespace:
     )
     parser.add_argument("world", choices=WORLDS)
     parser.add_argument("kind", choices=ALONE)
-    parser.add_argument("--data", choices=DATA[:2], default="first_episodes")
+    parser.add_argument("--data", choices=DATA, default="first_episodes")
     parser.add_argument("--train", nargs="*", type=setting, default=[], metavar="FIELD=VALUE")
     parser.add_argument("--model", nargs="*", type=setting, default=[], metavar="FIELD=VALUE")
     parser.add_argument("--plan", nargs="*", type=setting, default=[], metavar="FIELD=VALUE")
