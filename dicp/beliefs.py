@@ -101,7 +101,7 @@ def windows_of(rollouts: Rollouts, env: WorldConfig) -> Windows:
 
 @checked
 def log_of(rollouts: Rollouts) -> Log:
-    """A life in a grid in the form of learning histories, its rollouts as streams: something to
+    """Rollouts in a grid in the form of learning histories, each of them a stream: something to
     train on."""
     if rollouts.success is not None or rollouts.observation is None:
         raise refuse("rollouts", type(rollouts).__name__, "rollouts in a grid, recorded whole")

@@ -7,13 +7,14 @@ found out anything of its instance.
 
 import warnings
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dicp.checks import Count, checked, refuse
+from dicp.checks import Count, OneOf, checked, refuse
 from dicp.config import MetaWorldConfig
 from dicp.envs.metaworld import MetaWorld
 from dicp.envs.metaworld_import import libraries
@@ -29,21 +30,23 @@ class ScriptedExpert:
     """The library's expert of a task, the same in every episode. It sees what agents see,
     and a goal.
 
-    goals: of each task [m], (task, 3). Roll it out with `greedy=True`: it has no noise.
+    goals: of each task [m], (task, 3). name: as which it is recorded. Roll it out with
+    `greedy=True`: it has no noise.
     """
 
     can_plan = False
 
     @checked
     def __init__(
-        self, env: MetaWorldConfig, tasks: Sequence[Instance], goals: Float[Tensor, "task 3"]
+        self, env: MetaWorldConfig, tasks: Sequence[Instance], goals: Float[Tensor, "task 3"],
+        name: Annotated[str, OneOf(("blind", "informed"))] = "informed",
     ):
         if len(goals) != len(tasks):
             raise refuse("goals", goals, f"one for each of the {len(tasks)} tasks")
         libraries()                                 # or a sentence that says what is missing
         from metaworld.policies import ENV_POLICY_MAP
 
-        self.env, self.tasks, self.goals = env, list(tasks), goals
+        self.env, self.tasks, self.goals, self.name = env, list(tasks), goals, name
         self._policy = ENV_POLICY_MAP[env.task]()
 
     @checked
@@ -82,7 +85,7 @@ def blind_expert(
 ) -> ScriptedExpert:
     """The expert that goes for the mean goal of the training instances, whatever the task."""
     mean = _goals(env, training).mean(0, keepdim=True)
-    return ScriptedExpert(env, tasks, mean.expand(len(tasks), -1))
+    return ScriptedExpert(env, tasks, mean.expand(len(tasks), -1), "blind")
 
 
 def _goals(env: MetaWorldConfig, tasks: Sequence[Instance]) -> Float[Tensor, "task 3"]:

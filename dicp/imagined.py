@@ -31,8 +31,8 @@ class Imagined(NamedTuple):
     entropy: Float[Tensor, "batch beam candidate"] | None = None
     # None: the expected one
     likely_reward: Shaped[Tensor, "batch beam candidate"] | None = None
-    # that the reward is above the likely one, and by how much more is to be expected of it then,
-    # times that probability; None: it is never above
+    # P(reward above the likely one), and E[max(reward - likely one, 0)]: both or none of them, for
+    # `PlanConfig.rewards_persist`; None: the likely one is the highest possible
     p_higher: Float[Tensor, "batch beam candidate"] | None = None
     gain_above: Float[Tensor, "batch beam candidate"] | None = None
 

@@ -211,8 +211,9 @@ def same_place(imagined: Imagined, children: Futures) -> Int[Tensor, "batch futu
     """A number for each (next observation, rewards so far)."""
     rewards = children.rewards
     if rewards.is_floating_point():     # as whole numbers: sums that differ by more than noise
-        noise = NOISE * rewards.abs().amax().clamp(min=NOISE)
-        rewards = (rewards / noise).round().unique(return_inverse=True)[1]
+        sums, index = rewards.unique(return_inverse=True)             # in rising order
+        differs = sums.diff() > NOISE * sums.abs().amax()
+        rewards = torch.cat((differs.new_zeros(1), differs)).cumsum(0)[index]
     return (imagined.next_observation * (rewards.max() + 1) + rewards).flatten(1)
 
 

@@ -90,7 +90,7 @@ def what_matters(
     table: pd.DataFrame, panels: Annotated[Mapping, _panels], least: Share = 0.1
 ) -> str:
     """A title for `plot.ablations`: the panels in which what is changed moves the success late in
-    rollout by `least`."""
+    the rollout by `least`."""
     late = success_per_episode(table).set_index("run")["value"]
     lines = {panel: [late.reindex(list(points.values())).dropna() for points in series.values()]
              for panel, series in panels.items()}

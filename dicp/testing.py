@@ -249,7 +249,10 @@ def check_model(env: WorldConfig, model, sampler: WindowSampler, tasks: list, se
     """Whether its losses are finite, and whether it acts as the world allows."""
     generator = torch.Generator().manual_seed(seed)
     if model.config.world_model == "table":
-        model.count(sampler.history(2, 2, 1, generator))
+        counts = model.count(sampler.history(2, 2, 1, generator))
+        n_steps = 2 * 2 * env.horizon
+        need(int(counts.sum()) == n_steps, f"a table counts {counts.sum()} of {n_steps} steps")
+        model.chance.copy_(counts / counts.sum(-1, keepdim=True).clamp(min=1))
     else:
         train = TrainConfig(batch_size=2, max_stride=1)
         for name, loss in losses(model, sampler, train, generator).items():

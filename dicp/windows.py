@@ -207,7 +207,8 @@ def episodes_as_windows(
 def stages(tokens: Tokens, n_stages: int) -> Int[Tensor, "batch n"]:
     """Rewards so far in the episode at each token, counted up to `n_stages` - 1 (a sum below 0
     is 0)."""
-    total = tokens.last_reward.cumsum(1)
-    # all rewards before the episode began
-    older = torch.where(tokens.first == 1, total, 0).cummax(1).values
+    total, position = tokens.last_reward.cumsum(1), torch.arange(tokens.first.shape[1])
+    began = (tokens.first * position.to(tokens.first.device)).cummax(1).values
+    first = tokens.first.cumsum(1) > 0
+    older = torch.where(first, total.gather(1, began), 0)      # all rewards before the episode
     return (total - older).clamp(0, n_stages - 1).long()

@@ -10,7 +10,7 @@ ROOT = Path(dicp.__file__).parent
 # What is of one world: its rules, its settings, its pictures and lessons, the controls that know its rules.
 OF_WORLDS = (
     "domain", "envs", "config/presets.py", "config/env.py", "config/registry.py", "worlds.py", "plot",
-    "exercises", "figures.py", "paper.py", "ml1.py", "experts.py", "branching.py", "oracles.py", "explorers.py", "beliefs.py",
+    "exercises", "figures.py", "paper.py", "ml1.py", "experts.py", "branching.py", "oracles.py", "explorers", "beliefs.py",
     "believed.py", "probes.py", "thompson.py",
 )
 CLASSES = {

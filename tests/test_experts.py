@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from dicp import experts
+from dicp import experts, results
 from dicp.config import MetaWorldConfig
 from dicp.domain import split_of, world_of
+from dicp.evaluation import evaluate
 from dicp.rollout import rollout
 from dicp.types import Tokens
 
@@ -52,3 +53,9 @@ def test_bad_input_gets_one_sentence():
         experts.informed_expert(REACH, FAR).begin(3)
     with pytest.raises(ValueError, match="^the number of tasks is 1; allowed: 2"):
         rollout(experts.informed_expert(REACH, FAR), REACH, FAR[:1], 1, 1)
+
+
+def test_they_are_recorded_under_their_names():
+    for expert in (experts.informed_expert(REACH, FAR), experts.blind_expert(REACH, FAR, FAR)):
+        table = evaluate(expert, env=REACH, tasks=FAR, n_rollouts=1, n_episodes=1, greedy=True)
+        assert set(table["method"]) == {expert.name} <= set(results.CONTROLS)

@@ -96,6 +96,9 @@ def test_new_and_old_names_of_fields_are_read():
     assert {"imitates", "forgets", "asks_return"} <= old["model"].keys()
     assert {"target", "n_forget_episodes", "return_conditioned"} <= new["model"].keys()
     assert Config.from_dict(new) == Config.from_dict(old) == config
+    both = old | {"model": old["model"] | {"target": "ad"}}
+    with pytest.raises(ValueError, match="model.imitates is 'idt'; allowed: only target, which is its name now"):
+        Config.from_dict(both)
 
 
 def test_all_that_is_shipped_is_looked_at():

@@ -328,6 +328,11 @@ def test_impossible_oracles_are_refused(sentence, call):
         call()
 
 
+def test_a_memory_of_a_part_of_an_episode_is_refused():
+    with pytest.raises(ValueError, match="context_length is 70; allowed: multiples of the horizon 20"):
+        exact_belief(ENV).begin(1, 70)
+
+
 @pytest.mark.parametrize("env, tasks", [
     (EnvConfig("darkroom", size=4, horizon=6), [(0, 3), (2, 1)]),
     (EnvConfig("dark_key_to_door", size=4, horizon=6), [((0, 0), (3, 1)), ((2, 1), (2, 3))]),
@@ -349,6 +354,7 @@ def test_a_bounded_memory_believes_what_its_last_episodes_say(env, tasks, n_epis
         assert torch.equal(bounded.possible, fresh.possible) and torch.equal(bounded.cell, fresh.cell)
         assert torch.equal(bounded.stage, fresh.stage)
         differs = differs or not torch.equal(bounded.possible, whole.possible)
+        assert bounded.n_transitions == min(t, (n_episodes - 1) * 6 + t % 6) and whole.n_transitions == math.inf
     part = bounded.rows(torch.tensor([4, 1]))
     model.observe(part, read.at(30).rows(torch.tensor([4, 1]))), model.observe(bounded, read.at(30))
     assert differs and torch.equal(part.possible, bounded.possible[[4, 1]])

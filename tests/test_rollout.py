@@ -83,7 +83,7 @@ def test_a_longer_life_begins_as_a_shorter_one():
 def test_the_seed_decides_everything():
     first, again, other = (rollout(model_of(), ENV, TASKS, 2, 2, GATED, seed=seed) for seed in (1, 1, 2))
     assert same(first, again) and not same(first, other)
-    assert not torch.equal(first.action[:, 0], first.action[:, 1])           # two rollouts of a task are two rollouts
+    assert not torch.equal(first.action[:, 0], first.action[:, 1])           # two rollouts of a task differ
 
 
 @pytest.mark.parametrize("kind", ["none", "observational", "queries"])

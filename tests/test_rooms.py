@@ -108,6 +108,9 @@ def test_sums_of_rewards_that_differ_in_the_last_bit_are_one_place():
     imagined = Imagined(torch.zeros(1, 1, 3), torch.tensor([[[4, 4, 4]]]))
     one, two, three = same_place(imagined, children)[0].tolist()
     assert one == two != three
+    near = torch.tensor([[0.9, 0.9 + 6e-8, 6.4]])                      # wherever bins would have their borders
+    one, two, three = same_place(imagined, children._replace(rewards=near[:, None]))[0].tolist()
+    assert one == two != three
 
 
 def test_a_reward_above_a_likely_one_counts_by_its_gain_alone():

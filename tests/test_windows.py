@@ -1,4 +1,4 @@
-"""Training windows: by hand on a history of two episodes, and against what an agent sees while it rollouts."""
+"""Training windows: by hand on a history of two episodes, and against what an agent sees while it acts."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from dicp.envs import GridWorld, all_tasks
 from dicp.oracles import RandomPolicy
 from dicp.rollout import rollout
 from dicp.types import Log, Tokens
-from dicp.windows import WindowSampler
+from dicp.windows import WindowSampler, stages
 
 SMALL = EnvConfig(size=3, horizon=3)      # cells 0 to 8, the start is 4
 
@@ -240,3 +240,10 @@ def test_a_window_is_what_an_agent_sees_in_its_life(env, tasks):
 def test_tasks_of_other_histories_are_refused():
     with pytest.raises(ValueError, match="optimal_of has 1 tasks; allowed: 3"):
         WindowSampler(SMALL, log_of(*torch.zeros(3, 3, 4, 36), torch.zeros(3, 4, 12)), optimal_of=[(0, 0)])
+
+
+def test_rewards_so_far_by_hand_where_some_are_negative():
+    """Two episodes of four steps: sums of -5, then 1 and 3; a sum below 0 is stage 0."""
+    reward, first = torch.tensor([[0, -5, 0, 0, 0, 1, 2, 0]]), torch.tensor([[1, 0, 0, 0, 1, 0, 0, 0]])
+    no = torch.zeros_like(reward)
+    assert stages(Tokens(no, no, reward, no, first), 3).tolist() == [[0, 0, 0, 0, 0, 1, 2, 2]]

@@ -238,14 +238,14 @@ def narrowed(known: tuple, action: int, possible: frozenset) -> tuple:
 
 def optimum(n_updates: int, seeds: range) -> pd.DataFrame:
     """A row a world, at the size and with the episodes of the recorded runs."""
-    rollouts = {
+    sizes = {
         env.name: (env.size, env.horizon, domain_of(env).evaluation.n_episodes)
         for env in map(EnvConfig.preset, ENVS)
     }
     found = {
-        "darkroom": darkroom(*rollouts["darkroom"], n_updates, seeds),
-        "darkroom_permuted": darkroom_permuted(*rollouts["darkroom_permuted"]),
-        "dark_key_to_door": dark_key_to_door(*rollouts["dark_key_to_door"]),
+        "darkroom": darkroom(*sizes["darkroom"], n_updates, seeds),
+        "darkroom_permuted": darkroom_permuted(*sizes["darkroom_permuted"]),
+        "dark_key_to_door": dark_key_to_door(*sizes["dark_key_to_door"]),
     }
     return pd.DataFrame([{"env": env, **bounds._asdict()} for env, bounds in found.items()])
 

@@ -105,9 +105,11 @@ class Config:
         for name, part in parts.items():
             if isinstance(part, dict):
                 parts[name] = {
-                    old_name(field): value for field, value in part.items()
+                    field: value for field, value in part.items()
                     if value != default[name].get(field)
                 }
+        if "model" in parts:
+            parts["model"] = {old_name(field): x for field, x in parts["model"].items()}
         code = registry.code_of(self.env.name)
         if code:
             parts["world"] = code

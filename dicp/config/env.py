@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from dicp.checks import Number, OneOf, Whole, checked, nearest, one_of, refuse, shown
 from dicp.config import registry
 from dicp.config.presets import ALONE, GRIDS, PRESETS, sum_of
-from dicp.config.wire import GONE, new_name
+from dicp.config.wire import GONE, with_new_names
 from dicp.config.world import GridConfig, Horizon, NumbersConfig, WorldConfig
 
 ENVS = GRIDS
@@ -145,7 +145,8 @@ def from_dict(kind: type, values: Any, part: str) -> Any:
     the new one."""
     if not isinstance(values, Mapping):
         raise refuse(part, values, "a dict of its fields")
-    values = {new_name(name): value for name, value in values.items() if name not in GONE}
+    values = {name: value for name, value in values.items() if name not in GONE}
+    values = with_new_names(values) if part == "model" else values
     check_keys(part, values, [field.name for field in fields(kind)])
     return kind(**{name: without_lists(value) for name, value in values.items()})
 

@@ -1,7 +1,10 @@
-"""What fields are called in keys and in older files: a field may get a better name, but weights and
-results keep theirs, which are made of the first one."""
+"""What the fields of a `ModelConfig` are called in keys and in older files: a field may get a
+better name, but weights and results keep theirs, which are made of the first one."""
 
+from collections.abc import Mapping
 from typing import Any
+
+from dicp.checks import refuse
 
 OLD_NAMES = {
     "target": "imitates", "n_forget_episodes": "forgets", "return_conditioned": "asks_return",
@@ -12,13 +15,17 @@ GONE = ("any_cell_may_pay",)
 
 
 def old_name(field: str) -> str:
-    """Of a field of a config or of a run, as keys are made of it."""
+    """Of a field of the model or of a run, as keys are made of it."""
     return OLD_NAMES.get(field, field)
 
 
-def new_name(field: str) -> str:
-    """Of a field, as a file has it: under its old name or its new one."""
-    return NEW_NAMES.get(field, field)
+def with_new_names(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields as a file has them, under their old names or their new ones; `ValueError` where one is
+    there under both."""
+    for new, old in OLD_NAMES.items():
+        if new in values and old in values:
+            raise refuse(f"model.{old}", values[old], f"only {new}, which is its name now")
+    return {NEW_NAMES.get(field, field): value for field, value in values.items()}
 
 
 def with_old_names(run: Any) -> dict[str, Any]:

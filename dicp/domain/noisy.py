@@ -11,12 +11,12 @@ from dicp.config.env import NoisyConfig
 from dicp.config.parts import SourceConfig
 from dicp.config.presets import ALONE, Row
 from dicp.domain.base import Evaluation
-from dicp.domain.rooms import RoomDomain
+from dicp.domain.rooms import TabularRoomDomain
 from dicp.envs.tabular import NoisyTabularWorld
 from dicp.envs.tasks import Task, a_goal, all_tasks, is_cell, split_tasks
 
 
-class NoisyDomain(RoomDomain):
+class NoisyDomain(TabularRoomDomain):
     """A task is the cell of the goal."""
 
     config_class = NoisyConfig

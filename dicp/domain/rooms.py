@@ -35,8 +35,7 @@ def check_walk(
 
 
 class RoomDomain(Domain):
-    """A room of cells in which an action is one of five moves, each episode beginning in the middle
-    (where a world has rules of its own, at their start)."""
+    """A room of cells in which an action is one of five moves."""
 
     config: GridConfig
     controls = ("random", "source", "exact_belief")
@@ -46,12 +45,19 @@ class RoomDomain(Domain):
         super().__init__(config)
         self.observation = Space(config.n_cells, coordinates_below=(config.size, config.size))
         self.action = Space(config.n_actions)
-        self.start = centre_of(config.size)
 
     @cached_property
     def leads_to(self) -> Tensor:
         """Of the moves."""
         return moves_in(self.config.size)[None]
+
+
+class TabularRoomDomain(RoomDomain):
+    """One in which each episode begins in the middle and every move is possible everywhere."""
+
+    def __init__(self, config: GridConfig):
+        super().__init__(config)
+        self.start = centre_of(config.size)
 
     def max_return(self, tasks: Sequence[Task]) -> Shaped[Tensor, "task"]:
         return self.make(tasks, 1).max_return

@@ -10,7 +10,7 @@ from dicp.checks import refuse
 from dicp.config.env import TreasureConfig
 from dicp.config.presets import ALONE, Row
 from dicp.domain.base import Evaluation
-from dicp.domain.rooms import RoomDomain
+from dicp.domain.rooms import TabularRoomDomain
 from dicp.envs.tabular import TabularWorld
 from dicp.envs.tasks import Cell, Task, is_key_and_door
 from dicp.types import Space
@@ -19,12 +19,12 @@ LARGE = 1.0
 ROUNDING = 1e-3            # sums of rewards that are equal differ by less
 
 
-class TreasureDomain(RoomDomain):
+class TreasureDomain(TabularRoomDomain):
     """A task is (cell of the small treasure, cell of the large one)."""
 
     config_class = TreasureConfig
     config: TreasureConfig
-    controls = (*RoomDomain.controls, "exact_belief_250")
+    controls = (*TabularRoomDomain.controls, "exact_belief_250")
     evaluation = Evaluation(sizes=(16, 8), alone=(16, 2))
     presets = (
         Row(
@@ -82,7 +82,8 @@ class TreasureDomain(RoomDomain):
     def solved(
         self, returns: Shaped[Tensor, "task *rest"], tasks: Sequence[Task]
     ) -> Shaped[Tensor, "task *rest"]:
-        """Where an episode brings more than it can with the small treasure alone."""
+        """Where an episode brings more than it can with the small treasure alone: the large one was
+        found, and early enough to be worth it. (Where the small one alone is best, in none.)"""
         without = self.rewards_at(tasks).clamp(max=self.config.small_reward)
         for row, (_, (x, y)) in zip(without, tasks, strict=True):
             row[x * self.config.size + y] = 0

@@ -24,7 +24,8 @@ Probability = Annotated[float, Number(0, 1, above=True)]
 
 
 class RoomEnv(CellEnv):
-    """One agent of a batched simulator. `success`: it has found what it can stay on."""
+    """One agent of a batched simulator. `success`: in this episode it has had the highest reward
+    (in tables an episode of Dark Treasure counts by its return, `Domain.solved`)."""
 
     def __init__(self, config: GridConfig, render_mode: str | None):
         super().__init__(config, render_mode)

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from dicp.checks import Count, checked, fits_memory, one_of
+from dicp.checks import Count, checked, fits_memory, one_of, refuse
 from dicp.config.world import GridConfig
 from dicp.domain import domain_of
 from dicp.envs.grid import centre_of, moves_in
@@ -28,7 +28,12 @@ class Belief:
     # at most so many episodes are remembered (None: all), and the tokens of those that are
     n_episodes: int | None = None
     held: list[Tokens] = field(default_factory=list)
-    n_transitions = max_plan_depth = math.inf
+    max_plan_depth = math.inf
+
+    @property
+    def n_transitions(self) -> float:
+        """That are remembered: an agent that forgets nothing has no bound."""
+        return math.inf if self.n_episodes is None else len(self.held) - 1
 
     def rows(self, index: Tensor) -> "Belief":
         held = [tokens.rows(index) for tokens in self.held]
@@ -81,7 +86,10 @@ class Explorer(ABC):
         fits_memory("batch", batch, 10 * batch * self.n_goals * self.n_hypotheses, "fewer agents")
         everything = torch.ones(batch, self.n_goals, self.n_hypotheses, dtype=torch.bool)
         start = torch.full((batch,), self.start)
-        n_episodes = context_length and max(context_length // self.env.horizon, 1)
+        horizon = self.env.horizon
+        if context_length is not None and context_length % horizon:
+            raise refuse("context_length", context_length, f"multiples of the horizon {horizon}")
+        n_episodes = None if context_length is None else context_length // horizon
         return Belief(start, torch.zeros(batch, dtype=torch.long), everything, n_episodes)
 
     def observe(self, context: Belief, tokens: Tokens) -> Float[Tensor, "batch n_actions"]:

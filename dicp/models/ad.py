@@ -29,7 +29,7 @@ from dicp.types import Tokens, Windows
 
 class BeamState(NamedTuple):
     """Where each imagined future stands. A row's beams share its context; `imagined` holds each
-    beam's own keys and values of what it has added, `kept` says which of them the beams are since a
+    beam's own keys and values of what it has added, `beams` says which of them these are since a
     fork (None: all)."""
 
     context: Context

@@ -70,7 +70,7 @@ class StagedContext(EpisodicContext):
 
 class Imagination(NamedTuple):
     """Where each imagined future stands. A row's beams share its context; `imagined` holds what
-    each has added, `kept` says which of them the beams are since a fork (None: all)."""
+    each has added, `beams` says which of them these are since a fork (None: all)."""
 
     context: StagedContext
     cell: Int[Tensor, "batch beam"]
@@ -219,7 +219,7 @@ class QueryModel(nn.Module):
         context.h = self.transformer.append(self.embed(tokens, note), context.cache)
         if self.rewards_once:
             context.stage = torch.where(
-                tokens.first == 1, 0, (context.stage + tokens.last_reward).clamp(max=STAGES - 1)
+                tokens.first == 1, 0, (context.stage + tokens.last_reward).clamp(0, STAGES - 1)
             )
         return context.h.new_zeros(len(context.h), self.env.n_actions)
 
@@ -271,7 +271,7 @@ class QueryModel(nn.Module):
         note = self.note(state.cell, next_cell, state.stage)
         token = self.embed(Tokens(next_cell, action, reward, next_cell, no), note)
         self.transformer.branch(token, state.context.cache, imagined)
-        stage = (state.stage + reward).clamp(max=STAGES - 1) if self.rewards_once else state.stage
+        stage = (state.stage + reward).clamp(0, STAGES - 1) if self.rewards_once else state.stage
         return Imagination(state.context, next_cell, stage, imagined)
 
     def fork(self, state: Imagination, beam: Int[Tensor, "batch new_beam"]) -> Imagination:

@@ -1,5 +1,5 @@
-"""The world model that learns nothing but counts: how often a cell gives a reward that was never
-met, met in vain, or met with a reward (where there are several rewards: with which at best).
+"""The world model that learns nothing but counts: how often there is a reward in a cell that was
+never met, met in vain, or met with a reward (where there are several rewards: with which at best).
 
 The control beside every trained world model: what does it know that this table does not?
 """
@@ -174,7 +174,7 @@ class TableModel(nn.Module):
         does = torch.where(tells[..., None], does, state.does)
         stage = state.stage
         if self.n_stages > 1:
-            stage = (stage + reward).clamp(max=self.n_stages - 1)
+            stage = (stage + reward).clamp(0, self.n_stages - 1)
         return Noted(next_cell, stage, met, does)
 
     def fork(self, state: Noted, beam: Int[Tensor, "batch new_beam"]) -> Noted:
