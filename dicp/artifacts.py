@@ -2,8 +2,8 @@
 else made now."""
 
 import math
-import os
 import shutil
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -17,28 +17,31 @@ import torch
 
 import dicp
 from dicp import store
-from dicp.beliefs import rollouts_of_the_exact_belief
+from dicp.beliefs import rollouts_of_the_exact_belief, rollouts_to_learn_from
+from dicp.cache import cache_folder, writable_cache
 from dicp.checks import Count, OneOf, checked, refuse
 from dicp.config import ENVS, Config
+from dicp.config.parts import MIXED
 from dicp.domain import domain_of
 from dicp.envs import Task
+from dicp.explorers import exact_belief
 from dicp.files import CheckpointError, load_saved, save_model, weights_name, world_name
 from dicp.history import LearningHistories, collect
 from dicp.history.tasks import as_task
 from dicp.models import Model
-from dicp.states import Device
+from dicp.rollout import Learner
+from dicp.states import Device, load_state, save_state
 from dicp.store import StoreError
-from dicp.training import Trainer, train
+from dicp.training import Trainer, counted, train
 from dicp.types import Log
 
 __all__ = [
-    "SHIPPED", "Trained", "cache_folder", "histories_of", "is_shipped", "load_or_collect",
-    "load_or_train", "load_trained", "sample_histories", "save_trained", "training_log",
-    "training_tasks", "weights_name", "world_name", "world_parts", "writable_cache",
+    "SHIPPED", "Trained", "histories_of", "is_shipped", "load_or_collect", "load_or_train",
+    "load_trained", "sample_histories", "save_trained", "training_log", "training_tasks",
+    "weights_name", "world_name", "world_parts",
 ]
 
 SHIPPED = Path(__file__).parent / "data"
-CACHED = ("", "histories", "weights", "results")     # folders of the cache
 Jobs = Count | Literal[-1]          # processes; -1: one for each core
 
 
@@ -49,40 +52,6 @@ class Trained(NamedTuple):
     origin: str
     log: pd.DataFrame       # each loss term at each update
     cpu_seconds: float      # of training, without collecting the histories
-
-
-# ---- where things are ----------------------------------------------------------------------------
-
-
-def cache_folder() -> Path:
-    """Where what was computed is kept: the environment variable DICP_CACHE,
-    or .cache/dicp in the home folder."""
-    value = os.environ.get("DICP_CACHE")
-    if value is not None and not value.strip():
-        raise refuse("the environment variable DICP_CACHE", value, "a folder, or to leave it unset")
-    try:
-        return Path.home() / ".cache" / "dicp" if value is None else Path(value).expanduser()
-    except RuntimeError as error:
-        what = f"DICP_CACHE is {value!r}, and there is no such home folder"
-        what = "There is no home folder" if value is None else what
-        cure = "set the environment variable DICP_CACHE to a folder for what is computed"
-        raise ValueError(f"{what}; {cure}.") from error
-
-
-@checked
-def writable_cache(part: Annotated[str, OneOf(CACHED)] = "") -> Path:
-    """The same, made now if it is not there; `StoreError` unless files can be written there, in its
-    folder `part`, too."""
-    folder = cache_folder()
-    probe = (folder / part if part and store.exists(folder / part) else folder) / ".probe"
-    try:
-        store.write(probe, b"")
-        probe.unlink(missing_ok=True)
-    except (StoreError, OSError) as error:
-        why = error.__cause__.strerror if isinstance(error.__cause__, OSError) else error
-        cure = "set the environment variable DICP_CACHE to a folder that can"
-        raise StoreError(f"The cache {probe.parent} cannot be written ({why}); {cure}.") from error
-    return folder
 
 
 @checked
@@ -129,11 +98,12 @@ def load_or_collect(config: Config, tasks: Sequence[Task] | None = None, n_jobs:
 
 @checked
 def training_log(config: Config, n_jobs: Jobs = 2) -> Log:
-    """What the model of `config` is trained on (`train.data`), in memory. Of the source's first
-    episodes no more is collected than them: what a source does later does not change them."""
+    """What the model of `config` is trained on (`train.data`), in memory; of two that are mixed,
+    the first episodes. Of these no more is collected than them: what a source does later does not
+    change them."""
     if config.train.data == "exact_belief":
         return rollouts_of_the_exact_belief(config)
-    if config.train.data == "first_episodes":
+    if config.train.data in ("first_episodes", *MIXED):
         source, n = config.source, config.train.n_first_episodes * config.env.horizon
         whole = math.lcm(source.n_steps, config.env.horizon)
         env_steps = min(whole * math.ceil(n / whole), source.env_steps)
@@ -210,12 +180,48 @@ def _train(path: Path, config: Config, device: str | None, progress: bool, n_job
     unfinished = _unfinished(config)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     tasks = training_tasks(config)
+    rollouts, spent = rollouts_for(config, device, progress, n_jobs, unfinished)
+    histories = training_log(config, n_jobs)
     trainer = train(
-        config, training_log(config, n_jobs), unfinished, device, progress=progress, tasks=tasks
+        config, histories, unfinished, device, progress=progress, tasks=tasks, rollouts=rollouts
     )
+    trainer.cpu_seconds += spent
     save_trained(trainer, config, path)
     shutil.rmtree(unfinished, ignore_errors=True)
     return load_trained(path, config, "trained")
+
+
+def rollouts_for(
+    config: Config, device: str | None, progress: bool, n_jobs: int, folder: Path | None = None
+) -> tuple[Log | None, float]:
+    """(what is mixed with first episodes where `train.data` mixes two, else None; the CPU seconds
+    that it took, the training of who acted included). With a `folder` they are kept there."""
+    if config.train.data not in MIXED:
+        return None, 0.0
+    path = folder and folder / "rollouts.pt"
+    if path and store.exists(path):
+        kept = load_state(path)
+        return Log(**kept["rollouts"]), kept["cpu_seconds"]
+    agent, spent = _who_acts(config, device, progress, n_jobs)
+    started = time.process_time()
+    rollouts = rollouts_to_learn_from(config, agent, training_tasks(config))
+    spent += time.process_time() - started
+    if path:
+        save_state({"rollouts": dict(rollouts.items()), "cpu_seconds": spent}, path)
+    return rollouts, spent
+
+
+def _who_acts(
+    config: Config, device: str | None, progress: bool, n_jobs: int
+) -> tuple[Learner, float]:
+    """(whose rollouts are mixed with first episodes, the CPU seconds of its training)."""
+    if config.train.data == "first_and_exact":
+        return exact_belief(config.env), 0.0
+    first = replace(config, train=replace(config.train, data="first_episodes"))
+    if config.model.world_model == "table":
+        return counted(first, training_log(first, n_jobs)), 0.0
+    trained = load_or_train(first, device=device, progress=progress, n_jobs=n_jobs)
+    return trained.model, trained.cpu_seconds
 
 
 def _load_or_say(

@@ -2,6 +2,7 @@
 exact belief; and about the steps of given rollouts."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from dicp.checks import Count, checked, refuse
 from dicp.config import Config, PlanConfig, WorldConfig
 from dicp.config.world import GridConfig
 from dicp.domain import domain_of, split_of
+from dicp.envs import Task
 from dicp.explorers import exact_belief
 from dicp.models import Model
 from dicp.rollout import Learner, Rollouts, rollout
@@ -21,9 +23,11 @@ from dicp.types import Log, Space, Tokens, Windows
 from dicp.windows import episodes_as_windows, without_past
 
 __all__ = [
-    "believed_rewards", "first_arrivals", "last_episodes", "rollouts_of_the_exact_belief", "log_of",
-    "p_reward", "remember", "tokens_of", "windows_of",
+    "believed_rewards", "first_arrivals", "last_episodes", "log_of", "p_reward", "remember",
+    "rollouts_of_the_exact_belief", "rollouts_to_learn_from", "tokens_of", "windows_of",
 ]
+
+AT_ONCE = 40          # tasks in which an agent acts at once: their plans have to fit the memory
 
 
 def check_rollouts(rollouts: Rollouts, env: WorldConfig) -> None:
@@ -124,6 +128,21 @@ def rollouts_of_the_exact_belief(config: Config) -> Log:
     tasks, plan = split_of(env, config.split)[0], PlanConfig.preset("bayes", env.name)
     n_episodes = config.model.context_length // env.horizon
     return log_of(rollout(believer, env, tasks, train.n_streams, n_episodes, plan, train.seed))
+
+
+@checked
+def rollouts_to_learn_from(config: Config, agent: Learner, tasks: Sequence[Task]) -> Log:
+    """What is mixed with first episodes (`MIXED`): in each task `train.n_rollouts` rollouts of an
+    agent with the Bayes planner, as long as a window, from an empty context. Compliant, too; and
+    they hold contexts as a planner meets them, which no first episode is (Ross and Bagnell 2012,
+    arXiv 1203.1007: train a model where one explores, and where one's own plans lead)."""
+    env, train, logs = config.env, config.train, []
+    n_episodes = config.model.context_length // env.horizon
+    plan = PlanConfig.preset("bayes", env.name)
+    for i in range(0, len(tasks), AT_ONCE):
+        some, seed = tasks[i : i + AT_ONCE], train.seed + i
+        logs.append(log_of(rollout(agent, env, some, train.n_rollouts, n_episodes, plan, seed)))
+    return Log.concat(logs)
 
 
 @checked

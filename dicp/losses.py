@@ -5,6 +5,7 @@ from torch import Tensor
 
 from dicp.checks import checked
 from dicp.config import TrainConfig
+from dicp.config.parts import MIXED
 from dicp.models import Model
 from dicp.selection import preferring_rare
 from dicp.types import Windows
@@ -50,12 +51,16 @@ def world_windows(
     sampler: WindowSampler, train: TrainConfig, n: int, n_episodes: int, generator: torch.Generator
 ) -> Windows:
     """`n` windows of the data that a world model alone is trained on (`train.data`); of the exact
-    belief's rollouts, which are no longer than a window, each is one."""
-    if train.data == "first_episodes":
-        return sampler.before_first_update(
-            n, n_episodes, train.n_first_episodes, generator, train.n_compared
-        )
-    return sampler.history(n, n_episodes, train.max_stride, generator)
+    belief's or the model's own rollouts, which are no longer than a window, each is one."""
+    if train.data in ("histories", "exact_belief"):
+        return sampler.history(n, n_episodes, train.max_stride, generator)
+    n_rollouts = n // 2 if train.data in MIXED else 0
+    how = n_episodes, train.n_first_episodes, generator, train.n_compared
+    windows = sampler.before_first_update(n - n_rollouts, *how)
+    if not n_rollouts:
+        return windows
+    others = sampler.rollouts.history(n_rollouts, n_episodes, 1, generator)
+    return Windows.concat((windows, others))
 
 
 def world_losses(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from dicp import experts, results, runs
-from dicp.artifacts import histories_of, load_or_train, training_log
+from dicp.artifacts import histories_of, load_or_train, rollouts_for, training_log
 from dicp.checks import Count, checked
 from dicp.config import Config
 from dicp.config.presets import ALONE
@@ -68,7 +68,8 @@ def measure(run: Run, env: World, split: Split, n_jobs: Count = 2) -> tuple[pd.D
 def control_of(run: Run, config: Config, tasks: Sequence[Task], n_jobs: int) -> Learner:
     """Who acts where no network does."""
     if run.world_model == "table":
-        return counted(config, training_log(config, n_jobs))
+        rollouts, _ = rollouts_for(config, None, False, n_jobs)
+        return counted(config, training_log(config, n_jobs), rollouts)
     if run.name == "informed":
         return experts.informed_expert(config.env, tasks)
     if run.name == "blind":

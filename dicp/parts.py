@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from dicp import runs, store
-from dicp.artifacts import cache_folder
+from dicp.cache import cache_folder
 from dicp.checks import checked
 from dicp.config import PlanConfig
 from dicp.recordings import COSTS, EXACT, is_recorded, recorded, recorded_costs, recorded_path

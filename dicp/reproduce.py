@@ -17,7 +17,7 @@ from pathlib import Path
 import pandas as pd
 
 import dicp
-from dicp import artifacts, estimate, figures, parts, probes, recordings, results, runs, store
+from dicp import cache, estimate, figures, parts, probes, recordings, results, runs, store
 from dicp.artifacts import (
     SHIPPED,
     histories_of,
@@ -57,7 +57,7 @@ def reproduce(
     if not undone:
         say_nothing_to_do(world, wanted)
         return 0
-    artifacts.writable_cache("results")
+    cache.writable_cache("results")
     n_made, busy = 0, []
     for part in undone:
         with parts.lock_of(part) as mine:
@@ -252,7 +252,7 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
             few = "1, of these runs; more of queries_first_bayes and the like, in Darkroom"
             raise refuse("--seeds", args.seeds, few)
         args.splits = list(dict.fromkeys(args.splits))
-        artifacts.cache_folder()
+        cache.cache_folder()
     except ValueError as error:
         parser.error(str(error))
     return args

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from dicp.checks import Count, Index, checked
 from dicp.config import Config, TrainConfig
+from dicp.config.parts import MIXED
 from dicp.domain import domain_of, split_of
 from dicp.envs import Task
 from dicp.files import CheckpointError, check_same, write_csv
@@ -34,11 +35,13 @@ __all__ = ["Trainer", "counted", "learning_rate", "train"]
 
 
 @checked
-def counted(config: Config, histories: Log) -> TableModel:
+def counted(config: Config, histories: Log, rollouts: Log | None = None) -> TableModel:
     """The table of `config` (world model "table"), counted in as many windows as others
     are trained on."""
     train, model = config.train, new_model(config.env, config.model)
-    sampler = WindowSampler(config.env, histories, train.n_streams, least_return(train))
+    check_mix(config, rollouts)
+    how = train.n_streams, least_return(train)
+    sampler = WindowSampler(config.env, histories, *how, rollouts=rollouts)
     generator = torch.Generator().manual_seed(train.seed)
     n_episodes = config.model.context_length // config.env.horizon
     counts = 0
@@ -47,6 +50,22 @@ def counted(config: Config, histories: Log) -> TableModel:
         counts = counts + model.count(windows)
     model.chance.copy_(counts / counts.sum(-1, keepdim=True).clamp(min=1))
     return model.eval()
+
+
+def check_mix(config: Config, rollouts: Log | None) -> None:
+    """Raise `ValueError` unless there are rollouts where they are half of the data, and there
+    alone; of whole episodes of this world."""
+    data = config.train.data
+    if (rollouts is not None) != (data in MIXED):
+        given = "None" if rollouts is None else "a log"
+        names = " or ".join(map(repr, MIXED))
+        raise ValueError(
+            f"rollouts is {given} and train.data is {data!r}; allowed: a log with {names}, "
+            "else None."
+        )
+    if rollouts is not None:
+        check_form(config.env, rollouts)
+        check_values(config.env, rollouts)
 
 
 @checked
@@ -65,15 +84,17 @@ class Trainer:
 
     def __init__(
         self, config: Config, histories: Log, device: Device = "cpu",
-        tasks: Sequence[Task] | None = None,
+        tasks: Sequence[Task] | None = None, rollouts: Log | None = None,
     ):
         """`tasks` of the histories: for DPT's labels alone;
-        None: the training tasks of the config's split."""
+        None: the training tasks of the config's split. `rollouts`: the other half of the data where
+        `train.data` mixes two."""
         self.config, train = config, config.train
         check_training(config, torch.device(device))
         self.without_repeats = replace(train, most_repeats=1)
         check_form(config.env, histories)
         check_values(config.env, histories)
+        check_mix(config, rollouts)
         if tasks is not None:
             _check_tasks(config, histories, tasks)
         if config.model.target == "dpt" and tasks is None:
@@ -83,7 +104,7 @@ class Trainer:
         labels = optimal_of, train.push_walls
         self.sampler = WindowSampler(
             config.env, histories, train.n_streams, least_return(train), *labels,
-            train.min_final_success,
+            train.min_final_success, rollouts,
         )
         torch.manual_seed(train.seed)
         self.model = new_model(config.env, config.model).to(device)
@@ -192,11 +213,12 @@ def _check_tasks(config: Config, histories: Log, tasks: Sequence[Task]) -> None:
 def train(
     config: Config, histories: Log, folder: str | PathLike | None = None, device: Device = "cpu",
     save_every: Count = 100, progress: bool = True, tasks: Sequence[Task] | None = None,
+    rollouts: Log | None = None,
 ) -> Trainer:
     """Train to the last update. With a `folder`, the state is kept there every `save_every`
     updates, and a call that finds one goes on from it: same windows, same losses as if it had never
     stopped. SIGTERM ends the process (status 143) after the update under way, its state kept."""
-    trainer = Trainer(config, histories, device, tasks)
+    trainer = Trainer(config, histories, device, tasks, rollouts)
     state = folder and Path(folder) / "state.pt"
     if state and state.exists():
         trainer.load_state_dict(load_state(state), str(state))

@@ -69,10 +69,12 @@ class WindowSampler:
     def __init__(
         self, env: WorldConfig, log: Log, n_streams: Count | None = None,
         min_final_return: Share = 0.0, optimal_of: Sequence[Task] | None = None,
-        push_walls: bool = False, min_final_success: Share = 0.0,
+        push_walls: bool = False, min_final_success: Share = 0.0, rollouts: Log | None = None,
     ):
         """optimal_of: the tasks of the log, to label windows with their optimal actions
-        (`Domain.optimal_actions`)."""
+        (`Domain.optimal_actions`). rollouts: to be mixed with windows of the log
+        (`self.rollouts` cuts windows from them)."""
+        self.rollouts = None if rollouts is None else WindowSampler(env, rollouts)
         check_form(env, log)
         self.optimal = None    # task rewards-so-far cell
         if optimal_of is not None:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from dicp.artifacts import cache_folder
+from dicp.cache import cache_folder
 from dicp.config import Config, SourceConfig
 from dicp.domain import domain_of
 from dicp.history import collect

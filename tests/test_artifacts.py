@@ -11,13 +11,8 @@ from helpers import refused
 from test_states import GOALS, LOG, tiny
 
 from dicp import artifacts, reproduce, store
-from dicp.artifacts import (
-    cache_folder,
-    load_or_train,
-    sample_histories,
-    weights_name,
-    writable_cache,
-)
+from dicp.artifacts import load_or_train, sample_histories, weights_name
+from dicp.cache import cache_folder, writable_cache
 from dicp.config import Config
 from dicp.files import CheckpointError
 from dicp.store import StoreError
@@ -351,7 +346,7 @@ def test_shipped_weights_need_neither_home_nor_cache(tmp_path):
 
 
 def test_a_cache_needs_no_home(tmp_path):
-    code = NOBODY.partition("from dicp")[0] + "from dicp.artifacts import writable_cache; print(writable_cache())"
+    code = NOBODY.partition("from dicp")[0] + "from dicp.cache import writable_cache; print(writable_cache())"
     assert python(code, HOME=None, DICP_CACHE=tmp_path).communicate()[0] == f"{tmp_path}\n"
 
 

@@ -14,16 +14,16 @@ from helpers import refused
 from dicp import artifacts, config, store, training
 from dicp.artifacts import load_or_train, load_trained, save_trained, weights_name
 from dicp.config import Config, EnvConfig, ModelConfig, SourceConfig, TrainConfig
-from dicp.config.parts import DATA
+from dicp.config.parts import DATA, MIXED
 from dicp.domain import domain_of
 from dicp.envs import split_tasks
 from dicp.files import load_model, save_model, write_csv
-from dicp.losses import losses
+from dicp.losses import losses, world_windows
 from dicp.models.categorical import cross_entropy
 from dicp.source import train_ppo
 from dicp.states import load_state, save_state
 from dicp.store import StoreError
-from dicp.training import Trainer, learning_rate, train
+from dicp.training import Trainer, counted, learning_rate, train
 from dicp.types import Log
 from dicp.windows import WindowSampler
 
@@ -466,6 +466,65 @@ def test_of_first_episodes_no_more_is_collected_than_them(env, horizon, n_steps,
     for _ in range(2):
         assert [trainer.step() for trainer in losses] == [None, None]
     assert losses[0].log.equals(losses[1].log)
+
+
+@pytest.mark.parametrize("data", MIXED)
+def test_half_of_a_mixed_batch_is_rollouts_from_their_start(data, log):
+    """Told by what no untrained agent did: the others hold action 0 alone."""
+    own = log.map(lambda x: x[:, :2, : 40 * x.shape[2] // log.reward.shape[2]])
+    settings, first = tiny("queries", data=data, batch_size=5), log._replace(action=torch.full_like(log.action, 1))
+    trainer = Trainer(settings, first, rollouts=own._replace(action=torch.zeros_like(own.action)))
+    how = trainer.sampler, settings.train, 5, 2, torch.Generator().manual_seed(0)
+    windows = world_windows(*how)
+    assert [set(row.tolist()) for row in windows.action] == [{1}] * 3 + [{0}] * 2
+    starts = own.observation.long().flatten(0, 1)
+    assert all((starts == row).all(-1).any() for row in windows.tokens.observation[3:])       # whole, nothing before
+    trainer.step()
+
+
+def test_rollouts_are_given_where_the_data_mix_two_and_there_alone(log):
+    for data, rollouts in (("first_and_own", None), ("first_episodes", log)):
+        with pytest.raises(ValueError, match=f"train.data is '{data}'; allowed: a log with 'first_and_exact'"):
+            Trainer(tiny("queries", data=data), log, rollouts=rollouts)
+        with pytest.raises(ValueError, match=f"train.data is '{data}'; allowed: a log with 'first_and_exact'"):
+            counted(tiny("table", data=data), log, rollouts)
+    short = log.map(lambda x: x[:, :, : x.shape[2] // log.n_episodes])
+    with pytest.raises(ValueError, match="episodes"):
+        Trainer(tiny("queries", data="first_and_own"), log, rollouts=short).step()
+    with pytest.raises(ValueError, match="train.batch_size is 1; allowed: 2 and more, with data 'first_and_own'"):
+        tiny("queries", data="first_and_own", batch_size=1)
+
+
+@pytest.mark.parametrize("kind", ["queries", "table"])
+@pytest.mark.parametrize("data", MIXED)
+def test_a_mix_is_made_once_and_kept_until_the_training_is_done(kind, data, monkeypatch, tmp_path):
+    """A training that is killed goes on with the rollouts that it had; its own cost counts."""
+    monkeypatch.setenv("DICP_CACHE", str(tmp_path))
+    settings = tiny(kind, data=data, n_streams=8, n_rollouts=2)
+    calls, make = [], artifacts.rollouts_to_learn_from
+    monkeypatch.setattr(artifacts, "rollouts_to_learn_from", lambda *args: calls.append(make(*args)) or calls[-1])
+    if kind == "table":
+        rollouts, seconds = artifacts.rollouts_for(settings, None, False, 1)
+        model = counted(settings, artifacts.training_log(settings, 1), rollouts)
+        assert model.chance.isfinite().all() and seconds > 0 and len(calls) == 1
+        return
+    step = Trainer.step
+
+    def killed(self):
+        if self.update == 5 and self.config == settings:
+            raise KeyboardInterrupt
+        step(self)
+
+    monkeypatch.setattr(Trainer, "step", killed)
+    with pytest.raises(KeyboardInterrupt):
+        artifacts.load_or_train(settings, progress=False, n_jobs=1)
+    monkeypatch.setattr(Trainer, "step", step)
+    kept = tmp_path / "weights" / "unfinished" / settings.key / "rollouts.pt"
+    spent = load_state(kept)["cpu_seconds"]
+    trained = artifacts.load_or_train(settings, progress=False, n_jobs=1)
+    assert len(calls) == 1 and not kept.exists() and trained.cpu_seconds > spent > 0
+    assert calls[0].reward.shape == (len(artifacts.training_tasks(settings)), 2, settings.model.context_length)
+    assert artifacts.load_or_train(settings, progress=False).origin == "cached"
 
 
 @pytest.mark.parametrize("kind", ["none", "observational"])

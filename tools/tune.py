@@ -8,23 +8,25 @@ docs/tuning.csv.
 It is trained on the split's training tasks but the last ones, the validation tasks, and judged on
 these: what it believes (`dicp.probes`), and its return in the first episodes with the Bayes
 planner. Held-out tasks are not touched. The first episodes are those of an untrained agent, drawn
-here; the histories are the source's, collected where this machine has none; with --data
-exact_belief they are eight rollouts of the exact belief in each task.
+here; the histories are the source's, collected where this machine has none. With --data
+exact_belief they are `n_rollouts` rollouts of the exact belief in each task, with first_and_exact
+these are half of the data, with first_and_own those of the same model trained on first episodes.
 """
 
 import argparse
 import ast
 import csv
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from dicp.artifacts import histories_of
-from dicp.beliefs import log_of
+from dicp.beliefs import log_of, rollouts_to_learn_from
 from dicp.config import Config, PlanConfig, registry
-from dicp.config.parts import DATA
+from dicp.config.parts import DATA, MIXED
 from dicp.config.presets import ALONE
 from dicp.domain import split_of
 from dicp.envs import Task, split_validation
@@ -46,7 +48,6 @@ WORLDS = tuple(
 )
 N_VALIDATION = {"dark_key_to_door": 16, "dark_treasure": 16}     # else 8
 MOST_TASKS, N_EPISODES = 1500, 12
-N_EXACT = 8                  # rollouts of the exact belief in each task, where it makes the data
 
 
 def main() -> None:
@@ -58,7 +59,7 @@ def main() -> None:
         config, model=replace(config.model, **args.model), train=replace(config.train, **changes)
     )
     train, validation = split_validation(split_of(env, 0)[0], N_VALIDATION.get(args.world, 8))
-    model, seconds = trained(config, log_for(config, train))
+    model, seconds = trained(config, train[:MOST_TASKS])
     believes = probe(model, env, validation, 0)
     plan = PlanConfig.preset("bayes", args.world, **args.plan)
     rollouts = rollout(model, env, validation, args.rollouts, N_EPISODES, plan, 0)
@@ -82,25 +83,36 @@ def main() -> None:
 
 
 def log_for(config: Config, tasks: list[Task]) -> Log:
-    if config.train.data == "first_episodes":
-        random, n_streams = RandomPolicy(config.env), config.train.n_streams
-        return log_of(rollout(random, config.env, tasks[:MOST_TASKS], n_streams, 1, None, 0))
+    if config.train.data == "histories":
+        return histories_of(config, tasks).load(tasks)
     if config.train.data == "exact_belief":
-        believer, plan = exact_belief(config.env), PlanConfig.preset("bayes", config.env.name)
-        n_episodes = config.model.context_length // config.env.horizon
-        few = tasks[:MOST_TASKS]
-        return log_of(rollout(believer, config.env, few, N_EXACT, n_episodes, plan, 1))
-    return histories_of(config, tasks).load(tasks)
+        return rollouts_to_learn_from(config, exact_belief(config.env), tasks)
+    random, n_streams = RandomPolicy(config.env), config.train.n_streams
+    return log_of(rollout(random, config.env, tasks, n_streams, 1, None, 0))
 
 
-def trained(config: Config, log: Log) -> tuple[Model, float]:
-    """The model, and the CPU seconds of its training."""
+def rollouts_for(config: Config, tasks: list[Task]) -> tuple[Log | None, float]:
+    """What is mixed with first episodes, and the CPU seconds that it took."""
+    if config.train.data not in MIXED:
+        return None, 0.0
+    started = time.process_time()
+    agent = exact_belief(config.env)
+    if config.train.data == "first_and_own":
+        first = replace(config, train=replace(config.train, data="first_episodes"))
+        agent, _ = trained(first, tasks)
+    return rollouts_to_learn_from(config, agent, tasks), time.process_time() - started
+
+
+def trained(config: Config, tasks: list[Task]) -> tuple[Model, float]:
+    """The model, and the CPU seconds of its training and of its own rollouts."""
+    rollouts, spent = rollouts_for(config, tasks)
+    log = log_for(config, tasks)
     if config.model.world_model == "table":
-        return counted(config, log), 0.0
-    trainer = Trainer(config, log)
+        return counted(config, log, rollouts), spent
+    trainer = Trainer(config, log, rollouts=rollouts)
     for _ in range(config.train.updates):
         trainer.step()
-    return trainer.model.eval().requires_grad_(False), trainer.cpu_seconds
+    return trainer.model.eval().requires_grad_(False), trainer.cpu_seconds + spent
 
 
 def note(row: dict) -> None:

@@ -22,6 +22,7 @@ from dicp.config.env import (
 )
 from dicp.config.parts import (
     IMITATORS,
+    MIXED,
     RETIRED,
     SOURCES,
     WORLD_MODELS,
@@ -75,6 +76,9 @@ class Config:
         if self.train.data != "histories" and self.model.world_model not in ALONE:
             allowed = f"'histories', with world_model {self.model.world_model!r}"
             raise refuse("train.data", self.train.data, allowed)
+        if self.train.data in MIXED and self.train.batch_size == 1:
+            allowed = f"2 and more, with data {self.train.data!r}"
+            raise refuse("train.batch_size", self.train.batch_size, allowed)
         if self.train.most_repeats > 1 and self.model.target == "idt":
             allowed = "1, with target 'idt', which reads chunks"
             raise refuse("train.most_repeats", self.train.most_repeats, allowed)

@@ -24,7 +24,9 @@ WORLD_MODELS = ("none", "observational", *ALONE)
 RETIRED = ("interventional",)
 # our own PPO, many tasks at once | through stable-baselines3 (sb3: its PPO), one task at a time
 SOURCES = ("ppo", "sb3", "trpo", "a2c", "sac")
-DATA = ("histories", "first_episodes", "exact_belief")
+# what a world model alone is trained on; of the last two half is first episodes
+MIXED = ("first_and_exact", "first_and_own")
+DATA = ("histories", "first_episodes", "exact_belief", *MIXED)
 
 # What no machine could build, or no run could end, is refused where it is written.
 Width = Annotated[int, Whole(1, 65_536)]        # of a layer: a square matrix of it takes 16 GiB
@@ -181,9 +183,11 @@ class TrainConfig:
     world_model_weight: Coefficient = 1.0    # (paper: lambda = 1); 0 trains AD
     n_first_episodes: Many = 1         # of each stream count as "before the first update"
     # queries, heads, table: whole learning histories | episodes before the source's first update,
-    # of several streams | the first episodes of rollouts of the exact belief
+    # of several streams | the first episodes of rollouts of the exact belief | half first episodes,
+    # half such rollouts | or rollouts of the same model trained on first episodes alone
     data: Annotated[str, OneOf(DATA)] = "histories"
-    # first_episodes: each is, of up to so many, the one that adds most cells to its window (1: any)
+    n_rollouts: Many = 8               # in each training task, where such rollouts are half of it
+    # first episodes: each is, of up to so many, the one that adds most cells to its window (1: any)
     n_compared: Many = 1
     # queries, heads: windows with rare rewards are drawn more often, and count the less
     prefers_rare: bool = False
