@@ -75,8 +75,9 @@ def evaluate(
     )
     settings = {"run": name or _name_of(agent, config), "greedy": greedy}
     if not _is_ours(agent):
-        name_of, is_dicps = getattr(agent, "name", None), type(agent).__module__.startswith("dicp.")
-        method = name_of if is_dicps and name_of in results.CONTROLS else OWN
+        is_control = getattr(agent, "name", None) in results.CONTROLS
+        is_ours = type(agent).__module__.startswith("dicp.")      # somebody's own may have any name
+        method = agent.name if is_control and is_ours else OWN
         settings |= {"method": method, "world_model": "none", "config_hash": "none"}
     return results.from_rollouts(rollouts, config, tasks, plan, rollout_seed=seed, **settings)
 

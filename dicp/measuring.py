@@ -34,13 +34,15 @@ def measure(run: Run, env: World, split: Split, n_jobs: Count = 2) -> tuple[pd.D
     settings |= training_of(config, run)
     learns = run.world_model not in (None, "table")
     trained = load_or_train(config, n_jobs=n_jobs) if learns else None
-    started = time.process_time()
+    learned, started = trained.cpu_seconds if trained else 0.0, time.process_time()
     if run.name == "source":
         log = histories_of(config, tasks, n_jobs=n_jobs).load(tasks)
         table = results.from_source(log, config, tasks, **settings)
     else:
         settings["context_length"] = run.context_length or config.model.context_length
         model = trained.model if trained else control_of(run, config, tasks, n_jobs)
+        if run.world_model == "table":
+            learned, started = time.process_time() - started, time.process_time()
         if run.policy:
             acting = runs.config_of(runs.run_named(run.policy, env), env, split)
             policy = load_or_train(acting, n_jobs=n_jobs)
@@ -56,8 +58,7 @@ def measure(run: Run, env: World, split: Split, n_jobs: Count = 2) -> tuple[pd.D
         if not run.world_model:
             settings |= {"method": model.name, "world_model": "none"}
         table = results.from_rollouts(rollouts, config, tasks, plan, rollout_seed=split, **settings)
-    cost = {"run": run.name, "split": split,
-            "train_cpu_s": trained.cpu_seconds if trained else 0.0,
+    cost = {"run": run.name, "split": split, "train_cpu_s": learned,
             "evaluate_cpu_s": time.process_time() - started,
             "env_steps": int(len(table) * config.env.horizon)}
     table = results.compact(table)

@@ -178,6 +178,9 @@ def lasting(
 ) -> Float[Tensor, "batch beam candidate"]:
     """What more a gain comes to by the end of the episode, if the agent then stays: of one that is
     better than the likely reward, which changes the plan; and of the last one that is imagined."""
+    if (imagined.p_higher is None) != (imagined.gain_above is None):
+        missing = "p_higher" if imagined.p_higher is None else "gain_above"
+        raise refuse(f"what imagine gives as {missing}", None, "numbers, as it gives the other one")
     more = sum(discount**step for step in range(1, when.steps_left))
     if when.is_last:
         return gain * more

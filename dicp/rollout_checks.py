@@ -1,6 +1,7 @@
 """Can this model act in this world, and does what it would record fit the memory? Asked once,
 before anything is allocated."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,12 +21,22 @@ BYTES_OF_AN_AGENT = 1000  # whatever it does
 def a_plan(what: str, value: object) -> PlanConfig | Callable | None:
     """The rule of a plan: its settings, or what makes a planner of its own
     (`dicp.planner.OwnPlanner`)."""
-    if value is not None and not isinstance(value, PlanConfig) and not callable(value):
+    if value is not None and not isinstance(value, PlanConfig) and not makes_planners(value):
         allowed = (
-            "a PlanConfig, as PlanConfig.preset('bayes') makes one, a planner's class, or None"
+            "a PlanConfig, as PlanConfig.preset('bayes') makes one, a planner's class, or what "
+            "makes a planner from (model, number of agents, generator), or None"
         )
         raise refuse(what, value, allowed)
     return value
+
+
+def makes_planners(value: object) -> bool:
+    """Whether it can be called as the class of a planner is."""
+    try:
+        inspect.signature(value).bind("model", "batch", "generator")
+    except (TypeError, ValueError):        # it takes other arguments, or does not say which
+        return False
+    return True
 
 
 def check_model(

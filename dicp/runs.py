@@ -177,7 +177,8 @@ def is_retired(name: Annotated[str, text], world: World) -> bool:
 
 # What is made in a world besides `RUNS`; of Meta-World in all its tasks, and in one alone.
 OTHERS: dict[str, tuple[Run, ...]] = {
-    "darkroom": (*CONTROL, *WHY, *SEEDS, *ABLATIONS),
+    "darkroom": (*CONTROL, *WHY, *SEEDS, *ABLATIONS,
+                 Run("exact_belief_thompson", planner="thompson")),
     "darkroom_permuted": (*PAPER_OR_BAYES, *ABLATIONS),
     "dark_key_to_door": (*PAPER_OR_BAYES, *ABLATIONS),
     # a plan that begins at once leaves nothing to a policy: none is trained for it
@@ -280,8 +281,7 @@ def episodes_of(run: Run, world: World, split: Split) -> range:
     return range(block, n + 1, block)
 
 
-def block_of(n_episodes: int) -> int:
-    """How many episodes are kept as one row of the compact table."""
+def block_of(n_episodes: int) -> int:       # that are kept as one row of the compact table
     return max(n_episodes // IN_A_ROW, 1)
 
 

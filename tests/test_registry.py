@@ -99,8 +99,8 @@ class HallDomain(Domain):
 
 
 @pytest.mark.parametrize("env", [
-    *(EnvConfig.preset(name) for name in ("darkroom", "darkroom_permuted", "dark_key_to_door")),
-    EnvConfig("darkroom", size=4, horizon=10), MetaWorldConfig(), MetaWorldConfig(task="hammer-v3")],
+    *(EnvConfig(name, horizon=20) for name in ("darkroom", "darkroom_permuted", "dark_key_to_door")),
+    EnvConfig("darkroom", size=4, horizon=10), MetaWorldConfig(horizon=30), MetaWorldConfig(task="hammer-v3", horizon=20)],
     ids=lambda env: f"{env.name}-{env.horizon}-{getattr(env, 'task', '')}")
 def test_our_worlds_keep_the_contract(env):
     check_world(env)
@@ -130,6 +130,17 @@ def test_its_key_is_its_own():
     keys = {Config.preset("ring").key, Config.preset("darkroom").key}
     keys |= {replace(Config.preset("ring"), env=RingConfig(horizon=12)).key}
     assert len(keys) == 3
+
+
+def test_the_papers_own_settings_hold_in_any_world(monkeypatch):
+    """What a world brings along is for the fast profile, unless it names the other."""
+    plain = Row({}, train={"updates": 7, "batch_size": 3})
+    named = Row({"profile": "paper"}, train={"batch_size": 5})
+    registry.REGISTERED["ring"] = type("Slow", (RingDomain,), {"presets": (named, plain)})
+    fast, paper = (Config.preset("ring", profile).train for profile in ("fast", "paper"))
+    assert (fast.updates, fast.batch_size) == (7, 3)
+    assert (paper.updates, paper.batch_size) == (50_000, 5)
+    assert Config.preset("dark_treasure", "paper", "queries").train.updates == 50_000
 
 
 @pytest.mark.parametrize("name", ["walls", "point"])
@@ -416,12 +427,16 @@ def test_one_with_the_name_of_ours_is_not_used_and_says_so(tmp_path, monkeypatch
 # ---- a room of somebody else ---------------------------------------------------------------------
 
 
+def test_a_room_of_ones_own_keeps_the_contract():
+    register("hall", HallDomain)
+    check_world(Config.preset("hall").env)
+
+
 @pytest.mark.parametrize("kind", ["queries", "table"])
 def test_in_a_room_of_ones_own_queries_and_the_table_learn_and_plan(kind):
     register("hall", HallDomain)
     config = Config.preset("hall", world_model=kind)
     config = replace(config, train=replace(config.train, updates=3, n_streams=10))
-    check_world(config.env)
     train, held_out = domain_of(config.env).split(0)
     log = log_of(rollout(RandomPolicy(config.env), config.env, train, 10, 1))
     if kind == "table":
@@ -431,7 +446,8 @@ def test_in_a_room_of_ones_own_queries_and_the_table_learn_and_plan(kind):
         losses = [trainer.step() for _ in range(3)]
         assert len(losses) == 3
         model = trainer.model.eval().requires_grad_(False)
-    rollouts = rollout(model, config.env, held_out, 4, 12, PlanConfig.preset("bayes", "hall"))
+    n_episodes = 12 if kind == "table" else 2
+    rollouts = rollout(model, config.env, held_out, 4, n_episodes, PlanConfig.preset("bayes", "hall"))
     assert rollouts.planned.all()
     if kind == "table":
         assert (rollouts.episode_return[..., -1] == rollouts.max_return[:, None]).float().mean() > 0.8

@@ -34,9 +34,10 @@ class Row(NamedTuple):
 
 
 def sum_of(rows: Iterable[Row], part: str, which: Mapping[str, str | None]) -> dict[str, Any]:
-    """One part of all rows that apply; later rows win."""
+    """One part of all rows that apply; later rows win, and those of the profile `paper` any
+    other."""
     changes = {}
-    for row in rows:
+    for row in sorted(rows, key=lambda row: row.when.get("profile") == "paper"):
         if row.applies(which):
             changes |= getattr(row, part)
     return changes

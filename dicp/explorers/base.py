@@ -95,11 +95,14 @@ class Explorer(ABC):
     def observe(self, context: Belief, tokens: Tokens) -> Float[Tensor, "batch n_actions"]:
         if context.n_episodes is not None:
             context.held.append(tokens)
-            if len(context.held) > context.n_episodes * self.env.horizon and tokens.first[0] == 1:
-                return self.begin_again(context)
-        return self.update(context, tokens)
+        held, most = len(context.held), (context.n_episodes or 0) * self.env.horizon
+        if held > most > 0 and tokens.first[0] == 1:
+            self.begin_again(context)
+        else:
+            self.update(context, tokens)
+        return torch.zeros(len(tokens.first), self.env.n_actions)
 
-    def begin_again(self, context: Belief) -> Float[Tensor, "batch n_actions"]:
+    def begin_again(self, context: Belief) -> None:
         """Forget the oldest episode: believe what the others say, as if nothing had come before."""
         context.held = context.held[self.env.horizon :]
         first, *later = context.held
@@ -107,9 +110,8 @@ class Explorer(ABC):
         context.cell, context.stage = first.observation, torch.zeros_like(context.stage)
         for tokens in later:
             self.update(context, tokens)
-        return torch.zeros(len(first.first), self.env.n_actions)
 
-    def update(self, context: Belief, tokens: Tokens) -> Float[Tensor, "batch n_actions"]:
+    def update(self, context: Belief, tokens: Tokens) -> None:
         """What follows from the last action."""
         acted = (tokens.outcome < self.env.n_cells).nonzero()[:, 0]
         result = tokens.last_action[acted], tokens.last_reward[acted], tokens.outcome[acted]
@@ -118,7 +120,6 @@ class Explorer(ABC):
         stage = self.stage_after(context.stage, tokens.last_reward)
         context.stage = torch.where(tokens.first == 1, 0, stage)
         context.cell = tokens.observation
-        return torch.zeros(len(tokens.observation), self.env.n_actions)
 
     def root(self, context: Belief) -> Belief:
         return Belief(context.cell[:, None], context.stage[:, None], context.possible[:, None])
