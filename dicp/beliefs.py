@@ -139,7 +139,7 @@ def rollouts_to_learn_from(config: Config, agent: Learner, tasks: Sequence[Task]
     env, train, logs = config.env, config.train, []
     n_episodes = config.model.context_length // env.horizon
     plan = PlanConfig.preset("bayes", env.name)
-    for i in range(0, len(tasks), AT_ONCE):
+    for i in range(0, max(len(tasks), 1), AT_ONCE):         # none at all: the rollout refuses it
         some, seed = tasks[i : i + AT_ONCE], train.seed + i
         logs.append(log_of(rollout(agent, env, some, train.n_rollouts, n_episodes, plan, seed)))
     return Log.concat(logs)

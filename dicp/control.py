@@ -29,6 +29,8 @@ DATA_NAMES = {
     "first": "first episodes",
     "all": "whole histories",
     "exact": "rollouts of the exact belief",
+    "half": "half first episodes, half rollouts of the exact belief",
+    "own": "half first episodes, half its own plans",
 }
 LAST, FOUND_BY = 10, 5
 METRICS = {

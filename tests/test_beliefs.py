@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from dicp import beliefs
 from dicp.beliefs import (
     believed_rewards,
     first_arrivals,
@@ -13,6 +14,7 @@ from dicp.beliefs import (
     p_reward,
     remember,
     rollouts_of_the_exact_belief,
+    rollouts_to_learn_from,
     tokens_of,
     windows_of,
 )
@@ -232,6 +234,20 @@ def test_rollouts_of_the_exact_belief_are_of_training_tasks_and_as_long_as_a_win
     assert (earned.diff() > 1).all()                            # an episode brings more than the one before
     with pytest.raises(ValueError, match="env is .*allowed: "):
         rollouts_of_the_exact_belief(Config.preset("metaworld"))
+
+
+def test_rollouts_to_learn_from_are_of_the_tasks_in_their_order_however_many_at_once(monkeypatch):
+    config = Config.preset(world_model="queries")
+    config = replace(config, train=replace(config.train, n_rollouts=3))
+    tasks = [(0, 0), (4, 5), (8, 2)]
+    monkeypatch.setattr(beliefs, "AT_ONCE", 2)
+    log = rollouts_to_learn_from(config, exact_belief(config.env), tasks)
+    assert log.reward.shape == (3, 3, config.model.context_length)
+    goals = torch.tensor([x * 9 + y for x, y in tasks])[:, None, None]
+    assert torch.equal(log.next_observation.long() == goals, log.reward > 0) and log.reward[1].any()
+    assert (log.observation[..., 0] == 40).all() and not torch.equal(log.action[0, 0], log.action[0, 1])
+    with pytest.raises(ValueError, match="tasks"):
+        rollouts_to_learn_from(config, exact_belief(config.env), [])
 
 
 @pytest.mark.parametrize("kind", ["queries", "heads", "observational"])

@@ -49,6 +49,8 @@ ROOM_NOTE = (
 )
 PLANNER_NAMES = {"paper": "the paper's planner", "gated": "`gated`", "bayes": "`bayes`",
                  "thompson": "Thompson sampling"}
+# what the control compares in every split
+KINDS, COMPARED = ("queries", "heads", "table"), ("first", "all")
 METRICS = {
     "last_10_episodes": "last 10 episodes",
     "all_episodes": "all episodes",
@@ -185,6 +187,37 @@ def data_by_model(env: str) -> str:
     return "\n".join([*lines, "| " + " | ".join(cells) + " |", "", data_effect(recorded)])
 
 
+def other_planners(env: str) -> str:
+    """The same models with planners other than Bayes: a row a planner, model and kind of data, and
+    what the exact belief earns with that planner."""
+    recorded = results.recorded(env)
+    rows = control.by_run(recorded)
+    rows = rows[(rows["planner"] != "bayes") & rows["model"].isin(KINDS)]
+    header = ["planner", "world model", "trained on", "splits", "all episodes", "last ten",
+              "minus a table of the same data", "first episodes minus whole histories"]
+    lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
+    for planner, part in rows.groupby("planner", sort=False):
+        for row in part.itertuples():
+            run = f"{row.model}_{row.data}_{planner}"
+            others = f"table_{row.data}_{planner}", f"{row.model}_all_{planner}"
+            names = PLANNER_NAMES[planner], control.MODELS[row.model], control.DATA_NAMES[row.data]
+            cells = [*names, str(row.splits), f"{row.all[0]:.3f}", f"{row.last[0]:.3f}"]
+            cells += ["" if run == other or other not in set(recorded["run"])
+                      else paired(results.difference(recorded, run, other)) for other in others]
+            lines.append("| " + " | ".join(cells) + " |")
+        belief = recorded[recorded["run"] == f"exact_belief_{planner}"]
+        if len(belief):
+            means = results.summary(belief).set_index("metric")["value"]
+            cells = [PLANNER_NAMES[planner], "exact belief", "-", str(belief["split"].nunique())]
+            cells += [f"{means[name]:.3f}" for name in ("all_episodes", "last_10_episodes")]
+            lines.append("| " + " | ".join([*cells, "", ""]) + " |")
+    note = (
+        "Return as a share of the highest possible; differences are paired over the splits and "
+        "tasks that both have, with 95% bootstrap intervals; one training seed."
+    )
+    return "\n".join([*lines, "", note])
+
+
 def all_and_last(by_planner: pd.DataFrame, name: str) -> str:
     """Return over all episodes and in the last ten with a planner, if it is recorded."""
     if name not in by_planner.index:
@@ -228,7 +261,7 @@ def claim() -> str:
 
 def compared_planners(rows: pd.DataFrame) -> list[str]:
     """Those for which every model and kind of data is recorded in as many splits as for any."""
-    rows = rows[rows["model"].isin(("queries", "heads", "table"))]
+    rows = rows[rows["model"].isin(KINDS) & rows["data"].isin(COMPARED)]
     sizes = rows.groupby("planner", sort=False)["splits"].agg(["count", "min"])
     complete = (sizes["count"] == sizes["count"].max()) & (sizes["min"] == rows["splits"].max())
     return list(sizes.index[complete])
@@ -453,6 +486,7 @@ def write(file: Path, blocks: dict) -> None:
 BLOCKS = {
     "summary": summary, "planning": planning, "metaworld": ml1_table, "claim": claim,
     **{f"control {env}": partial(data_by_model, env) for env in ENVS},
+    "planners darkroom": partial(other_planners, "darkroom"),
     **{f"changes {env}": partial(changes, env) for env in ENVS},
     **{env: partial(table, env) for env in ENVS},
     **{env: partial(room, env) for env in ROOMS},
