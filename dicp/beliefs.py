@@ -134,7 +134,7 @@ def rollouts_of_the_exact_belief(config: Config) -> Log:
 def rollouts_to_learn_from(config: Config, agent: Learner, tasks: Sequence[Task]) -> Log:
     """What is mixed with first episodes (`MIXED`): in each task `train.n_rollouts` rollouts of an
     agent with the Bayes planner, as long as a window, from an empty context. Compliant, too; and
-    they hold contexts as a planner meets them, which no first episode is (Ross and Bagnell 2012,
+    they hold contexts as a planner meets them, which no first episode is (Ross and Bagnell,
     arXiv 1203.1007: train a model where one explores, and where one's own plans lead)."""
     env, train, logs = config.env, config.train, []
     n_episodes = config.model.context_length // env.horizon

@@ -25,7 +25,8 @@ TITLES = {
 ASKED = "Asked with queries, a plan finds the goal; through the paper's heads it hardly ever does"
 CONTROLS = {
     "darkroom": ASKED, "darkroom_permuted": ASKED, "dark_key_to_door": ASKED,
-    "dark_treasure": "What is counted in random walks often stays at the small treasure",
+    "dark_treasure":
+        "Taught by random walks alone, queries and table often stay at the small treasure",
     "noisy_darkroom": "Does it matter to count visits in vain?",
 }
 OVERVIEW = "A Transformer that is asked with queries plans nearly as well as exact inference"

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from dicp import beliefs
 from dicp.beliefs import (
@@ -18,7 +19,7 @@ from dicp.beliefs import (
     tokens_of,
     windows_of,
 )
-from dicp.config import Config, EnvConfig, MetaWorldConfig, ModelConfig
+from dicp.config import Config, EnvConfig, MetaWorldConfig, ModelConfig, PlanConfig
 from dicp.domain import split_of
 from dicp.envs import GridRules
 from dicp.explorers import GoalExplorer, exact_belief
@@ -234,6 +235,21 @@ def test_rollouts_of_the_exact_belief_are_of_training_tasks_and_as_long_as_a_win
     assert (earned.diff() > 1).all()                            # an episode brings more than the one before
     with pytest.raises(ValueError, match="env is .*allowed: "):
         rollouts_of_the_exact_belief(Config.preset("metaworld"))
+
+
+def test_who_searches_well_hardly_ever_steps_where_nothing_is_left():
+    """Why rollouts of the exact belief alone teach little of cells met in vain: docs/data.md."""
+    config = Config.preset(world_model="queries")
+    tasks, _ = split_of(config.env, 0)
+    shares = []
+    for agent, plan in ((exact_belief(config.env), PlanConfig.preset("bayes", "darkroom")), (RandomPolicy(config.env), None)):
+        windows = windows_of(rollout(agent, config.env, tasks, 4, 4, plan, 0), config.env)
+        cell = F.one_hot(windows.next_observation, config.env.n_cells)
+        paid = cell * (windows.reward > 0).long()[..., None]
+        met, has_paid = (
+            (x.cumsum(1) - x > 0).gather(2, windows.next_observation[..., None])[..., 0] for x in (cell, paid))
+        shares.append(float((met & ~has_paid).float().mean()))
+    assert shares[0] < 0.08 and shares[1] > 0.55
 
 
 def test_rollouts_to_learn_from_are_of_the_tasks_in_their_order_however_many_at_once(monkeypatch):

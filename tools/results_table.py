@@ -39,6 +39,9 @@ IN_ROOMS = {
     "table_all_bayes": "a table, counted in whole histories",
     "queries_first_bayes": "queries, trained on first episodes",
     "queries_all_bayes": "queries, trained on whole histories",
+    "table_half_bayes": "a table, half first episodes, half rollouts of the exact belief",
+    "queries_half_bayes": "queries, half first episodes, half rollouts of the exact belief",
+    "queries_own_bayes": "queries, half first episodes, half their own plans",
     "exact_belief_250": "exact belief that remembers 250 transitions",
     "exact_belief": "exact belief (greedy planner)",
 }

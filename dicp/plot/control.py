@@ -97,4 +97,8 @@ def along_walks(ax: Axes, walks: pd.DataFrame) -> None:
         yscale="log", xlabel="imagined steps onto new cells", ylabel="P(reward), nothing found yet",
         xlim=(1, 8.2),
     )
+    low, high = (pick((*walks["value"], *exact)) for pick in (min, max))
+    if 0 < high < 10 * low:                         # else a hair's breadth fills the panel
+        middle = (low * high) ** 0.5
+        ax.set_ylim(middle / 4, 4 * middle)
     ax.set_title("what the models expect")
