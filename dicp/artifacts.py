@@ -17,7 +17,7 @@ import torch
 
 import dicp
 from dicp import store
-from dicp.beliefs import rollouts_of_the_exact_belief, rollouts_to_learn_from
+from dicp.beliefs import rollouts_to_learn_from, who_acts
 from dicp.cache import cache_folder, writable_cache
 from dicp.checks import Count, OneOf, checked, refuse
 from dicp.config import ENVS, Config
@@ -102,7 +102,8 @@ def training_log(config: Config, n_jobs: Jobs = 2) -> Log:
     the first episodes. Of these no more is collected than them: what a source does later does not
     change them."""
     if config.train.data == "exact_belief":
-        return rollouts_of_the_exact_belief(config)
+        agent, n = exact_belief(config.env), config.train.n_streams
+        return rollouts_to_learn_from(config, agent, training_tasks(config), n)
     if config.train.data in ("first_episodes", *MIXED):
         source, n = config.source, config.train.n_first_episodes * config.env.horizon
         whole = math.lcm(source.n_steps, config.env.horizon)
@@ -202,25 +203,23 @@ def rollouts_for(
     if path and store.exists(path):
         kept = load_state(path)
         return Log(**kept["rollouts"]), kept["cpu_seconds"]
-    agent, spent = _who_acts(config, device, progress, n_jobs)
+    agent, spent = who_acts(config, lambda first: _learned(first, device, progress, n_jobs))
     started = time.process_time()
-    rollouts = rollouts_to_learn_from(config, agent, training_tasks(config))
+    tasks, n = training_tasks(config), config.train.n_rollouts
+    rollouts = rollouts_to_learn_from(config, agent, tasks, n)
     spent += time.process_time() - started
     if path:
         save_state({"rollouts": dict(rollouts.items()), "cpu_seconds": spent}, path)
     return rollouts, spent
 
 
-def _who_acts(
+def _learned(
     config: Config, device: str | None, progress: bool, n_jobs: int
 ) -> tuple[Learner, float]:
-    """(whose rollouts are mixed with first episodes, the CPU seconds of its training)."""
-    if config.train.data == "first_and_exact":
-        return exact_belief(config.env), 0.0
-    first = replace(config, train=replace(config.train, data="first_episodes"))
+    """(a model, the CPU seconds of its training); a table is counted, and not kept."""
     if config.model.world_model == "table":
-        return counted(first, training_log(first, n_jobs)), 0.0
-    trained = load_or_train(first, device=device, progress=progress, n_jobs=n_jobs)
+        return counted(config, training_log(config, n_jobs)), 0.0
+    trained = load_or_train(config, device=device, progress=progress, n_jobs=n_jobs)
     return trained.model, trained.cpu_seconds
 
 

@@ -2,7 +2,8 @@
 exact belief; and about the steps of given rollouts."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,10 +12,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dicp.believed import believed_rewards
-from dicp.checks import Count, checked, refuse
+from dicp.checks import Count, checked, one_of, refuse
 from dicp.config import Config, PlanConfig, WorldConfig
+from dicp.config.parts import MIXED
 from dicp.config.world import GridConfig
-from dicp.domain import domain_of, split_of
+from dicp.domain import domain_of
 from dicp.envs import Task
 from dicp.explorers import exact_belief
 from dicp.models import Model
@@ -24,7 +26,7 @@ from dicp.windows import episodes_as_windows, without_past
 
 __all__ = [
     "believed_rewards", "first_arrivals", "last_episodes", "log_of", "p_reward", "remember",
-    "rollouts_of_the_exact_belief", "rollouts_to_learn_from", "tokens_of", "windows_of",
+    "rollouts_to_learn_from", "tokens_of", "who_acts", "windows_of",
 ]
 
 AT_ONCE = 40          # tasks in which an agent acts at once: their plans have to fit the memory
@@ -119,30 +121,33 @@ def log_of(rollouts: Rollouts) -> Log:
 
 
 @checked
-def rollouts_of_the_exact_belief(config: Config) -> Log:
-    """Something else to train on: in each of the split's training tasks `train.n_streams` rollouts
-    of the exact belief with the Bayes planner, as long as a window. Like the first episodes of a
-    source, and unlike the later ones, they hold no action that knew more than its own history
-    (*compliant*, Lee et al. 2023, arXiv 2306.14892); unlike these, many rewards."""
-    env, train, believer = config.env, config.train, exact_belief(config.env)
-    tasks, plan = split_of(env, config.split)[0], PlanConfig.preset("bayes", env.name)
-    n_episodes = config.model.context_length // env.horizon
-    return log_of(rollout(believer, env, tasks, train.n_streams, n_episodes, plan, train.seed))
-
-
-@checked
-def rollouts_to_learn_from(config: Config, agent: Learner, tasks: Sequence[Task]) -> Log:
-    """What is mixed with first episodes (`MIXED`): in each task `train.n_rollouts` rollouts of an
-    agent with the Bayes planner, as long as a window, from an empty context. Compliant, too; and
-    they hold contexts as a planner meets them, which no first episode is (Ross and Bagnell,
-    arXiv 1203.1007: train a model where one explores, and where one's own plans lead)."""
-    env, train, logs = config.env, config.train, []
+def rollouts_to_learn_from(
+    config: Config, agent: Learner, tasks: Sequence[Task], n_rollouts: Count
+) -> Log:
+    """Something else to train on: in each task so many rollouts of an agent with the Bayes
+    planner, as long as a window, from an empty context. Like the first episodes of a source, and
+    unlike the later ones, they hold no action that knew more than its own history (*compliant*,
+    Lee et al. 2023, arXiv 2306.14892); unlike these, contexts as a planner meets them (Ross and
+    Bagnell, arXiv 1203.1007: train a model where one explores, and where one's own plans lead)."""
+    env, seed, logs = config.env, config.train.seed, []
     n_episodes = config.model.context_length // env.horizon
     plan = PlanConfig.preset("bayes", env.name)
     for i in range(0, max(len(tasks), 1), AT_ONCE):         # none at all: the rollout refuses it
-        some, seed = tasks[i : i + AT_ONCE], train.seed + i
-        logs.append(log_of(rollout(agent, env, some, train.n_rollouts, n_episodes, plan, seed)))
+        some = tasks[i : i + AT_ONCE]
+        logs.append(log_of(rollout(agent, env, some, n_rollouts, n_episodes, plan, seed + i)))
     return Log.concat(logs)
+
+
+@checked
+def who_acts(
+    config: Config, trained: Callable[[Config], tuple[Learner, float]]
+) -> tuple[Learner, float]:
+    """(whose rollouts `train.data` mixes with first episodes, the CPU seconds of its training):
+    the exact belief, or what `trained` makes of the same config and of first episodes alone."""
+    one_of("config.train.data", config.train.data, MIXED)
+    if config.train.data == "first_and_exact":
+        return exact_belief(config.env), 0.0
+    return trained(replace(config, train=replace(config.train, data="first_episodes")))
 
 
 @checked

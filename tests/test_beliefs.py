@@ -14,12 +14,13 @@ from dicp.beliefs import (
     log_of,
     p_reward,
     remember,
-    rollouts_of_the_exact_belief,
     rollouts_to_learn_from,
     tokens_of,
+    who_acts,
     windows_of,
 )
 from dicp.config import Config, EnvConfig, MetaWorldConfig, ModelConfig, PlanConfig
+from dicp.config.parts import MIXED
 from dicp.domain import split_of
 from dicp.envs import GridRules
 from dicp.explorers import GoalExplorer, exact_belief
@@ -223,20 +224,6 @@ def test_a_large_room_takes_more_than_a_byte_a_cell():
     assert torch.equal(log.observation.long(), rollouts.observation) and log.observation.max() > 255
 
 
-def test_rollouts_of_the_exact_belief_are_of_training_tasks_and_as_long_as_a_window():
-    config = Config.preset(world_model="queries")
-    config = replace(config, train=replace(config.train, data="exact_belief", n_streams=2))
-    log, (tasks, _) = rollouts_of_the_exact_belief(config), split_of(config.env, config.split)
-    assert log.reward.shape == (len(tasks), 2, config.model.context_length)
-    next_observation = log.next_observation.long()
-    goals = torch.tensor([x * 9 + y for x, y in tasks])[:, None, None]
-    assert torch.equal(next_observation == goals, log.reward > 0) and log.reward.any(-1).any(-1).all()
-    earned = log.reward.unflatten(-1, (-1, config.env.horizon)).float().sum(-1).mean((0, 1))
-    assert (earned.diff() > 1).all()                            # an episode brings more than the one before
-    with pytest.raises(ValueError, match="env is .*allowed: "):
-        rollouts_of_the_exact_belief(Config.preset("metaworld"))
-
-
 def test_who_searches_well_hardly_ever_steps_where_nothing_is_left():
     """Why rollouts of the exact belief alone teach little of cells met in vain: docs/data.md."""
     config = Config.preset(world_model="queries")
@@ -253,17 +240,35 @@ def test_who_searches_well_hardly_ever_steps_where_nothing_is_left():
 
 
 def test_rollouts_to_learn_from_are_of_the_tasks_in_their_order_however_many_at_once(monkeypatch):
-    config = Config.preset(world_model="queries")
-    config = replace(config, train=replace(config.train, n_rollouts=3))
-    tasks = [(0, 0), (4, 5), (8, 2)]
+    config, tasks = Config.preset(world_model="queries"), [(0, 0), (4, 5), (8, 2)]
+    agent = exact_belief(config.env)
     monkeypatch.setattr(beliefs, "AT_ONCE", 2)
-    log = rollouts_to_learn_from(config, exact_belief(config.env), tasks)
+    log = rollouts_to_learn_from(config, agent, tasks, 3)
     assert log.reward.shape == (3, 3, config.model.context_length)
     goals = torch.tensor([x * 9 + y for x, y in tasks])[:, None, None]
     assert torch.equal(log.next_observation.long() == goals, log.reward > 0) and log.reward[1].any()
     assert (log.observation[..., 0] == 40).all() and not torch.equal(log.action[0, 0], log.action[0, 1])
+    earned = log.reward.unflatten(-1, (-1, config.env.horizon)).float().sum(-1).mean((0, 1))
+    assert earned[-1] > earned[0] + 3                           # they learn within a window
     with pytest.raises(ValueError, match="tasks"):
-        rollouts_to_learn_from(config, exact_belief(config.env), [])
+        rollouts_to_learn_from(config, agent, [], 3)
+    with pytest.raises(ValueError, match="planner in metaworld is 'bayes'; allowed: "):
+        rollouts_to_learn_from(Config.preset("metaworld"), agent, tasks, 3)
+
+
+@pytest.mark.parametrize("data", MIXED)
+def test_who_acts_is_the_exact_belief_or_was_trained_on_first_episodes(data):
+    config = Config.preset(world_model="queries")
+    config, asked = replace(config, train=replace(config.train, data=data)), []
+    agent, seconds = who_acts(config, lambda first: asked.append(first) or (RandomPolicy(first.env), 7.0))
+    if data == "first_and_exact":
+        assert isinstance(agent, GoalExplorer) and seconds == 0 and not asked
+    else:
+        assert isinstance(agent, RandomPolicy) and seconds == 7
+        first = replace(config, train=replace(config.train, data="first_episodes"))
+        assert asked == [first]
+        with pytest.raises(ValueError, match="config.train.data is 'first_episodes'; allowed: 'first_and_exact', "):
+            who_acts(first, lambda _: pytest.fail("nobody is asked"))
 
 
 @pytest.mark.parametrize("kind", ["queries", "heads", "observational"])

@@ -247,7 +247,6 @@ NOT_CALLED = {
     "artifacts.load_or_collect",
     "artifacts.load_or_train",
     "artifacts.training_log",
-    "beliefs.rollouts_of_the_exact_belief",
     "envs.Camera",
     "envs.GridEnv",
     "envs.ml1_instances",

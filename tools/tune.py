@@ -24,7 +24,7 @@ from pathlib import Path
 import torch
 
 from dicp.artifacts import histories_of
-from dicp.beliefs import log_of, rollouts_to_learn_from
+from dicp.beliefs import log_of, rollouts_to_learn_from, who_acts
 from dicp.config import Config, PlanConfig, registry
 from dicp.config.parts import DATA, MIXED
 from dicp.config.presets import ALONE
@@ -86,7 +86,8 @@ def log_for(config: Config, tasks: list[Task]) -> Log:
     if config.train.data == "histories":
         return histories_of(config, tasks).load(tasks)
     if config.train.data == "exact_belief":
-        return rollouts_to_learn_from(config, exact_belief(config.env), tasks)
+        agent = exact_belief(config.env)
+        return rollouts_to_learn_from(config, agent, tasks, config.train.n_rollouts)
     random, n_streams = RandomPolicy(config.env), config.train.n_streams
     return log_of(rollout(random, config.env, tasks, n_streams, 1, None, 0))
 
@@ -96,11 +97,9 @@ def rollouts_for(config: Config, tasks: list[Task]) -> tuple[Log | None, float]:
     if config.train.data not in MIXED:
         return None, 0.0
     started = time.process_time()
-    agent = exact_belief(config.env)
-    if config.train.data == "first_and_own":
-        first = replace(config, train=replace(config.train, data="first_episodes"))
-        agent, _ = trained(first, tasks)
-    return rollouts_to_learn_from(config, agent, tasks), time.process_time() - started
+    agent, _ = who_acts(config, lambda first: trained(first, tasks))
+    rollouts = rollouts_to_learn_from(config, agent, tasks, config.train.n_rollouts)
+    return rollouts, time.process_time() - started
 
 
 def trained(config: Config, tasks: list[Task]) -> tuple[Model, float]:
