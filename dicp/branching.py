@@ -81,11 +81,11 @@ def _for_real(
 ) -> list[Tensor]:
     """(reward, next observation) [agent candidate ...] of each candidate; the world stands where it
     stood."""
-    before, outcomes = world.world.get_state(), []
+    before, outcomes = world.get_state(), []
     for candidate in action.unbind(1):
-        world.world.set_state(before)
+        world.set_state(before)
         outcomes.append(world.step(candidate.unflatten(0, shape)))
-    world.world.set_state(before)
+    world.set_state(before)
     fields = zip(*((outcome.reward, outcome.next_observation) for outcome in outcomes), strict=True)
     return [torch.stack([x.flatten(0, 1) for x in field], dim=1) for field in fields]
 

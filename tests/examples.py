@@ -43,8 +43,10 @@ from dicp.config import (
 from dicp.config.env import NoisyConfig, TreasureConfig
 from dicp.config.world import GridConfig
 from dicp.envs import GridRules, GridState, GridWorld
+from dicp.envs.grid import GridMoment
 from dicp.envs.gym import Darkroom, GridEnv
 from dicp.envs.metaworld import MetaWorld, WorldState
+from dicp.envs.tabular import TabularMoment
 from dicp.explorers import Explorer, exact_belief
 from dicp.history import LearningHistories
 from dicp.models import HierarchicalModel, InContextModel, new_model
@@ -96,6 +98,8 @@ BY_TYPE: dict[Any, Callable[[], Any]] = {
     GridRules: lambda: GridRules.of(ENV, TASKS),
     GridState: lambda: GridState(torch.zeros(2, 1).long(), torch.zeros(2, 1).long()),
     GridWorld: lambda: GridWorld(ENV, TASKS),
+    GridMoment: lambda: GridWorld(ENV, TASKS).get_state(),
+    TabularMoment: lambda: TabularMoment(torch.zeros(2, 1).long(), 0),
     GridEnv: Darkroom,
     MetaWorld: meta_world,
     WorldState: lambda: meta_world().get_state(),

@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from dicp.config import EnvConfig, MetaWorldConfig, PlanConfig
+from dicp.config.env import NoisyConfig, TreasureConfig
 from dicp.domain import domain_of, split_of
 from dicp.envs import split_tasks
 from dicp.oracles import RandomPolicy
+from dicp.policies import policy_of
 from dicp.rollout import rollout
 from dicp.types import Space, Tokens, Windows
 
@@ -96,3 +98,29 @@ def test_steps_and_windows_are_cut_stacked_and_joined():
     both = Windows.concat((batch, batch.rows(torch.tensor([0]))))
     assert both.action.tolist() == [[0, 1, 2], [3, 4, 5], [0, 1, 2]] and len(both.tokens.first) == 3
     assert batch.last_steps(1).label.tolist() == [[2], [5]] and batch.to("cpu").reward.device.type == "cpu"
+
+
+@pytest.mark.parametrize("env", [*GRIDS, TreasureConfig(), NoisyConfig(), ARM], ids=lambda env: env.name)
+def test_a_world_goes_on_from_a_state_as_often_as_one_likes(env):
+    domain, generator = domain_of(env), torch.Generator().manual_seed(0)
+    tasks = domain.split(0)[0][:2]
+    world = domain.simulator(tasks, 2, 0)
+    world.reset()
+    policy = policy_of(domain.action)
+    actions = [policy.sample(policy.uninformed().expand(4, -1), generator).unflatten(0, (2, 2)) for _ in range(4)]
+    before = world.step(actions[0]).next_observation
+    state = world.get_state()
+    later = [[world.step(action) for action in actions[1:]] for _ in range(2) if world.set_state(state).equal(before)]
+    assert len(later) == 2
+    for once, again in zip(*later, strict=True):
+        assert torch.equal(once.next_observation, again.next_observation)
+        assert env.is_random or torch.equal(once.reward, again.reward)
+    while world.t < env.horizon - 1:
+        world.step(actions[0])
+    last, step = world.get_state(), world.step(actions[0])
+    world.set_state(last)
+    assert step.done and world.step(actions[0]).done and world.t == 0         # the episode's step is kept, too
+    for wrong in (state._replace(t=env.horizon), domain.simulator(tasks, 3, 0).get_state()):
+        with pytest.raises(ValueError, match="state.*allowed: "):
+            world.set_state(wrong)
+    assert world.t == 0

@@ -20,7 +20,7 @@ from dicp.envs.grid_checks import check_size, is_integer, whole_numbers
 from dicp.envs.tasks import PERMUTATIONS, Task, check_tasks
 from dicp.types import Step
 
-__all__ = ["MOVES", "STAY", "GridRules", "GridState", "GridWorld", "cell_to_xy"]
+__all__ = ["MOVES", "STAY", "GridMoment", "GridRules", "GridState", "GridWorld", "cell_to_xy"]
 
 MOVES = torch.tensor([[1, 0], [-1, 0], [0, 1], [0, -1], [0, 0]])   # +x, -x, +y, -y, stay
 STAY = 4
@@ -122,7 +122,7 @@ class GridRules:
         """(next state, reward). Moves into a wall leave the agent where it is. Raises `ValueError`
         unless `action` holds whole numbers from 0 to 4, of any integer dtype, in the shape of the
         state."""
-        state = self._known(state)
+        state = self.known(state)
         return self.advance(state, check_action(action, state.cell.shape))
 
     def advance(
@@ -134,11 +134,13 @@ class GridRules:
         hit = cell == self.goals.gather(1, state.stage)
         return GridState(cell, state.stage if self.pays_forever else state.stage + hit), hit.long()
 
-    def _known(self, state: GridState) -> GridState:
-        """The state in int64; `ValueError` unless it is one of these tasks'."""
+    def known(self, state: GridState, n_streams: int | None = None) -> GridState:
+        """The state in int64; `ValueError` unless it is one of these tasks', in so many streams
+        (None: in any number)."""
         if not isinstance(state, GridState):
             raise refuse("state", state, "a GridState")
-        n_streams = state.cell.shape[1] if getattr(state.cell, "ndim", 0) == 2 else 1
+        if n_streams is None:
+            n_streams = state.cell.shape[1] if getattr(state.cell, "ndim", 0) == 2 else 1
         shape = len(self.goals), n_streams
         top_cell, top_stage = self.next_cell.shape[1] - 1, self.goals.shape[1] - 1
         cell = whole_numbers("state.cell", state.cell, shape, top_cell)
@@ -152,7 +154,7 @@ class GridRules:
         """A shortest way to the next goal: first along x, then along y, or along the
         longer leg first (x if they are equal). On the goal, and when all are reached: stay, or
         (`push_walls`) push against a wall where there is one."""
-        state = self._known(state)
+        state = self.known(state)
         variant = torch.arange(len(self.next_cell))[:, None]
         reached = xy_of(self.next_cell[variant, state.cell], self.size)   # task stream action 2
         goal = self.goals.gather(1, state.stage)
@@ -185,6 +187,13 @@ class GridRules:
         to_key = (first - at).abs().sum(-1).clamp(min=1)
         to_door = to_key + (second - first).abs().sum(-1).clamp(min=1)
         return (to_key <= horizon).long() + (to_door <= horizon).long()
+
+
+class GridMoment(NamedTuple):
+    """What `GridWorld.set_state` needs: where every agent is, the step of the episode."""
+
+    state: GridState
+    t: int
 
 
 class GridWorld:
@@ -222,3 +231,16 @@ class GridWorld:
         done = self.t == self.config.horizon
         cell = self.reset() if done else next_cell
         return Step(reward, next_cell, cell, done)
+
+    def get_state(self) -> GridMoment:
+        """Everything that `set_state` needs."""
+        return GridMoment(self.state, self.t)
+
+    @checked
+    def set_state(self, state: GridMoment) -> Int[Tensor, "task stream"]:
+        """Go on from there, as often as one likes; returns the cells. Raises `ValueError` unless it
+        is a state of this world, or of one of as many tasks and streams."""
+        known = self.rules.known(state.state, self.n_streams)
+        whole("state.t", state.t, 0, self.config.horizon - 1)
+        self.state, self.t = known, state.t
+        return self.state.cell

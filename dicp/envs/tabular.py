@@ -1,17 +1,26 @@
 """Any world with a few states and actions that can be seen, from its tables:
 for worlds of your own."""
 
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Int, Integer, Shaped
 from torch import Tensor
 
-from dicp.checks import Count, Index, Share, checked, fits_memory, refuse
+from dicp.checks import Count, Index, Share, checked, fits_memory, refuse, whole
 from dicp.envs.grid_checks import whole_numbers
 from dicp.types import Step
 
-__all__ = ["NoisyTabularWorld", "TabularWorld"]
+__all__ = ["NoisyTabularWorld", "TabularMoment", "TabularWorld"]
 
 AGENT_BYTES = 100
+
+
+class TabularMoment(NamedTuple):
+    """What `TabularWorld.set_state` needs: where every agent is, the step of the episode."""
+
+    at: Int[Tensor, "task stream"]
+    t: int
 
 
 class TabularWorld:
@@ -60,6 +69,20 @@ class TabularWorld:
     def drawn(self, reward: Shaped[Tensor, "task stream"]) -> Shaped[Tensor, "task stream"]:
         """What is given of the rewards of a step: all of them."""
         return reward
+
+    def get_state(self) -> TabularMoment:
+        """Everything that `set_state` needs."""
+        return TabularMoment(self.at, self.t)
+
+    @checked
+    def set_state(self, state: TabularMoment) -> Int[Tensor, "task stream"]:
+        """Go on from there, as often as one likes (what is random is drawn anew); returns where.
+        Raises `ValueError` unless it is a state of this world, or of one of as many tasks and
+        streams."""
+        at = whole_numbers("state.at", state.at, tuple(self.at.shape), self.pays.shape[1] - 1)
+        whole("state.t", state.t, 0, self.horizon - 1)
+        self.at, self.t = at, state.t
+        return self.at
 
     @property
     def max_return(self) -> Shaped[Tensor, "task"]:

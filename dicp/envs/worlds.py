@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dicp.checks import Count, Whole, checked, refuse
 from dicp.config import MetaWorldConfig
-from dicp.envs.metaworld import MetaWorld
+from dicp.envs.metaworld import MetaWorld, WorldState
 from dicp.envs.tasks import Instance
 from dicp.types import Step
 
@@ -49,6 +49,14 @@ class SeenMetaWorld:
             torch.from_numpy(step.reward).float(), next_observation, observation, step.done,
             torch.from_numpy(step.success),
         )
+
+    def get_state(self) -> WorldState:
+        """Everything that `set_state` needs, in copies."""
+        return self.world.get_state()
+
+    def set_state(self, state: WorldState) -> Float[Tensor, "task stream n_observed"]:
+        """Go on from there, as often as one likes. Raises `ValueError` as `MetaWorld.set_state`."""
+        return self._seen(self.world.set_state(state))
 
     def _seen(self, observation: np.ndarray) -> Tensor:
         return torch.from_numpy(observation[..., : self.n_observed]).float()
