@@ -1,6 +1,7 @@
 """Worlds of somebody else: registered, installed, refused in one sentence; and the contract that they keep."""
 
 import json
+import subprocess
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -422,6 +423,18 @@ def test_one_with_the_name_of_ours_is_not_used_and_says_so(tmp_path, monkeypatch
     with pytest.warns(UserWarning, match="The world 'darkroom' of darkroom .* is not used: its name is taken"):
         registry.names()
     assert domain_of(EnvConfig()).name == "darkroom"
+
+
+def test_a_process_that_was_started_does_not_say_it_again(tmp_path):
+    install(tmp_path, "darkroom", "darkroom_package:World", RING_CODE)
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import multiprocessing, sys\nsys.path.insert(0, sys.argv[1])\nfrom dicp.config import registry\n"
+        "if __name__ == '__main__':\n    registry.names()\n"
+        "    worker = multiprocessing.get_context('spawn').Process(target=registry.names)\n"
+        "    worker.start()\n    worker.join()\n    print(worker.exitcode)\n", encoding="utf-8")
+    done = subprocess.run([sys.executable, program, tmp_path], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0"] and done.stderr.count("is not used: its name is taken") == 1
 
 
 # ---- a room of somebody else ---------------------------------------------------------------------

@@ -15,6 +15,7 @@ import sys
 import warnings
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from multiprocessing import parent_process
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Annotated, Any
@@ -168,13 +169,15 @@ def _ours(place: str) -> type:
 
 @cache
 def _installed() -> dict[str, EntryPoint]:
-    """Worlds of other distributions; nothing of them is imported before it is asked for."""
-    found = {}
+    """Worlds of other distributions; nothing of them is imported before it is asked for. Whose name
+    cannot be used is said once, not by every process that this one starts."""
+    found, is_worker = {}, parent_process() is not None
     for point in entry_points(group=GROUP):
         if point.name in OURS or not FORM.fullmatch(point.name):
             said = f"The world {point.name!r} of {_source_of(point)} is not used"
             reason = "its name is taken, or of another form than 'my_world_2'"
-            warnings.warn(f"{said}: {reason}.", stacklevel=3)
+            if not is_worker:
+                warnings.warn(f"{said}: {reason}.", stacklevel=3)
         else:
             found[point.name] = point
     return found
