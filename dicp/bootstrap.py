@@ -1,6 +1,7 @@
 """Bootstrap intervals of tables of cells: a cell is one (split, train seed, task), its value a mean
 over rollouts."""
 
+from functools import lru_cache
 from typing import Annotated, Any
 
 import numpy as np
@@ -56,6 +57,12 @@ def bootstrap_weights(cells: pd.DataFrame, n_samples: Count = 2000, seed: Seed =
         raise ValueError(f"cells has {len(cells)} rows and lacks {lacks}; allowed: at least one "
                          f"row, with {', '.join(CELL)} in each.")
     fits_memory("n_samples", n_samples, 16 * n_samples * len(cells), "fewer")
+    return _weights(tuple(cells[CELL].itertuples(index=False, name=None)), n_samples, seed).copy()
+
+
+@lru_cache(maxsize=64)      # a table has many intervals over the same cells
+def _weights(cells: tuple[tuple, ...], n_samples: int, seed: int) -> np.ndarray:
+    cells = pd.DataFrame(cells, columns=CELL)
     rng = np.random.default_rng(seed)
     run = cells.groupby(["split", "train_seed"]).ngroup().to_numpy()
     weights = _drawn(rng, int(run.max()) + 1, n_samples)[:, run]

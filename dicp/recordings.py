@@ -9,6 +9,7 @@ import io
 import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
@@ -42,7 +43,12 @@ def recorded(env: World) -> pd.DataFrame:
         command = f"python -m dicp.reproduce --env {grid}" + (f" --task {task}" if task else "")
         raise ValueError(f"There are no recorded results of {env!r} at {path}; recorded are: "
                          f"{', '.join(recorded_worlds()) or 'none'}. {command} makes them.")
-    return decode(_known(path, "table", _record(RECORDED, env)), path)
+    return _decoded(_known(path, "table", _record(RECORDED, env)), path).copy()
+
+
+@lru_cache(maxsize=4)                       # a notebook asks for the same table many times
+def _decoded(data: bytes, path: Path) -> pd.DataFrame:
+    return decode(data, path)
 
 
 @checked
