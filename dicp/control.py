@@ -23,6 +23,7 @@ MODELS = {
     "queries": "queries", "heads": "the paper's heads", "table": "a table, no learning",
     "queries_once": "queries, every token counts once",
     "queries_plain": "queries, cells under their own names, every token counts once",
+    "table_faint": "a table, of new cells a hundredth of what was counted",
     "heads_long": "the paper's heads, ten times the updates",
 }
 DATA_NAMES = {

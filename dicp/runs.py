@@ -85,15 +85,15 @@ def alone(
     return Run(name, kind, planner, policy="ad", model=model, train=train)
 
 
-CONTROL = tuple(
-    alone(model, data, planner) for model in ("queries", "heads", "table")
-    for data in ("first", "all") for planner in PLANNERS[1:]
-)
+CONTROL = tuple(alone(model, data, planner) for model in ("queries", "heads", "table")
+                for data in ("first", "all") for planner in PLANNERS[1:])
 BAYES = tuple(run for run in CONTROL if run.planner == "bayes")
 PAPER_OR_BAYES = tuple(run for run in CONTROL if run.planner in ("paper", "bayes"))
 # Compliant, too, and rich in rewards; the last two are half first episodes.
 COMPLIANT = tuple(alone(model, data, "bayes") for model in ("queries", "table")
                   for data in ("exact", "half", "own"))
+IN_ROOMS = (*BAYES, *COMPLIANT,
+            alone("table", "first", "bayes", "hopeful", model=(("new_cells", 2.0),)))
 # What of it is built in, what is compliance, and what is a training too short. Darkroom.
 # A token that counts once had its best rate after whole histories at 0.02.
 ONCE = {
@@ -104,7 +104,7 @@ PLAIN = (("relabels", False), ("n_lines", 2))
 WHY = (
     *(alone("queries", data, "bayes", "once", train=ONCE[data]) for data in ONCE),
     *(alone("queries", data, "bayes", "plain", model=PLAIN, train=ONCE[data]) for data in ONCE),
-    *COMPLIANT,
+    *COMPLIANT, alone("table", "first", "thompson", "faint", model=(("new_cells", 0.01),)),
     *(alone("heads", data, planner, "long", train=(("updates", 20_000),))
       for data in ("first", "all") for planner in ("paper", "bayes")),
 )
@@ -182,7 +182,7 @@ OTHERS: dict[str, tuple[Run, ...]] = {
     "darkroom_permuted": (*PAPER_OR_BAYES, *ABLATIONS),
     "dark_key_to_door": (*PAPER_OR_BAYES, *ABLATIONS),
     # a plan that begins at once leaves nothing to a policy: none is trained for it
-    **{name: tuple(run._replace(policy=None) for run in (*BAYES, *COMPLIANT)) for name in ROOMS},
+    **{name: tuple(run._replace(policy=None) for run in IN_ROOMS) for name in ROOMS},
     "metaworld": (*EXPERTS, *RANKINGS),
     "metaworld-reach-v3": ML1_ABLATIONS,
 }

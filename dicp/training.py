@@ -48,7 +48,7 @@ def counted(config: Config, histories: Log, rollouts: Log | None = None) -> Tabl
     for _ in range(train.updates):
         windows = world_windows(sampler, train, train.batch_size, n_episodes, generator)
         counts = counts + model.count(windows)
-    model.chance.copy_(counts / counts.sum(-1, keepdim=True).clamp(min=1))
+    model.learn(counts)
     return model.eval()
 
 

@@ -20,7 +20,7 @@ from dicp.config import ENVS, IMITATORS, ML1_TASKS, PLANNERS, PROFILES, WORLD_MO
 from dicp.config.wire import old_name
 from dicp.history import LearningHistories
 
-N_PRESETS, DIGEST = 603, "fcb6950182"
+N_PRESETS, DIGEST = 603, "39ad58116b"
 STORES = sorted((artifacts.SHIPPED / "histories").glob("*.zarr.zip"))
 COSTS = sorted((artifacts.SHIPPED / "results").glob("*_cost.csv"))
 

@@ -1,10 +1,13 @@
 """The table that learns nothing but counts, by hand."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from dicp.beliefs import remember, tokens_of, windows_of
 from dicp.config import EnvConfig, ModelConfig, PlanConfig
+from dicp.config.env import TreasureConfig
 from dicp.envs.tasks import PERMUTATIONS
 from dicp.explorers import exact_belief
 from dicp.models import TableModel
@@ -57,6 +60,24 @@ def test_permuted_counts_by_cell():
     model = table("darkroom_permuted")
     paid, n = counted(model, window("darkroom_permuted", [4, 8, 8, 4, 4, 8], [0, 1, 1, 0, 0, 1], 6))
     assert paid.nonzero().flatten().tolist() == [8] and n[8] == 3 and n[4] == 3
+
+
+def test_one_number_may_be_changed_by_hand():
+    """Of cells never met, at every stage and for every reward; nothing else, and no share above one."""
+    env, config = EnvConfig("dark_key_to_door", size=3, horizon=6), ModelConfig("table", context_length=12)
+    counts = torch.tensor([[3, 1], [4, 0], [0, 2]] * 3)
+    for factor, wanted in ((1.0, 0.25), (0.01, 0.0025), (4.0, 1.0)):
+        model = TableModel(env, replace(config, new_cells=factor))
+        model.learn(counts.double())
+        assert torch.allclose(model.chance[:, 1], torch.tensor([wanted, 0.0, 1.0] * 3))
+        assert torch.allclose(model.chance.sum(1), torch.ones(9))
+    with pytest.raises(ValueError, match="model.new_cells is 4.1; allowed: at most 4 here"):
+        TableModel(env, replace(config, new_cells=4.1)).learn(counts.double())
+    rich = TableModel(TreasureConfig(size=3, horizon=6, n_train=4, n_held_out=2), replace(config, new_cells=2.0))
+    rich.learn(torch.tensor([[6.0, 1, 1]] + [[1.0, 0, 0]] * 3))
+    assert torch.allclose(rich.chance[0], torch.tensor([0.5, 0.25, 0.25]))
+    with pytest.raises(ValueError, match="model.new_cells is 2.0; allowed: 1.0 in darkroom_permuted"):
+        TableModel(EnvConfig("darkroom_permuted"), replace(config, new_cells=2.0))
 
 
 @pytest.mark.parametrize("name", ["darkroom", "dark_key_to_door"])

@@ -39,6 +39,7 @@ IN_ROOMS = {
     "table_all_bayes": "a table, counted in whole histories",
     "queries_first_bayes": "queries, trained on first episodes",
     "queries_all_bayes": "queries, trained on whole histories",
+    "table_first_hopeful_bayes": "a table, of new cells twice what was counted in first episodes",
     "table_half_bayes": "a table, half first episodes, half rollouts of the exact belief",
     "queries_half_bayes": "queries, half first episodes, half rollouts of the exact belief",
     "queries_own_bayes": "queries, half first episodes, half their own plans",

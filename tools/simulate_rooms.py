@@ -1,11 +1,8 @@
 """Does a table lose where the numbers decide? Beside the exact belief, with the same planner,
 before anything is trained: python tools/simulate_rooms.py [world].
 
-In Dark Treasure and Noisy Darkroom with the Bayes planner, in Darkroom with Thompson sampling. The
-table is counted in episodes of the random policy in the training tasks. And the same table with one
-number changed by hand: of a cell that was never met it expects twice as much, in Darkroom a
-hundredth. In Dark Treasure they act in the last training tasks, elsewhere, where there are few, in
-all.
+The table is counted in episodes of the random policy in the training tasks. In Dark Treasure they
+act in the last training tasks, in Noisy Darkroom, where there are few, in all.
 """
 
 import sys
@@ -17,16 +14,12 @@ from dicp.config import Config, PlanConfig
 from dicp.domain import split_of
 from dicp.explorers import exact_belief
 from dicp.models import TableModel
-from dicp.models.table import NEVER
 from dicp.oracles import RandomPolicy
 from dicp.rollout import rollout
 from dicp.training import counted
 
-# the planner, tasks, rollouts in each, and by what the number of the table is multiplied
-WORLDS = {
-    "dark_treasure": ("bayes", 40, 1, 2), "noisy_darkroom": ("bayes", 81, 3, 2),
-    "darkroom": ("thompson", 81, 4, 0.01),
-}
+# tasks, rollouts in each
+WORLDS = {"dark_treasure": (40, 1), "noisy_darkroom": (81, 3)}
 N_BATCHES = 300                                                       # of windows that are counted
 
 
@@ -37,24 +30,14 @@ def table_of(config: Config) -> TableModel:
     return counted(replace(config, train=replace(config.train, updates=N_BATCHES)), log)
 
 
-def changed(table: TableModel, factor: float) -> TableModel:
-    """The same, but for what it expects of a cell that was never met."""
-    table.chance[NEVER, 1:] *= factor
-    table.chance[NEVER, 0] = 1 - table.chance[NEVER, 1:].sum()
-    return table
-
-
 def main(*names: str) -> None:
     for name in names or WORLDS:
         one_of("world", name, WORLDS)
-        planner, n_tasks, n_rollouts, factor = WORLDS[name]
-        config, plan = Config.preset(name, world_model="table"), PlanConfig.preset(planner, name)
+        n_tasks, n_rollouts = WORLDS[name]
+        config, plan = Config.preset(name, world_model="table"), PlanConfig.preset("bayes", name)
         train, held_out = split_of(config.env, 0)
         tasks, exact = [*held_out, *train][-n_tasks:], None
-        agents = {
-            "exact belief": exact_belief(config.env), "table": table_of(config),
-            f"table, P(reward) of new cells x {factor}": changed(table_of(config), factor),
-        }
+        agents = {"exact belief": exact_belief(config.env), "table": table_of(config)}
         for who, agent in agents.items():
             rollouts = rollout(agent, config.env, tasks, n_rollouts, 50, plan, record=False)
             share = rollouts.episode_return / rollouts.max_return[:, None, None]

@@ -140,6 +140,8 @@ class ModelConfig:
     relabels: bool = True
     # queries: numbers that tell where an action led: row and column | their sum and difference, too
     n_lines: Annotated[int, OneOf((2, 4))] = 2
+    # table: by this, by hand, P(reward) of a cell never met is multiplied after counting (1: not)
+    new_cells: Annotated[float, Number(0, 100)] = 1.0
 
     def __post_init__(self):
         check_fields(self, "model")

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from dicp.checks import Count, checked
+from dicp.checks import Count, checked, refuse
 from dicp.config import ModelConfig
 from dicp.config.world import GridConfig
 from dicp.domain import domain_of
@@ -69,6 +69,8 @@ class TableModel(nn.Module):
         self.rewards, self.n_kinds = domain.reward, 1 + domain.reward.n
         n_kinds = env.n_cells if self.moves_are_hidden else self.n_kinds * self.n_stages
         self.register_buffer("chance", torch.full((n_kinds, self.rewards.n), 1 / self.rewards.n))
+        if self.moves_are_hidden and config.new_cells != 1:
+            raise refuse("model.new_cells", config.new_cells, f"1.0 in {domain.name}")
         if domain.leads_to is None:
             raise ValueError(
                 f"world_model is 'table', which counts rewards alone, and {domain.name} does not "
@@ -85,6 +87,19 @@ class TableModel(nn.Module):
         kind, reward = self.kinds(windows).flatten(), self.rewards.index(windows.reward).flatten()
         counts = torch.bincount(kind * self.rewards.n + reward, minlength=self.chance.numel())
         return counts.double().view_as(self.chance)
+
+    def learn(self, counts: Float[Tensor, "kind reward"]) -> None:
+        """Take P(reward) from what `count` gave; of cells never met times `config.new_cells`, a
+        control: what would one number do that nobody has learned? `ValueError` where this is more
+        than one."""
+        chance, factor = counts / counts.sum(-1, keepdim=True).clamp(min=1), self.config.new_cells
+        if factor != 1:
+            never = chance[NEVER :: self.n_kinds]                       # at every stage
+            never[:, 1:] *= factor
+            if (total := float(never[:, 1:].sum(-1).max())) > 1:
+                raise refuse("model.new_cells", factor, f"at most {factor / total:g} here")
+            never[:, 0] = 1 - never[:, 1:].sum(-1)
+        self.chance.copy_(chance)
 
     def kinds(self, windows: Windows) -> Int[Tensor, "batch n"]:
         """Of each step: what the window holds of the cell that it leads to."""
