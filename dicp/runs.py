@@ -111,7 +111,7 @@ WHY = (
 # Trained models again, with other weights at the start: Darkroom, with the Bayes planner.
 SEEDS = tuple(
     run._replace(name=f"{run.name}_seed{seed}", train=(*run.train, ("seed", 100 + seed)))
-    for run in BAYES if run.world_model != "table" for seed in N_SEEDS[:-1]
+    for run in (*BAYES, *COMPLIANT) if run.world_model != "table" for seed in N_SEEDS[:-1]
 )
 
 
