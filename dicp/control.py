@@ -12,7 +12,7 @@ import pandas as pd
 from dicp import results
 from dicp.checks import OneOf, checked
 from dicp.config import PLANNERS
-from dicp.runs import CONTROL, N_SEEDS, WHY, Run
+from dicp.runs import COMPLIANT, CONTROL, N_SEEDS, WHY, Run
 from dicp.tables import need_columns
 
 __all__ = [
@@ -115,17 +115,14 @@ def of_all_seeds(
 
 @checked
 def seeds_of(table: pd.DataFrame) -> pd.DataFrame:
-    """Return over all episodes with the Bayes planner, a row a model and data, a column a training
-    seed (as far as they are recorded)."""
-    need_columns(table.columns, ("run",), "the result table")
-    rows, names_found = [], set(table["run"])
-    suffixes = ("", *(f"_seed{n}" for n in N_SEEDS[:-1]))
-    for model in ("queries", "heads"):
-        for data in ("first", "all"):
-            names = [f"{model}_{data}_bayes{suffix}" for suffix in suffixes]
-            value = [
-                float(results.normalised(table[table["run"] == name]).mean())
-                for name in names if name in names_found
-            ]
-            rows.append({"model": model, "data": data, **dict(enumerate(value))})
-    return pd.DataFrame(rows)
+    """Return over all episodes with the Bayes planner of each training that is recorded: columns
+    model, data, split, seed (0, 1, ...: the number of the training) and value."""
+    need_columns(table.columns, ("run", "split"), "the result table")
+    rows, bayes = [], [run for run in (*CONTROL, *COMPLIANT) if run.planner == "bayes"]
+    for run in (run for run in bayes if run.world_model != "table"):
+        model, data = parts_of(run)
+        for seed, suffix in enumerate(("", *(f"_seed{n}" for n in N_SEEDS[:-1]))):
+            one_run = table[table["run"] == run.name + suffix]
+            for split, part in one_run.groupby("split"):
+                rows.append((model, data, split, seed, float(results.normalised(part).mean())))
+    return pd.DataFrame(rows, columns=["model", "data", "split", "seed", "value"])

@@ -54,10 +54,12 @@ def test_what_the_data_change_is_paired(table):
     assert rows.loc[("heads", "bayes"), "last"] == pytest.approx((0, 0, 0))
 
 
-def test_training_seeds_stand_side_by_side(table):
-    rows = control.seeds_of(table).set_index(["model", "data"])
-    assert rows.loc[("queries", "first"), [0, 1]].tolist() == pytest.approx([0.9, 0.8])
-    assert rows.loc[("queries", "all"), 0] == pytest.approx(0.7) and np.isnan(rows.loc[("queries", "all"), 1])
+def test_every_training_is_listed_by_split_and_seed(table):
+    rows = control.seeds_of(table).set_index(["model", "data", "seed"]).sort_index()
+    assert rows.loc[("queries", "first", 0), "split"].tolist() == [0, 1]
+    assert rows.loc[("queries", "first", 0), "value"].tolist() == pytest.approx([0.9, 0.9])
+    assert rows.loc[("queries", "first", 1), "value"].tolist() == pytest.approx([0.8, 0.8])
+    assert "table" not in rows.index.get_level_values("model")
 
 
 def test_the_difference_over_all_training_seeds(table):

@@ -286,6 +286,21 @@ def data_effect(recorded: pd.DataFrame) -> str:
     )
 
 
+def every_training(env: str) -> str:
+    """What each training earns with the Bayes planner, by model, data and split."""
+    found = control.seeds_of(results.recorded(env))
+    splits = sorted(found["split"].unique())
+    header = ["world model", "trained on", *(f"split {split}" for split in splits)]
+    lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
+    for (model, data), part in found.groupby(["model", "data"], sort=False):
+        values = [part.loc[part["split"] == split, "value"] for split in splits]
+        cells = [", ".join(f"{value:.3f}" for value in several) for several in values]
+        names = control.MODELS[model], control.DATA_NAMES[data]
+        lines.append("| " + " | ".join((*names, *cells)) + " |")
+    note = "Return over all episodes, as a share of the highest; a number a training."
+    return "\n".join([*lines, "", note])
+
+
 def more_seeds(recorded: pd.DataFrame) -> str:
     """What other training seeds say, as far as there are any."""
     found = control.of_all_seeds(recorded, "queries")
@@ -491,6 +506,7 @@ BLOCKS = {
     "summary": summary, "planning": planning, "metaworld": ml1_table, "claim": claim,
     **{f"control {env}": partial(data_by_model, env) for env in ENVS},
     "planners darkroom": partial(other_planners, "darkroom"),
+    "trainings darkroom": partial(every_training, "darkroom"),
     **{f"changes {env}": partial(changes, env) for env in ENVS},
     **{env: partial(table, env) for env in ENVS},
     **{env: partial(room, env) for env in ROOMS},
