@@ -155,6 +155,7 @@ def load_or_train(
     collected first where this machine has none, by `n_jobs` processes. A training that was
     interrupted goes on; one that another process is at is waited for. `retrain`: what is shipped
     does not count. `fresh`: nor does a training of this machine, finished or not; it is deleted.
+    (Both are about this model: the one whose plans `first_and_own` learns from is taken as it is.)
     Raises `CheckpointError` where a file is damaged, `StoreError` where one cannot be written.
     """
     name = weights_name(config)
@@ -182,7 +183,10 @@ def _train(path: Path, config: Config, device: str | None, progress: bool, n_job
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     tasks = training_tasks(config)
     rollouts, spent = rollouts_for(config, device, progress, n_jobs, unfinished)
+    started = time.process_time()
     histories = training_log(config, n_jobs)
+    if config.train.data == "exact_belief":             # which is acted out, not collected
+        spent += time.process_time() - started
     trainer = train(
         config, histories, unfinished, device, progress=progress, tasks=tasks, rollouts=rollouts
     )
@@ -205,7 +209,7 @@ def rollouts_for(
         return Log(**kept["rollouts"]), kept["cpu_seconds"]
     agent, spent = who_acts(config, lambda first: _learned(first, device, progress, n_jobs))
     started = time.process_time()
-    tasks, n = training_tasks(config), config.train.n_rollouts
+    tasks, n = training_tasks(config)[: config.train.max_tasks], config.train.n_rollouts
     rollouts = rollouts_to_learn_from(config, agent, tasks, n)
     spent += time.process_time() - started
     if path:

@@ -14,7 +14,7 @@ from torch import Tensor
 from dicp.believed import believed_rewards
 from dicp.checks import Count, checked, one_of, refuse
 from dicp.config import Config, PlanConfig, WorldConfig
-from dicp.config.parts import MIXED
+from dicp.config.parts import MIXED, TrainConfig
 from dicp.config.world import GridConfig
 from dicp.domain import domain_of
 from dicp.envs import Task
@@ -131,7 +131,7 @@ def rollouts_to_learn_from(
     Bagnell, arXiv 1203.1007: train a model where one explores, and where one's own plans lead)."""
     env, seed, logs = config.env, config.train.seed, []
     n_episodes = config.model.context_length // env.horizon
-    plan = PlanConfig.preset("bayes", env.name)
+    plan = PlanConfig.preset("bayes", env)
     for i in range(0, max(len(tasks), 1), AT_ONCE):         # none at all: the rollout refuses it
         some = tasks[i : i + AT_ONCE]
         logs.append(log_of(rollout(agent, env, some, n_rollouts, n_episodes, plan, seed + i)))
@@ -147,7 +147,9 @@ def who_acts(
     one_of("config.train.data", config.train.data, MIXED)
     if config.train.data == "first_and_exact":
         return exact_belief(config.env), 0.0
-    return trained(replace(config, train=replace(config.train, data="first_episodes")))
+    usual = TrainConfig().n_rollouts                  # which first episodes do not read
+    train = replace(config.train, data="first_episodes", n_rollouts=usual)
+    return trained(replace(config, train=train))
 
 
 @checked

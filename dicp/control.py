@@ -58,7 +58,7 @@ def parts_of(run: Run) -> tuple[str, str]:
 
 @checked
 def by_run(table: pd.DataFrame) -> pd.DataFrame:
-    """A row a recorded run of the control: columns model, data, planner, splits, and as (value,
+    """A row a recorded run of the control: columns run, model, data, planner, splits; as (value,
     low, high) over splits and tasks: all, last (ten episodes), found (by episode 5); and the share
     of plans that count on a cell that gave no reward."""
     need_columns(table.columns, ("run", "plans", "deluded"), "the result table")
@@ -73,9 +73,9 @@ def by_run(table: pd.DataFrame) -> pd.DataFrame:
         numbers = {short: tuple(found.loc[metric]) for short, metric in METRICS.items()}
         deluded = float(part["deluded"].sum() / (part["plans"].sum() or float("nan")))
         splits = part["split"].nunique()
-        rows.append({"model": model, "data": data, "planner": run.planner, "splits": splits,
-                     **numbers, "deluded": deluded})
-    columns = ["model", "data", "planner", "splits", "all", "last", "found", "deluded"]
+        rows.append({"run": run.name, "model": model, "data": data, "planner": run.planner,
+                     "splits": splits, **numbers, "deluded": deluded})
+    columns = ["run", "model", "data", "planner", "splits", "all", "last", "found", "deluded"]
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -54,7 +54,7 @@ def probe(model: Learner, env: GridConfig, tasks: list[Task], seed: Seed = 0) ->
     """Columns probe, value, exact: what `calibration` and `walks` say, in Darkroom-Permuted
     `moves`. The contexts are those of rollouts of the exact belief in `tasks`, which the model has
     not been trained on."""
-    plan = PlanConfig.preset("bayes", env.name)
+    plan = PlanConfig.preset("bayes", env)
     rollouts = rollout(exact_belief(env), env, tasks, N_ROLLOUTS, N_EPISODES, plan, seed)
     if env.name == "darkroom_permuted":
         return pd.DataFrame(moves(model, rollouts, env))

@@ -41,6 +41,7 @@ def counted(config: Config, histories: Log, rollouts: Log | None = None) -> Tabl
     train, model = config.train, new_model(config.env, config.model)
     check_mix(config, rollouts)
     how = train.n_streams, least_return(train)
+    histories = histories.map(lambda values: values[: train.max_tasks])
     sampler = WindowSampler(config.env, histories, *how, rollouts=rollouts)
     generator = torch.Generator().manual_seed(train.seed)
     n_episodes = config.model.context_length // config.env.horizon

@@ -266,7 +266,9 @@ def test_who_acts_is_the_exact_belief_or_was_trained_on_first_episodes(data):
     else:
         assert isinstance(agent, RandomPolicy) and seconds == 7
         first = replace(config, train=replace(config.train, data="first_episodes"))
-        assert asked == [first]
+        more = replace(config, train=replace(config.train, n_rollouts=3))       # which first episodes do not read
+        who_acts(more, lambda first: asked.append(first) or (RandomPolicy(first.env), 7.0))
+        assert asked == [first, first]
         with pytest.raises(ValueError, match="config.train.data is 'first_episodes'; allowed: 'first_and_exact', "):
             who_acts(first, lambda _: pytest.fail("nobody is asked"))
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dicp.beliefs import remember, tokens_of, windows_of
-from dicp.config import EnvConfig, ModelConfig, PlanConfig
+from dicp.config import Config, EnvConfig, ModelConfig, PlanConfig
 from dicp.config.env import TreasureConfig
 from dicp.envs.tasks import PERMUTATIONS
 from dicp.explorers import exact_belief
@@ -73,6 +73,9 @@ def test_one_number_may_be_changed_by_hand():
         assert torch.allclose(model.chance.sum(1), torch.ones(9))
     with pytest.raises(ValueError, match="model.new_cells is 4.1; allowed: at most 4 here"):
         TableModel(env, replace(config, new_cells=4.1)).learn(counts.double())
+    whole = Config.preset(world_model="queries")
+    with pytest.raises(ValueError, match="model.new_cells is 2.0; allowed: 1.0, with world_model 'queries'"):
+        replace(whole, model=replace(whole.model, new_cells=2.0))
     rich = TableModel(TreasureConfig(size=3, horizon=6, n_train=4, n_held_out=2), replace(config, new_cells=2.0))
     rich.learn(torch.tensor([[6.0, 1, 1]] + [[1.0, 0, 0]] * 3))
     assert torch.allclose(rich.chance[0], torch.tensor([0.5, 0.25, 0.25]))

@@ -482,6 +482,23 @@ def test_half_of_a_mixed_batch_is_rollouts_from_their_start(data, log):
     trainer.step()
 
 
+@pytest.mark.parametrize("data", MIXED)
+def test_of_fewer_tasks_nothing_comes_from_the_others(data, monkeypatch, tmp_path):
+    monkeypatch.setenv("DICP_CACHE", str(tmp_path))
+    settings, asked = tiny("queries", data=data, n_streams=8, n_rollouts=2, max_tasks=2, updates=1), []
+    make = artifacts.rollouts_to_learn_from
+    monkeypatch.setattr(artifacts, "rollouts_to_learn_from", lambda *args: asked.append(args[2]) or make(*args))
+    artifacts.load_or_train(settings, progress=False, n_jobs=1)
+    assert asked == [artifacts.training_tasks(settings)[:2]] and len(artifacts.training_tasks(settings)) > 2
+
+
+def test_a_table_is_counted_in_no_more_tasks_than_others_learn_from(log):
+    settings = tiny("table", data="first_episodes", max_tasks=1)
+    alone = counted(settings, log.map(lambda x: x[:1]))
+    assert torch.equal(counted(settings, log).chance, alone.chance)
+    assert not torch.equal(counted(tiny("table", data="first_episodes"), log).chance, alone.chance)
+
+
 def test_rollouts_are_given_where_the_data_mix_two_and_there_alone(log):
     for data, rollouts in (("first_and_own", None), ("first_episodes", log)):
         with pytest.raises(ValueError, match=f"train.data is '{data}'; allowed: a log with 'first_and_exact'"):

@@ -5,11 +5,10 @@ The table is counted in episodes of the random policy in the training tasks. In 
 act in the last training tasks, in Noisy Darkroom, where there are few, in all.
 """
 
-import sys
+import argparse
 from dataclasses import replace
 
 from dicp.beliefs import log_of
-from dicp.checks import one_of
 from dicp.config import Config, PlanConfig
 from dicp.domain import split_of
 from dicp.explorers import exact_belief
@@ -30,9 +29,12 @@ def table_of(config: Config) -> TableModel:
     return counted(replace(config, train=replace(config.train, updates=N_BATCHES)), log)
 
 
-def main(*names: str) -> None:
-    for name in names or WORLDS:
-        one_of("world", name, WORLDS)
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("worlds", nargs="*", choices=[*WORLDS, []], metavar="world")
+    for name in parser.parse_args().worlds or WORLDS:
         n_tasks, n_rollouts = WORLDS[name]
         config, plan = Config.preset(name, world_model="table"), PlanConfig.preset("bayes", name)
         train, held_out = split_of(config.env, 0)
@@ -49,4 +51,4 @@ def main(*names: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

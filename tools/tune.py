@@ -8,9 +8,8 @@ docs/tuning.csv.
 It is trained on the split's training tasks but the last ones, the validation tasks, and judged on
 these: what it believes (`dicp.probes`), and its return in the first episodes with the Bayes
 planner. Held-out tasks are not touched. The first episodes are those of an untrained agent, drawn
-here; the histories are the source's, collected where this machine has none. With --data
-exact_belief they are `n_rollouts` rollouts of the exact belief in each task, with first_and_exact
-these are half of the data, with first_and_own those of the same model trained on first episodes.
+here, and the rollouts of the exact belief, in the first 1,500 of these tasks; the histories are the
+source's, collected where this machine has none.
 """
 
 import argparse
@@ -59,7 +58,7 @@ def main() -> None:
         config, model=replace(config.model, **args.model), train=replace(config.train, **changes)
     )
     train, validation = split_validation(split_of(env, 0)[0], N_VALIDATION.get(args.world, 8))
-    model, seconds = trained(config, train[:MOST_TASKS])
+    model, seconds = trained(config, train if args.data == "histories" else train[:MOST_TASKS])
     believes = probe(model, env, validation, 0)
     plan = PlanConfig.preset("bayes", args.world, **args.plan)
     rollouts = rollout(model, env, validation, args.rollouts, N_EPISODES, plan, 0)
@@ -87,7 +86,7 @@ def log_for(config: Config, tasks: list[Task]) -> Log:
         return histories_of(config, tasks).load(tasks)
     if config.train.data == "exact_belief":
         agent = exact_belief(config.env)
-        return rollouts_to_learn_from(config, agent, tasks, config.train.n_rollouts)
+        return rollouts_to_learn_from(config, agent, tasks, config.train.n_streams)
     random, n_streams = RandomPolicy(config.env), config.train.n_streams
     return log_of(rollout(random, config.env, tasks, n_streams, 1, None, 0))
 

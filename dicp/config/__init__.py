@@ -79,6 +79,9 @@ class Config:
         if self.train.data in MIXED and self.train.batch_size == 1:
             allowed = f"2 and more, with data {self.train.data!r}"
             raise refuse("train.batch_size", self.train.batch_size, allowed)
+        if self.model.new_cells != 1 and self.model.world_model != "table":
+            allowed = f"1.0, with world_model {self.model.world_model!r}, which counts nothing"
+            raise refuse("model.new_cells", self.model.new_cells, allowed)
         if self.train.most_repeats > 1 and self.model.target == "idt":
             allowed = "1, with target 'idt', which reads chunks"
             raise refuse("train.most_repeats", self.train.most_repeats, allowed)
