@@ -7,7 +7,7 @@ import torch
 
 from dicp.config import EnvConfig, MetaWorldConfig, PlanConfig
 from dicp.config.env import NoisyConfig, TreasureConfig
-from dicp.domain import domain_of, split_of
+from dicp.domain import domain_of, made, split_of
 from dicp.envs import split_tasks
 from dicp.oracles import RandomPolicy
 from dicp.policies import policy_of
@@ -47,6 +47,15 @@ def test_a_space_of_numbers():
     space = Space(shape=(4,))
     assert not space.is_discrete and space.stored_as == torch.float32 and space.n_bytes == 16
     assert space.full(2, 0).shape == (2, 4)
+
+
+@pytest.mark.parametrize("env", [*GRIDS, TreasureConfig(), ARM], ids=lambda env: env.name)
+def test_a_world_does_not_lie_where_its_first_user_works(env):
+    made.cache_clear()
+    with torch.device("meta"):
+        domain = domain_of(env)
+    assert domain is domain_of(env) and len(domain.split(0)[0])
+    assert all(x.device.type == "cpu" for x in vars(domain).values() if isinstance(x, torch.Tensor))
 
 
 @pytest.mark.parametrize("env", GRIDS, ids=lambda env: env.name)

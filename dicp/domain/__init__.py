@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+import torch
+
 from dicp.checks import Count, Seed, checked, refuse
 from dicp.config import WorldConfig, registry
 from dicp.config.presets import Row
@@ -31,11 +33,12 @@ def domain_of(env: WorldConfig) -> Domain:
 
 @cache
 def made(env: WorldConfig, kind: type[Domain]) -> Domain:
-    """The same object for the same config."""
+    """The same object for the same config: on the CPU, whatever device its first user works on."""
     if not isinstance(env, kind.config_class):
         raise refuse("env", env, f"a {kind.config_class.__name__}, as {env.name!r} was registered")
-    world = kind(env)
-    world.check_spaces()
+    with torch.device("cpu"):
+        world = kind(env)
+        world.check_spaces()
     return world
 
 
