@@ -49,7 +49,8 @@ IN_ROOMS = {
 ROOM_NOTE = (
     "Share of the highest return (where rewards are random, of the highest expected one) on held-"
     "out tasks, one training seed a split. Differences are paired over splits and tasks, with 95% "
-    "bootstrap intervals."
+    "bootstrap intervals. Where a table's first number of seconds is 0, its counting is in the "
+    "second."
 )
 PLANNER_NAMES = {"paper": "the paper's planner", "gated": "`gated`", "bayes": "`bayes`",
                  "thompson": "Thompson sampling"}
