@@ -244,8 +244,15 @@ def _find_unless_busy(part: Part, package: dict[str, Made]) -> Made | None:
 
 
 def complete(table: pd.DataFrame) -> pd.DataFrame:
-    """A planner's setting that is younger than a part has its default there."""
+    """A planner's setting that is younger than a part has its default there. Settings of a plan
+    stand in their own order, whichever part came first."""
     plans = table["planner"] != "none"
-    younger = {f.name: table[f.name].where(~plans | table[f.name].notna(), f.default)
-               for f in fields(PlanConfig) if f.name in table}
-    return table.assign(**younger)
+    settings = [f for f in fields(PlanConfig) if f.name in table]
+    younger = {
+        f.name: table[f.name].where(~plans | table[f.name].notna(), f.default) for f in settings
+    }
+    names = [name for name in younger if name != "planner"]
+    first = min((table.columns.get_loc(name) for name in names), default=0)
+    before = list(table.columns[:first])
+    after = [name for name in table.columns[first:] if name not in names]
+    return table.assign(**younger)[[*before, *names, *after]]

@@ -145,6 +145,15 @@ def test_a_setting_that_is_younger_than_a_part_has_its_default_there():
     assert done["deduplicate"].tolist()[1:] == [False, True] and done.iloc[0, 1:].isna().all()
 
 
+def test_settings_of_a_plan_stand_in_their_own_order_whichever_part_came_first():
+    """Else the same rows, put together again, would be other bytes."""
+    table = results.recorded("darkroom").head(3)
+    names = list(table.columns)
+    assert names.index("draws_goal") < names.index("data")
+    younger = [name for name in names if name != "draws_goal"] + ["draws_goal"]
+    assert list(parts.complete(table[younger]).columns) == names == list(parts.complete(table).columns)
+
+
 def test_what_is_recorded_counts_as_done_and_is_not_copied(asked, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(reproduce, "checkout", lambda: tmp_path)
     reproduce.main(["--runs", "random", "exact_belief", "--splits", "0", "--record"])

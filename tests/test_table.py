@@ -73,6 +73,8 @@ def test_one_number_may_be_changed_by_hand():
         assert torch.allclose(model.chance.sum(1), torch.ones(9))
     with pytest.raises(ValueError, match="model.new_cells is 4.1; allowed: at most 4 here"):
         TableModel(env, replace(config, new_cells=4.1)).learn(counts.double())
+    table = Config.preset(world_model="table")
+    assert replace(table, model=replace(table.model, new_cells=2.0)).key != table.key
     whole = Config.preset(world_model="queries")
     with pytest.raises(ValueError, match="model.new_cells is 2.0; allowed: 1.0, with world_model 'queries'"):
         replace(whole, model=replace(whole.model, new_cells=2.0))

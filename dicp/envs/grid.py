@@ -122,7 +122,7 @@ class GridRules:
         """(next state, reward). Moves into a wall leave the agent where it is. Raises `ValueError`
         unless `action` holds whole numbers from 0 to 4, of any integer dtype, in the shape of the
         state."""
-        state = self.known(state)
+        state = self._known(state)
         return self.advance(state, check_action(action, state.cell.shape))
 
     def advance(
@@ -134,7 +134,7 @@ class GridRules:
         hit = cell == self.goals.gather(1, state.stage)
         return GridState(cell, state.stage if self.pays_forever else state.stage + hit), hit.long()
 
-    def known(self, state: GridState, n_streams: int | None = None) -> GridState:
+    def _known(self, state: GridState, n_streams: int | None = None) -> GridState:
         """The state in int64; `ValueError` unless it is one of these tasks', in so many streams
         (None: in any number)."""
         if not isinstance(state, GridState):
@@ -154,7 +154,7 @@ class GridRules:
         """A shortest way to the next goal: first along x, then along y, or along the
         longer leg first (x if they are equal). On the goal, and when all are reached: stay, or
         (`push_walls`) push against a wall where there is one."""
-        state = self.known(state)
+        state = self._known(state)
         variant = torch.arange(len(self.next_cell))[:, None]
         reached = xy_of(self.next_cell[variant, state.cell], self.size)   # task stream action 2
         goal = self.goals.gather(1, state.stage)
@@ -240,7 +240,7 @@ class GridWorld:
     def set_state(self, state: GridMoment) -> Int[Tensor, "task stream"]:
         """Go on from there, as often as one likes; returns the cells. Raises `ValueError` unless it
         is a state of this world, or of one of as many tasks and streams."""
-        known = self.rules.known(state.state, self.n_streams)
+        known = self.rules._known(state.state, self.n_streams)
         whole("state.t", state.t, 0, self.config.horizon - 1)
         self.state, self.t = known, state.t
         return self.state.cell

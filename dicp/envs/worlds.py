@@ -54,6 +54,7 @@ class SeenMetaWorld:
         """Everything that `set_state` needs, in copies."""
         return self.world.get_state()
 
+    @checked
     def set_state(self, state: WorldState) -> Float[Tensor, "task stream n_observed"]:
         """Go on from there, as often as one likes. Raises `ValueError` as `MetaWorld.set_state`."""
         return self._seen(self.world.set_state(state))
