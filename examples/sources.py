@@ -18,9 +18,9 @@ def learning_curve(env, name, n_tasks, **changes):
     return log.episode_returns.mean((0, 1), dtype=float).unflatten(0, (10, -1)).mean(1)
 
 
-def main():
-    grid = dict(n_tasks=2, n_streams=10, env_steps=1000)
-    arm = dict(n_tasks=2, n_streams=10, env_steps=1000, n_steps=100, batch_size=200)
+def main(n_tasks=2):
+    grid = dict(n_tasks=n_tasks, n_streams=10, env_steps=1000)
+    arm = dict(**grid, n_steps=100, batch_size=200)
     return {
         "trpo": learning_curve("darkroom", "trpo", **grid),
         "a2c": learning_curve("darkroom", "a2c", **grid),

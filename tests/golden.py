@@ -23,19 +23,22 @@ WEIGHTS = sorted((SHIPPED / "weights").glob("*.safetensors"))
 GOLDEN = Path(__file__).parent / "data" / "golden_rollouts.json"
 N_ROLLOUTS = 2
 N_TOKENS = 125
+LONG = 50        # steps of an episode: plans are carried out in one of them, shorter ones in three
 
 
 def deeds(path: Path) -> list:
     """Of the model at `path`, by its policy and, where it can plan, by short plans. In a grid a digest of every action in
-    three episodes of two held-out tasks, and the returns. In Meta-World, where a last bit that another machine rounds
-    otherwise soon is another way through the world, what it would do after `N_TOKENS` tokens of random numbers."""
+    three episodes of two held-out tasks (of a plan's in one, where it is long), and the returns. In Meta-World, where a
+    last bit that another machine rounds otherwise soon is another way through the world, what it would do after
+    `N_TOKENS` tokens of random numbers."""
     record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["config"]
     model = load_trained(path).model
     if not domain_of(model.env).action.is_discrete:
         return [answers(model, plan) for plan in plans_of(model)]
     tasks, done = split_of(model.env, record["split"])[1][:2], []
     for plan in plans_of(model):
-        rollouts = rollout(model, model.env, tasks, N_ROLLOUTS, 3, plan, seed=0)
+        n_episodes = 1 if plan and model.env.horizon >= LONG else 3
+        rollouts = rollout(model, model.env, tasks, N_ROLLOUTS, n_episodes, plan, seed=0)
         digest = hashlib.sha1(rollouts.action.byte().numpy().tobytes()).hexdigest()[:10]
         returns = rollouts.episode_return.flatten().tolist()
         done.append({"planner": plan.planner if plan else "none", "actions": digest, "returns": returns})

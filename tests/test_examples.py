@@ -49,11 +49,11 @@ def test_a_world_model_that_counts_is_searched():
 
 
 def test_other_sources_learn():
-    """Some later tenth of their episodes brings more than the random policy does."""
-    curves = import_module("sources").main()
+    """Some later tenth of their episodes brings more than the random policy does. In one task of the example's two."""
+    curves = import_module("sources").main(n_tasks=1)
     assert list(curves) == ["trpo", "a2c", "sac"]
     for name, curve in curves.items():
         env = Config.preset("metaworld" if name == "sac" else "darkroom").env
-        tasks = domain_of(env).split(0)[0][:2]
+        tasks = domain_of(env).split(0)[0][:1]
         chance = rollout(RandomPolicy(env), env, tasks, 10, 5, record=False).episode_return.float().mean()
         assert curve[-6:].max() > 1.3 * chance, (name, curve, chance)
