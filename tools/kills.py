@@ -28,6 +28,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import torch._dynamo  # noqa: F401 (the first optimiser imports it: once, before the forks)
 from zarr.storage import _local
 
 from dicp import artifacts, recordings, reproduce, store
@@ -252,12 +253,14 @@ class Campaign:
     lost: list[str] = field(default_factory=list)
 
     def run(self, n_kills: int, folder: Path, rng: random.Random) -> "Campaign":
-        before = ((), *((job,) for job in self.warm))
-        beginnings = [self._beginning(folder, i, jobs) for i, jobs in enumerate(before)]
-        unharmed = [self._unharmed(beginning) for beginning in beginnings]
-        expected, trial = final(beginnings[0].with_suffix(".whole")), 0
+        before, beginnings, unharmed = ((), *((job,) for job in self.warm)), [], []
+        trial = 0
         while self.kills < n_kills:
-            number = trial % len(beginnings)
+            number = trial % len(before)
+            if number == len(beginnings):      # only those that the kills reach
+                beginnings.append(self._beginning(folder, number, before[number]))
+                unharmed.append(self._unharmed(beginnings[number]))
+            expected = final(beginnings[0].with_suffix(".whole"))
             here = self._copy(beginnings[number], folder / f"trial-{trial}")
             self._trial(here, unharmed[number], expected, n_kills, rng)
             shutil.rmtree(folder / f"trial-{trial}")
