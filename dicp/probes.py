@@ -186,8 +186,9 @@ def check_plans(model: Learner) -> None:
 @checked
 @torch.no_grad()
 def moves(model: Learner, rollouts: Rollouts, env: GridConfig) -> list[Probed]:
-    """Darkroom-Permuted: by how many nats where an action led was a surprise, a step. The world
-    models that count have no such number."""
+    """Darkroom-Permuted: by how many nats where an action led was a surprise, a step; and P(reward)
+    where an action cannot be the last step to the goal (elsewhere). The world models that count
+    have no such numbers."""
     one_of("env.name", env.name, ("darkroom_permuted",))
     if not hasattr(model, "predict"):
         raise refuse("model", type(model).__name__, "one that was trained to predict")
@@ -199,7 +200,10 @@ def moves(model: Learner, rollouts: Rollouts, env: GridConfig) -> list[Probed]:
         for logits, at in ((said.next_x, x), (said.next_y, y))
     )
     exact = explorer.surprise(tokens_of(rollouts, env), windows).mean()
-    return [Probed("move", surprise.item(), exact.item())]
+    every = p_of_each(model, rollouts, env), p_of_each(explorer, rollouts, env)
+    nowhere = every[1] == 0
+    elsewhere = (rewards[nowhere].mean().item() for rewards in every)
+    return [Probed("move", surprise.item(), exact.item()), Probed("elsewhere", *elsewhere)]
 
 
 # ---- what was measured of the models that runs used ---------------------------------------------

@@ -99,12 +99,24 @@ def test_moves_are_measured_in_nats():
     torch.testing.assert_close(surprise[:, 0], expected)
     assert (surprise[:, -10:] < 1e-6).all()                                           # by then all is known
     model = new_model(env, Config.preset("darkroom_permuted", world_model="queries").model)
-    (row,) = moves(model, rollouts, env)
+    row, _ = moves(model, rollouts, env)
     assert row.exact == pytest.approx(surprise.mean().item()) and row.value > row.exact
 
 
+@pytest.mark.parametrize("p_reward", [0.3, 0.0])
+def test_a_reward_expected_where_none_can_be_is_measured(p_reward, monkeypatch):
+    """Two steps and more from the corner nothing pays, however little is known of the actions."""
+    env, rollouts = lived("darkroom_permuted")
+    model = new_model(env, Config.preset("darkroom_permuted", world_model="queries").model)
+    imagine = model.imagine
+    monkeypatch.setattr(model, "imagine", lambda state: imagine(state)._replace(
+        reward=torch.full((len(state.cell), 1, env.n_actions), p_reward)))
+    _, row = moves(model, rollouts, env)
+    assert row.probe == "elsewhere" and (row.value, row.exact) == (pytest.approx(p_reward), 0)
+
+
 @pytest.mark.parametrize("name, probes", [
-    ("darkroom", 5 + N_STEPS), ("dark_key_to_door", 4 + N_STEPS), ("darkroom_permuted", 1)])
+    ("darkroom", 5 + N_STEPS), ("dark_key_to_door", 4 + N_STEPS), ("darkroom_permuted", 2)])
 def test_a_model_is_probed_in_every_world(name, probes):
     env = EnvConfig.preset(name)
     config = Config.preset(name, world_model="queries")

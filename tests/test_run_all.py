@@ -25,13 +25,13 @@ def test_every_combination_of_the_readme_is_there_once():
     assert {c.notebook for c in promised} == {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
 
 
-def test_ci_runs_every_world_with_ad_and_every_imitator_in_darkroom():
+def test_ci_runs_every_world_and_every_imitator():
     """Each in a notebook of its own. The defaults (Darkroom, AD; the arm's 05) are executed by `pytest --nbmake notebooks/`,
     04 with the arm by the wheel; `tools/run_all.py` executes all forty."""
-    chosen = [(c.notebook, *dict(c.parameters).values()) for c in run_all.in_ci()]
-    settings = {(env, "ad") for env in ENVS[1:]} | {(ENVS[0], method) for method in IMITATORS[1:]}
-    assert {(env, method) for _, env, method in chosen} == settings
-    assert sorted(notebook for notebook, *_ in chosen) == list(run_all.GRIDS)
+    chosen = [tuple(dict(c.parameters).values()) for c in run_all.in_ci()]
+    assert {env for env, _ in chosen} == set(ENVS[1:])
+    assert {method for _, method in chosen} == set(IMITATORS[1:])
+    assert [c.notebook for c in run_all.in_ci()] == ["02_algorithm_distillation", "03_world_model"]
     assert "papermill 04_planning.ipynb out.ipynb -p env metaworld" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
