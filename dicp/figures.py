@@ -29,7 +29,10 @@ CONTROLS = {
         "Taught by random walks alone, queries and table often stay at the small treasure",
     "noisy_darkroom": "Does it matter to count visits in vain?",
 }
-OVERVIEW = "A Transformer that is asked with queries plans nearly as well as exact inference"
+OVERVIEW = (
+    "Asked with queries, a Transformer plans far above the paper's best, in most splits near exact "
+    "inference"
+)
 
 
 @checked

@@ -303,6 +303,24 @@ def every_training(env: str) -> str:
     return "\n".join([*lines, "", note])
 
 
+def each_split(env: str) -> str:
+    """What queries earn in every split that is recorded, beside the exact belief in the same."""
+    runs = {"queries": "queries", "exact_belief": "exact belief"}
+    recorded = results.recorded(env)
+    wanted = recorded[recorded["run"].isin(runs)]
+    found = results.summary(wanted, by=("run", "split"))
+    splits = sorted(wanted.loc[wanted["run"] == "queries", "split"].unique())
+    header = ["all episodes, last ten", *(f"split {split}" for split in splits)]
+    lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
+    values = found.set_index(["run", "split", "metric"])["value"]
+    for run, label in runs.items():
+        pairs = [(values[run, split, "all_episodes"], values[run, split, "last_10_episodes"])
+                 for split in splits]
+        lines.append(f"| {label} | " + " | ".join(f"{a:.3f}, {b:.3f}" for a, b in pairs) + " |")
+    note = "Share of the highest return with the planner `bayes`; each split has one training."
+    return "\n".join([*lines, "", note])
+
+
 def more_seeds(recorded: pd.DataFrame) -> str:
     """What other training seeds say, as far as there are any."""
     found = control.of_all_seeds(recorded, "queries")
@@ -512,6 +530,7 @@ BLOCKS = {
     **{f"control {env}": partial(data_by_model, env) for env in ENVS},
     "planners darkroom": partial(other_planners, "darkroom"),
     "trainings darkroom": partial(every_training, "darkroom"),
+    **{f"splits {env}": partial(each_split, env) for env in ENVS},
     **{f"changes {env}": partial(changes, env) for env in ENVS},
     **{env: partial(table, env) for env in ENVS},
     **{env: partial(room, env) for env in ROOMS},
