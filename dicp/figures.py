@@ -30,7 +30,7 @@ CONTROLS = {
     "noisy_darkroom": "Does it matter to count visits in vain?",
 }
 OVERVIEW = (
-    "Asked with queries, a Transformer plans far above the paper's best, in most splits near exact "
+    "Asked with queries, a Transformer plans above the paper's best, in most splits near exact "
     "inference"
 )
 

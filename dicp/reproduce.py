@@ -107,8 +107,8 @@ def probe_models(
     path, package = probes.probes_path(parts.results_folder(), world), {}
     if not again:
         package = probes.read_probes(probes.probes_path(recordings.RECORDED, world))
-    wanted = {key: where for key, where in probed(world).items()
-              if where[0].name in names and where[1] in splits and key not in package}
+    wanted = {key: where for key, where in probed(world, names, splits).items()
+              if key not in package}
     if not wanted:
         return 0
     n_made = 0
@@ -134,21 +134,26 @@ def probe_models(
     return n_made
 
 
-def probed(world: str) -> dict[str, tuple[Run, int]]:
-    """The runs whose world models are measured, by run, split and the config's key."""
+def probed(
+    world: str, names: Names | None = None, splits: Splits = SPLITS
+) -> dict[str, tuple[Run, int]]:
+    """The runs whose world models are measured, of these names (None: all), by run, split and the
+    config's key."""
     control = {run.name for run in (*CONTROL, *WHY, *SEEDS) if run.planner == "bayes"}
-    asked = [run for run in runs.runs_in(world) if run.name in control]
+    asked = [run for run in runs.runs_in(world)
+             if run.name in control and (names is None or run.name in names)]
     if domain_of(named(*world_parts(world))).moves_are_hidden:
         asked = [run for run in asked if run.world_model != "table"]      # it predicts no shares
     return {f"{run.name}-{split}-{runs.config_of(run, world, split).key}": (run, split)
-            for run in asked for split in SPLITS}
+            for run in asked for split in splits}
 
 
 def record_probes(world: str) -> None:
     """Put what this machine measured into the package, beside what is there and still holds."""
     path = probes.probes_path(recordings.RECORDED, world)
-    before, holds = probes.read_probes(path), probed(world)
+    before = probes.read_probes(path)
     mine = probes.read_probes(probes.probes_path(parts.results_folder(), world))
+    holds = probed(world) if mine or before else ()
     after = {key: value for key in holds for value in [mine.get(key, before.get(key))] if value}
     if after != before:
         probes.write_probes(path, after)

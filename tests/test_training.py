@@ -453,7 +453,7 @@ def test_rollouts_of_the_exact_belief_are_trained_on_whole_and_without_a_source(
 @pytest.mark.parametrize("n_first", [1, 3])
 def test_of_first_episodes_no_more_is_collected_than_them(env, horizon, n_steps, n_first, monkeypatch, tmp_path):
     monkeypatch.setenv("DICP_CACHE", str(tmp_path))
-    source = SourceConfig(n_streams=4, env_steps=600, n_steps=n_steps, batch_size=4 * n_steps, n_epochs=1, keep_streams=4)
+    source = SourceConfig(n_streams=4, env_steps=300, n_steps=n_steps, batch_size=4 * n_steps, n_epochs=1, keep_streams=4)
     settings = tiny("queries", data="first_episodes", n_streams=4, n_first_episodes=n_first)
     world = EnvConfig(env, size=9 if env == "darkroom_permuted" else 2, horizon=horizon)
     settings = replace(settings, env=world, source=source, model=replace(settings.model, context_length=3 * horizon))

@@ -5,7 +5,8 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Annotated
+from functools import cache
+from typing import Annotated, Any
 
 from dicp.checks import OneOf, Seed, check_fields, checked, one_of, refuse, shown
 from dicp.config import registry
@@ -107,7 +108,7 @@ class Config:
         return self._digest(("env", "source", "source_seed"))
 
     def _digest(self, names: Iterable[str]) -> str:
-        values, default = asdict(self), asdict(Config())
+        values, default = asdict(self), defaults()
         parts = {name: values[name] for name in names}
         for name, part in parts.items():
             if isinstance(part, dict):
@@ -166,3 +167,9 @@ class Config:
         if not isinstance(values["env"], Mapping):
             raise refuse("env", values["env"], "a dict of its fields")
         return cls(**{**values, **made, "env": env_from_dict(values["env"])})
+
+
+@cache
+def defaults() -> dict[str, Any]:
+    """Every field of `Config()`, as a dictionary that nobody may change."""
+    return asdict(Config())
