@@ -36,7 +36,7 @@ WITHOUT_MOVES = tuple(
 N_ROLLOUTS, N_EPISODES = 8, 4          # of the exact belief in each task
 N_WALKS, N_STEPS = 256, 8
 PROBES = (
-    "never met", "correlation", "in vain", "known", "elsewhere", "move",
+    "never met", "correlation", "in vain", "known", "known door", "elsewhere", "move",
     *(f"walk {n}" for n in range(1, N_STEPS + 1)),
 )
 
@@ -65,8 +65,9 @@ def probe(model: Learner, env: GridConfig, tasks: list[Task], seed: Seed = 0) ->
 def calibration(model: Learner, rollouts: Rollouts, env: GridConfig) -> list[Probed]:
     """The expected reward, mostly P(reward). Before the first reward (the highest one, where there
     are several): of cells never met (mean, and the correlation with the exact belief's) and of
-    cells met in vain; then of a known goal, and in Darkroom of cells never met once the goal
-    is known (elsewhere). NaN where a rollout has no such steps."""
+    cells met in vain; then of a known goal (of key and door: of both, and of the door alone), and
+    in Darkroom of cells never met once the goal is known (elsewhere). NaN where a rollout has no
+    such steps."""
     one_of("env.name", env.name, WITHOUT_MOVES)
     check_plans(model)
     windows = windows_of(rollouts, env)
@@ -78,6 +79,8 @@ def calibration(model: Learner, rollouts: Rollouts, env: GridConfig) -> list[Pro
     varies = len(new) > 0 and bool(new.max() > new.min())
     correlation = torch.corrcoef(torch.stack((new, truth)))[0, 1].item() if varies else float("nan")
     means = {"never met": never_met, "in vain": before & ~never_met & ~paid, "known": paid}
+    if domain_of(env).rewards_once:
+        means["known door"] = paid & (stages(windows.tokens, 3) > 0)
     rows = [
         Probed(name, said[where].mean().item(), exact[where].mean().item())
         for name, where in means.items()

@@ -29,6 +29,7 @@ def test_the_exact_belief_is_its_own_measure(name):
     for row in rows.values():
         assert row.value == pytest.approx(row.exact, abs=1e-6)
     assert rows["known"].value == 1 and rows["in vain"].value == 0
+    assert ("known door" in rows) == (name == "dark_key_to_door") and rows.get("known door", rows["known"]).value == 1
     assert ("elsewhere" in rows) == (name == "darkroom") and rows.get("elsewhere", rows["in vain"]).value == 0
     assert 1 / 81 < rows["never met"].value < 1 / 20
 
@@ -116,7 +117,7 @@ def test_a_reward_expected_where_none_can_be_is_measured(p_reward, monkeypatch):
 
 
 @pytest.mark.parametrize("name, probes", [
-    ("darkroom", 5 + N_STEPS), ("dark_key_to_door", 4 + N_STEPS), ("darkroom_permuted", 2)])
+    ("darkroom", 5 + N_STEPS), ("dark_key_to_door", 5 + N_STEPS), ("darkroom_permuted", 2)])
 def test_a_model_is_probed_in_every_world(name, probes):
     env = EnvConfig.preset(name)
     config = Config.preset(name, world_model="queries")

@@ -352,7 +352,7 @@ def test_probes_are_made_once_and_recorded(untrained):
     reproduce.record_probes("darkroom")
     table = probes.recorded_probes("darkroom")
     assert set(table["run"]) == {"queries_first_bayes", "heads_all_bayes"} and set(table["split"]) == {1}
-    assert list(dict.fromkeys(table["probe"])) == [name for name in probes.PROBES if name != "move"]
+    assert list(dict.fromkeys(table["probe"])) == [name for name in probes.PROBES if name not in ("known door", "move")]
     assert table.drop(columns="value").notna().all().all()
     shutil.rmtree(parts.results_folder())
     assert reproduce.probe_models("darkroom", names, [1]) == 0              # the package has them
@@ -368,7 +368,7 @@ def test_probes_of_other_settings_do_not_count(untrained, monkeypatch):
     monkeypatch.setattr(runs, "runs_in", lambda world: [other])
     assert reproduce.probe_models("darkroom", ["queries_first_bayes"], [1]) == 1
     reproduce.record_probes("darkroom")
-    assert len(probes.recorded_probes("darkroom")) == len(probes.PROBES) - 1                # moves are those of Permuted
+    assert len(probes.recorded_probes("darkroom")) == len(probes.PROBES) - 2                # doors and moves are of other worlds
 
 
 def test_damaged_probes_are_named_and_made_anew(untrained, capsys):
