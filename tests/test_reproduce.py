@@ -368,7 +368,7 @@ def test_probes_of_other_settings_do_not_count(untrained, monkeypatch):
     monkeypatch.setattr(runs, "runs_in", lambda world: [other])
     assert reproduce.probe_models("darkroom", ["queries_first_bayes"], [1]) == 1
     reproduce.record_probes("darkroom")
-    assert len(probes.recorded_probes("darkroom")) == len(probes.PROBES) - 2                # doors and moves are of other worlds
+    assert len(probes.recorded_probes("darkroom")) == len(probes.PROBES) - 2      # doors and moves are of other worlds
 
 
 def test_damaged_probes_are_named_and_made_anew(untrained, capsys):
