@@ -260,7 +260,7 @@ class Campaign:
             if number == len(beginnings):      # only those that the kills reach
                 beginnings.append(self._beginning(folder, number, before[number]))
                 unharmed.append(self._unharmed(beginnings[number]))
-            expected = final(beginnings[0].with_suffix(".whole"))
+                expected = final(beginnings[0].with_suffix(".whole"))
             here = self._copy(beginnings[number], folder / f"trial-{trial}")
             self._trial(here, unharmed[number], expected, n_kills, rng)
             shutil.rmtree(folder / f"trial-{trial}")

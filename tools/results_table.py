@@ -71,10 +71,15 @@ OPTIMUM = ROOT / "dicp" / "data" / "optimum.csv"
 PRESETS = ("dicp_ad_paper", "dicp_ad_gated", "queries", "ad", "idt")
 
 
+def top(header: list[str]) -> list[str]:
+    """The first two lines of a table."""
+    return ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
+
+
 def table(env: str) -> str:
     recorded, cost = results.recorded(env), cost_of(env)
     header = ["", *METRICS.values(), "paper: episode 50, all 50", "splits", "CPU-s: train, act"]
-    lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
+    lines = top(header)
     for run, label in ROWS.items():
         rows = recorded[recorded["run"] == run]
         if rows.empty:
@@ -99,7 +104,7 @@ def summary() -> str:
         "", "the paper's best", *ours.values(), "optimum (all tasks, all episodes)",
         "CPU-min a split, ours",
     ]
-    lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
+    lines = top(header)
     for env in ENVS:
         best = papers_best(env)
         curve, recorded, cells = paper_curve(env, best)["normalised"], results.recorded(env), []
@@ -170,7 +175,7 @@ def data_by_model(env: str) -> str:
         "plans that count on what has not paid", "P(reward) of a cell never met", "met in vain",
         "elsewhere, once the goal is known", "of new cells along an imagined walk: step 1, 8",
     ]
-    lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
+    lines = top(header)
     for (model, data), part in rows.groupby(["model", "data"], sort=False):
         by_planner = part.set_index("planner")
         if "bayes" not in by_planner.index:
@@ -200,7 +205,7 @@ def other_planners(env: str) -> str:
     rows = rows[(rows["planner"] != "bayes") & rows["model"].isin((*KINDS, "table_faint"))]
     header = ["planner", "world model", "trained on", "splits", "all episodes", "last ten",
               "minus a table of the same data", "first episodes minus whole histories"]
-    lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
+    lines = top(header)
     for planner, part in rows.groupby("planner", sort=False):
         for row in part.itertuples():
             others = f"table_{row.data}_{planner}", row.run.replace("_first_", "_all_")
@@ -293,7 +298,7 @@ def every_training(env: str) -> str:
     found = control.seeds_of(results.recorded(env))
     splits = sorted(found["split"].unique())
     header = ["world model", "trained on", *(f"split {split}" for split in splits)]
-    lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
+    lines = top(header)
     for (model, data), part in found.groupby(["model", "data"], sort=False):
         values = [part.loc[part["split"] == split, "value"] for split in splits]
         cells = [", ".join(f"{value:.3f}" for value in several) for several in values]
@@ -311,7 +316,7 @@ def each_split(env: str) -> str:
     found = results.summary(wanted, by=("run", "split"))
     splits = sorted(wanted.loc[wanted["run"] == "queries", "split"].unique())
     header = ["all episodes, last ten", *(f"split {split}" for split in splits)]
-    lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
+    lines = top(header)
     values = found.set_index(["run", "split", "metric"])["value"]
     for run, label in runs.items():
         pairs = [(values[run, split, "all_episodes"], values[run, split, "last_10_episodes"])
@@ -342,7 +347,7 @@ def room(env: str) -> str:
     header = ("", "splits", "tasks x rollouts a split", "all episodes", "last 10 episodes",
               "minus exact belief", "minus the one that remembers 250", "the same, last ten",
               "CPU-s: train, act")
-    lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
+    lines = top(header)
     beside = ("exact_belief_250", None), ("exact_belief_250", 10)
     others = {run: f"`{run}`" for run in recorded["run"].unique() if run not in IN_ROOMS}
     for run, label in (IN_ROOMS | others).items():
@@ -371,7 +376,7 @@ def changes(env: str) -> str:
         "run", "what is changed", "of", "splits", "last ten episodes", "as it is",
         "difference, all episodes",
     ]
-    lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
+    lines = top(header)
     for run in (*ABLATIONS, *(ML1_ABLATIONS if env not in ENVS else ())):
         base = next(name for name in PRESETS if run.name.startswith(name))
         if run.name not in there or base not in there:
